@@ -1,0 +1,32 @@
+# Everything a fresh machine needs is a `python3` of version 3.11 or newer; `make setup` does the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## install mmspec and its tested dependencies into .venv
+
+$(READY): pyproject.toml constraints.txt setup.sh
+	PYTHON=$(PYTHON) ./setup.sh $(VENV)
+	@touch $@
+
+demo: setup  ## train on pictures and speech, and write a report page (minutes, no GPU needed)
+	PATH=$(abspath $(BIN)):$$PATH recipes/demo/run.sh
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup  ## print every figure of the README's speed table
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove .venv, caches and runs
+	rm -rf $(VENV) exp .mypy_cache .ruff_cache .pytest_cache

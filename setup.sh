@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes a virtual environment with mmspec, every extra and the tested versions: ./setup.sh [FOLDER]
+set -euo pipefail
+cd "$(dirname "$0")"
+venv=${1:-.venv}
+
+"${PYTHON:-python3}" - <<'PY'
+import sys
+if sys.version_info < (3, 11):
+    sys.exit(f"mmspec needs Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=/path/to/python3.11")
+PY
+"${PYTHON:-python3}" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,speech-demo,dev]"
+
+# torchaudio's wheel links CUDA, so beside a CPU build of torch its import fails on its compiled files.
+# mmspec uses its Python parts only (resampling, mel filters), which work without them.
+if ! "$venv/bin/python" -c "import torchaudio" 2>/dev/null; then
+  "$venv/bin/python" - <<'PY'
+import importlib.util
+from pathlib import Path
+
+for library in (Path(importlib.util.find_spec("torchaudio").origin).parent / "lib").glob("*.so"):
+    library.unlink()
+PY
+  "$venv/bin/python" -c "import torchaudio"
+fi
