@@ -1,0 +1,167 @@
+"""The one thing everything here trains: ``D(x; sigma) -> x0_hat``."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..components import build
+from ..errors import InputError
+from ..networks import NETWORKS
+from .preconditioning import PRECONDITIONINGS, Preconditioning
+
+FORMAT = "mmspec-denoiser-1"
+
+
+def expand_sigma(sigma: Tensor, x: Tensor) -> Tensor:
+    """sigma ``[B]`` -> ``[B, 1, ...]``, ready to multiply x ``[B, C, *spatial]``.
+
+    Raises:
+        ValueError: unless sigma has one value a sample.
+    """
+    if sigma.shape != x.shape[:1]:
+        raise ValueError(f"sigma {list(sigma.shape)} must have one value for each sample of x {list(x.shape)}.")
+    return sigma.reshape(-1, *[1] * (x.ndim - 1))
+
+
+class Denoiser(nn.Module):
+    """A preconditioned network: from a signal with Gaussian noise of standard deviation sigma on it, the best guess
+    of the clean signal (Karras et al. 2022, Eq. 7).
+
+    Args:
+        network: ``network(x, c_noise, **cond)``, e.g. `mmspec.networks.UNet`.
+        preconditioning: c_skip, c_out, c_in, c_noise, e.g. `mmspec.diffusion.preconditioning.EDM`.
+        signal_shape: ``(C, *spatial)`` of the signals it was trained on.
+        sample_rate: of audio, in Hz.
+        classes: names of the class labels, in their order.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preconditioning: Preconditioning,
+        signal_shape: Sequence[int] | None = None,
+        sample_rate: int | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.preconditioning = preconditioning
+        self.signal_shape = tuple(signal_shape) if signal_shape is not None else None
+        self.sample_rate = sample_rate
+        self.classes = list(classes) if classes is not None else None
+
+    @property
+    def sigma_min(self) -> float:
+        """Lowest noise level a sampler visits."""
+        return self.preconditioning.sigma_min
+
+    @property
+    def sigma_max(self) -> float:
+        """Highest noise level: where a sampler starts."""
+        return self.preconditioning.sigma_max
+
+    def round_sigma(self, sigma: Tensor) -> Tensor:
+        """The nearest noise levels that the network knows."""
+        return self.preconditioning.round_sigma(sigma)
+
+    def forward(self, x: Tensor, sigma: Tensor | float, **cond: Tensor) -> Tensor:
+        """The predicted clean signal.
+
+        Args:
+            x: noisy signal ``x0 + sigma n``, ``[B, C, *spatial]``, in [-1, 1] where clean.
+            sigma: noise level, a float, ``[]`` or ``[B]``.
+            cond: handed to the network, e.g. ``labels`` (``[B]`` int64 or one-hot ``[B, classes]``).
+
+        Returns:
+            ``[B, C, *spatial]``, in the dtype of the weights (float32, also under autocast).
+        """
+        dtype = next(self.network.parameters()).dtype
+        x = x.to(dtype)
+        sigma = torch.as_tensor(sigma, device=x.device).to(dtype).expand(x.shape[0])
+        c_skip, c_out, c_in, c_noise = self.preconditioning.scalings(sigma)
+        raw = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
+        return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            "format": FORMAT,
+            "network": {"type": type(self.network).__name__, **self.network.config},
+            "preconditioning": {"type": type(self.preconditioning).__name__, **self.preconditioning.config},
+            "signal": {"shape": self.signal_shape, "sample_rate": self.sample_rate, "classes": self.classes},
+        }
+        save_file(
+            {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()},
+            folder / "model.safetensors",
+        )
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, device: str | torch.device = "cpu") -> "Denoiser":
+        """Read what `save_pretrained` wrote; nothing in it is executed.
+
+        Args:
+            source: folder, or an "owner/name" of the Hugging Face hub where no such folder exists.
+            device: where the weights go.
+
+        Raises:
+            InputError: if there is no denoiser at ``source``, or its weights do not fit its config.
+        """
+        folder = _local_folder(source)
+        try:
+            config = json.loads((folder / "config.json").read_text())
+        except json.JSONDecodeError as error:
+            raise InputError(f"{folder / 'config.json'} is not JSON ({error}): fetch or export it again.") from None
+        if config.get("format") != FORMAT:
+            raise InputError(
+                f"{folder / 'config.json'} has format {config.get('format')!r}, mmspec reads {FORMAT!r}: "
+                "give a folder that `mmspec train` or save_pretrained wrote."
+            )
+        network = build(config["network"], NETWORKS, f"{folder / 'config.json'}: network")
+        preconditioning = build(
+            config["preconditioning"], PRECONDITIONINGS, f"{folder / 'config.json'}: preconditioning"
+        )
+        _load_weights(network, folder / "model.safetensors")
+        signal = config["signal"]
+        denoiser = cls(network, preconditioning, signal["shape"], signal["sample_rate"], signal["classes"])
+        return denoiser.to(device)
+
+
+def _local_folder(source: str | Path) -> Path:
+    folder = Path(source)
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.exists() or len(folder.parts) != 2 or str(source).startswith((".", "/")):
+        raise InputError(f"{source} holds no denoiser: expected a folder with config.json and model.safetensors.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=["config.json", "model.safetensors"]))
+    except Exception as error:
+        raise InputError(
+            f"{source} is neither a folder here nor could it be fetched from the Hugging Face hub "
+            f"({type(error).__name__}): give the path of a folder with config.json and model.safetensors."
+        ) from None
+
+
+def _load_weights(network: nn.Module, file: Path) -> None:
+    try:
+        weights: dict[str, Any] = load_file(file)
+    except Exception as error:
+        raise InputError(f"{file} cannot be read as safetensors ({error}): copy or export it again.") from None
+    expected = network.state_dict()
+    wrong = [name for name in expected if name not in weights or weights[name].shape != expected[name].shape]
+    extra = [name for name in weights if name not in expected]
+    if wrong or extra:
+        raise InputError(
+            f"{file} does not fit the network of its config.json: {len(wrong)} weights missing or of another shape "
+            f"{wrong[:3]}, {len(extra)} unknown {extra[:3]}."
+        )
+    network.load_state_dict(weights)

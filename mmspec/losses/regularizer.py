@@ -1,0 +1,112 @@
+"""A spectral loss as a term of a diffusion objective: where in sigma, from which step on, and how strong."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from .balance import gradient_norm, safe_ratio
+
+
+class RegularizerTerm(NamedTuple):
+    """What a `Regularizer` returns.
+
+    Attributes:
+        raw: ``[B]``, the spectral loss of each sample, detached.
+        weighted: ``[B]``, what is added to the denoising loss of each sample.
+        grad_share: ``[]``, norm of the weighted term's gradient at the prediction over that of the denoising
+            loss, detached; None where no denoising loss was given or the prediction needs no gradient.
+    """
+
+    raw: Tensor
+    weighted: Tensor
+    grad_share: Tensor | None
+
+
+class Regularizer(nn.Module):
+    """``weight * ramp(step) * sigma_weight(sigma) * loss(prediction, clean)``, a value a sample.
+
+    Spectral Regularization for Diffusion Models, Eq. 17, with lambda as a number (``balance=None``) or found by
+    gradient balancing (``balance="gradient"``): lambda is then set at each step such that the norm of the term's
+    gradient at the prediction is ``weight`` times that of the denoising loss, and nothing is left to hand tuning.
+
+    Args:
+        loss: a loss of `mmspec.losses` built with ``reduction="none"``, or any module
+            ``(prediction, clean) -> [B]``.
+        weight: lambda >= 0; with ``balance="gradient"`` the share of the denoising gradient, e.g. 0.1.
+        sigma_weight: function of sigma ``[B]`` -> ``[B]`` (see `mmspec.losses.weighting`); None weighs all alike.
+        ramp_steps: the weight grows linearly from 0 over so many steps; 0 for full weight at once.
+        balance: None or "gradient".
+
+    Raises:
+        ValueError: for a negative weight or ramp, an unknown balance, or a loss that reduces over the batch.
+
+    Example:
+        >>> term = Regularizer(FourierAmplitudePhaseLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")
+        >>> loss = (denoising + term(x0_hat, x0, sigma, step, denoising).weighted).mean()
+    """
+
+    def __init__(
+        self,
+        loss: nn.Module,
+        weight: float = 0.1,
+        sigma_weight: Callable[[Tensor], Tensor] | None = None,
+        ramp_steps: int = 0,
+        balance: str | None = None,
+    ) -> None:
+        super().__init__()
+        if getattr(loss, "reduction", "none") != "none":
+            raise ValueError(
+                f'{type(loss).__name__} has reduction="{loss.reduction}", but a term weighed by sigma needs one '
+                'value a sample: build it with reduction="none".'
+            )
+        if weight < 0 or ramp_steps < 0:
+            raise ValueError(f"weight and ramp_steps must be 0 or more, not {weight} and {ramp_steps}.")
+        if balance not in (None, "gradient"):
+            raise ValueError(f'balance must be None or "gradient", not {balance!r}.')
+        self.loss = loss
+        self.weight = weight
+        self.sigma_weight = sigma_weight
+        self.ramp_steps = ramp_steps
+        self.balance = balance
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        sigma: Tensor,
+        step: int | None = None,
+        denoising: Tensor | None = None,
+    ) -> RegularizerTerm:
+        """Weigh the spectral loss of a prediction.
+
+        Args:
+            input: prediction of the clean signal, ``[B, C, *spatial]``.
+            target: clean signal, same shape.
+            sigma: noise level of each sample, ``[B]``.
+            step: training step from 0, needed by a ramp.
+            denoising: denoising loss of each sample ``[B]``, computed from ``input``; needed by gradient balancing,
+                and for `RegularizerTerm.grad_share` in any case.
+
+        Raises:
+            ValueError: if a ramp has no step, or gradient balancing no denoising loss.
+        """
+        raw = self.loss(input, target)
+        term = raw if self.sigma_weight is None else raw * self.sigma_weight(sigma)
+        weight = self.weight * self._ramp(step)
+        if self.balance and denoising is None:
+            raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
+        if denoising is None or not input.requires_grad:  # evaluation: there are no gradients to compare
+            return RegularizerTerm(raw.detach(), weight * term, None)
+        share = safe_ratio(gradient_norm(term.mean(), input), gradient_norm(denoising.mean(), input))
+        if self.balance:
+            scale = safe_ratio(share.new_tensor(weight), share)
+            return RegularizerTerm(raw.detach(), scale * term, scale * share)
+        return RegularizerTerm(raw.detach(), weight * term, weight * share)
+
+    def _ramp(self, step: int | None) -> float:
+        if not self.ramp_steps:
+            return 1.0
+        if step is None:
+            raise ValueError(f"ramp_steps={self.ramp_steps} needs step=, the training step.")
+        return min(1.0, step / self.ramp_steps)

@@ -1,0 +1,64 @@
+"""How much the error at each noise level counts: functions of sigma, for objectives and for regularizers."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EDMWeight:
+    """``(sigma^2 + sd^2) / (sigma sd)^2``: the weight of the EDM loss (Karras et al. 2022, Table 1).
+
+    On a regularizer this is the "weighted" row of Spectral Regularization for Diffusion Models, Eq. 17.
+
+    Args:
+        sigma_data: standard deviation sd of the clean signal.
+    """
+
+    sigma_data: float = 0.5
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``."""
+        return (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
+
+
+@dataclass(frozen=True)
+class NoisePredictionWeight:
+    """``1 / sigma^2``: turns the squared error of D into that of the predicted noise (DDPM, VP, VE)."""
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``."""
+        return sigma**-2
+
+
+@dataclass(frozen=True)
+class InverseSigmaGate:
+    """``min(1, sigma_gate / sigma)``: full weight at low noise, fading where D is a mean over many signals.
+
+    At high noise the amplitudes of that mean are rightly smaller than any one signal's; a spectral term at
+    full weight would pull D away from it and bias the sampler.
+
+    Args:
+        sigma_gate: noise level up to which the weight is 1.
+    """
+
+    sigma_gate: float = 1.0
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]`` in (0, 1]."""
+        return (self.sigma_gate / sigma).clamp(max=1)
+
+
+@dataclass(frozen=True)
+class StepGate:
+    """1 up to ``sigma_gate`` and 0 above: the term acts at low noise only.
+
+    Args:
+        sigma_gate: highest noise level at which the term acts.
+    """
+
+    sigma_gate: float = 1.0
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``, 0 or 1."""
+        return (sigma <= self.sigma_gate).to(sigma.dtype)
