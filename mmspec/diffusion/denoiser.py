@@ -40,6 +40,8 @@ class Denoiser(nn.Module):
         classes: names of the class labels, in their order.
     """
 
+    network: Any  # a module with a `config` of its constructor arguments
+
     def __init__(
         self,
         network: nn.Module,

@@ -95,7 +95,7 @@ class DDPM(Preconditioning):
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """Index of the nearest level in the table, same shape, int64."""
-        sigmas = self.sigmas.to(sigma.dtype)
+        sigmas = self.sigmas.to(sigma)
         middles = (sigmas[1:] + sigmas[:-1]) / 2
         return torch.searchsorted(middles, sigma.contiguous())
 

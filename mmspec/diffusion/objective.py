@@ -1,0 +1,124 @@
+"""What training minimizes: the weighted error of D at random noise levels, plus spectral terms."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ..losses.regularizer import Regularizer
+from .denoiser import expand_sigma
+from .noise import NoiseDistribution
+
+DISTANCES = ("l2", "l1")
+
+
+class Draw(NamedTuple):
+    """The random part of a training step, of all samples of a batch.
+
+    Attributes:
+        sigma: ``[B]``.
+        noise: standard normal, ``[B, C, *spatial]``.
+        keep_labels: ``[B]`` in {0, 1}: 0 where the labels are dropped, for classifier-free guidance.
+    """
+
+    sigma: Tensor
+    noise: Tensor
+    keep_labels: Tensor
+
+    def __getitem__(self, samples: slice) -> "Draw":  # type: ignore[override]
+        return Draw(*(part[samples] for part in (self.sigma, self.noise, self.keep_labels)))
+
+
+class LossTerms(NamedTuple):
+    """A training loss and its parts, a value a sample; average over ``[B]`` to optimize.
+
+    Attributes:
+        total: ``[B]``, denoising loss plus weighted regularizers.
+        sigma: ``[B]``, the noise levels drawn.
+        parts: name -> ``[B]``, detached: "denoising", and for each regularizer "<name>" (raw) and
+            "<name>_weighted".
+        grad_shares: name -> ``[]``, detached: see `mmspec.losses.regularizer.RegularizerTerm`.
+    """
+
+    total: Tensor
+    sigma: Tensor
+    parts: dict[str, Tensor]
+    grad_shares: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """``E weighting(sigma) |D(x0 + sigma n; sigma) - x0|^2 + regularizers`` (Karras et al. 2022, Eq. 8, as a mean
+    over the elements of a sample, so that its scale does not depend on the signal's size).
+
+    Args:
+        noise: distribution of the training noise levels.
+        weighting: function of sigma ``[B]`` -> ``[B]``.
+        distance: "l2", or "l1" for ``sqrt(weighting) |D - x0|`` (DiffWave).
+        regularizers: spectral terms by name.
+        label_dropout: probability in [0, 1] of hiding a sample's labels.
+    """
+
+    def __init__(
+        self,
+        noise: NoiseDistribution,
+        weighting: Callable[[Tensor], Tensor],
+        distance: str = "l2",
+        regularizers: Mapping[str, Regularizer] | None = None,
+        label_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if distance not in DISTANCES:
+            raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}.")
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(f"label_dropout is a probability between 0 and 1, not {label_dropout}.")
+        self.noise = noise
+        self.weighting = weighting
+        self.distance = distance
+        self.regularizers = nn.ModuleDict(regularizers or {})
+        self.label_dropout = label_dropout
+
+    def draw(
+        self, shape: Sequence[int], generator: Generator | None = None, device: torch.device | None = None
+    ) -> Draw:
+        """Noise levels, noise and label dropout for a batch of a shape ``(B, C, *spatial)``, in this order."""
+        sigma = self.noise.draw(shape[0], generator, device)
+        noise = torch.randn(tuple(shape), generator=generator, device=device)
+        keep = torch.rand(shape[0], generator=generator, device=device) >= self.label_dropout
+        return Draw(sigma, noise, keep.float())
+
+    def forward(
+        self,
+        denoiser: nn.Module,
+        x0: Tensor,
+        *,
+        labels: Tensor | None = None,
+        step: int | None = None,
+        draw: Draw | None = None,
+        **cond: Tensor,
+    ) -> LossTerms:
+        """The loss of each sample of a batch.
+
+        Args:
+            denoiser: ``denoiser(x, sigma, **cond) -> x0_hat``.
+            x0: clean signals, ``[B, C, *spatial]``.
+            labels: one-hot classes ``[B, classes]``; int64 ``[B]`` where labels are never dropped.
+            step: training step, needed by regularizers with a ramp.
+            draw: from `draw`; None draws with torch's global generator.
+            cond: further conditioning, handed to the denoiser.
+        """
+        draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
+        if labels is not None:
+            cond["labels"] = labels * draw.keep_labels[:, None] if self.label_dropout else labels
+        x0_hat = denoiser(x0 + expand_sigma(draw.sigma, x0) * draw.noise, draw.sigma, **cond)
+
+        error = expand_sigma(self.weighting(draw.sigma).sqrt(), x0) * (x0_hat - x0)
+        denoising = (error.square() if self.distance == "l2" else error.abs()).flatten(1).mean(1)
+        total, parts, shares = denoising, {"denoising": denoising.detach()}, {}
+        for name, regularizer in self.regularizers.items():
+            term = regularizer(x0_hat, x0, draw.sigma, step, denoising)
+            total = total + term.weighted
+            parts |= {name: term.raw, f"{name}_weighted": term.weighted.detach()}
+            if term.grad_share is not None:
+                shares[name] = term.grad_share
+        return LossTerms(total, draw.sigma, parts, shares)
