@@ -1,0 +1,136 @@
+"""Checkpoints that are whole or absent: written beside their place, then renamed into it.
+
+``checkpoints/step_00001000/`` holds ``model.safetensors`` (weights in training), ``ema/`` (the averaged denoiser, ready
+for `mmspec.from_pretrained`), ``optimizer.safetensors``, ``state.json`` and, written last, the marker ``COMPLETE``.
+``checkpoints/latest`` names the newest one.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..diffusion import Denoiser
+from ..errors import InputError
+
+MARKER = "COMPLETE"
+
+
+def save_checkpoint(
+    folder: Path, step: int, denoiser: Denoiser, ema: Denoiser, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> Path:
+    """Write ``folder/step_XXXXXXXX`` and point ``folder/latest`` at it.
+
+    Raises:
+        OSError: if the disk refuses; what was half written is removed and older checkpoints are untouched.
+    """
+    target = folder / f"step_{step:08d}"
+    beside = folder / f".writing-{target.name}"
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        save_file(_contiguous(denoiser.network.state_dict()), beside / "model.safetensors")
+        save_file(_flatten(optimizer), beside / "optimizer.safetensors")
+        ema.save_pretrained(beside / "ema")
+        (beside / "state.json").write_text(json.dumps({"step": step, **state}, indent=2) + "\n")
+        (beside / MARKER).touch()
+        _flush(beside)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(beside, target)
+        pointer = folder / ".latest"
+        pointer.write_text(target.name + "\n")
+        os.replace(pointer, folder / "latest")
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise OSError(f"{target} could not be written ({error})") from error
+    return target
+
+
+def load_checkpoint(
+    checkpoint: Path, denoiser: Denoiser, ema: Denoiser, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Put a checkpoint's weights and optimizer state in place; returns what state.json holds.
+
+    Raises:
+        InputError: if the checkpoint is incomplete or of another network.
+    """
+    if not (checkpoint / MARKER).is_file():
+        raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
+    try:
+        denoiser.network.load_state_dict(load_file(checkpoint / "model.safetensors"))
+        ema.network.load_state_dict(load_file(checkpoint / "ema" / "model.safetensors"))
+        _unflatten(load_file(checkpoint / "optimizer.safetensors"), optimizer)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{checkpoint} does not fit this network ({str(error).splitlines()[0]}): resume with the config that "
+            "wrote it, or start another run with init_from."
+        ) from None
+    return json.loads((checkpoint / "state.json").read_text())
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints in a run's ``checkpoints`` folder, oldest first."""
+    return sorted(path.parent for path in folder.glob(f"step_*/{MARKER}"))
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint in a run's ``checkpoints`` folder."""
+    complete = complete_checkpoints(folder)
+    return complete[-1] if complete else None
+
+
+def prune_checkpoints(folder: Path, keep_last: int, keep_every: int | None) -> None:
+    """Remove all but the newest ``keep_last`` checkpoints and those at multiples of ``keep_every`` steps."""
+    for path in complete_checkpoints(folder)[:-keep_last]:
+        step = int(path.name.removeprefix("step_"))
+        if not keep_every or step % keep_every:
+            (path / MARKER).unlink()
+            shutil.rmtree(path)
+
+
+def find_denoiser(source: str | Path) -> Path | str:
+    """Where the denoiser is that a user means: a run's newest averaged weights, a checkpoint's, or ``source`` itself.
+
+    Raises:
+        InputError: if ``source`` is a run without a complete checkpoint.
+    """
+    path = Path(source)
+    if (path / "ema" / "config.json").is_file():
+        return path / "ema"
+    if (path / "config.yaml").is_file():
+        checkpoint = latest_checkpoint(path / "checkpoints")
+        if checkpoint is None:
+            raise InputError(f"{path} has no complete checkpoint yet: run `mmspec train` until it has saved one.")
+        return checkpoint / "ema"
+    return source
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return _contiguous({f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()})
+
+
+def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)

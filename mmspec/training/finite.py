@@ -1,0 +1,75 @@
+"""Stops a run whose loss is no longer finite, without making each step wait for the device."""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+
+class _Step(NamedTuple):
+    step: int
+    indices: np.ndarray
+    host: Tensor  # [1 + B]: whether the step was finite, then sigma
+    ready: torch.cuda.Event | None
+
+
+class FiniteGuard:
+    """Counts steps in a row whose gradients are not finite, reading each verdict one step late.
+
+    Args:
+        limit: so many in a row end the run.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._pending: deque[_Step] = deque()
+        self._in_a_row = 0
+
+    def watch(self, step: int, finite: Tensor, sigma: Tensor, indices: np.ndarray) -> None:
+        """Note a step's verdict, and judge the step before.
+
+        Args:
+            finite: ``[]``, 1 where the step's gradients were finite.
+            sigma: noise levels of this process's samples, ``[B]``.
+            indices: which samples they were.
+
+        Raises:
+            InputError: at the ``limit``-th non-finite step in a row.
+        """
+        values = torch.cat([finite.reshape(1).float(), sigma.float()]).detach()
+        host, ready = values, None
+        if values.is_cuda:
+            host = torch.empty(values.shape, pin_memory=True)
+            host.copy_(values, non_blocking=True)
+            ready = torch.cuda.Event()
+            ready.record()
+        self._pending.append(_Step(step, indices, host, ready))
+        if len(self._pending) > 1:
+            self._judge(self._pending.popleft())
+
+    def settle(self) -> None:
+        """Judge all that is pending; raises as `watch` does."""
+        while self._pending:
+            self._judge(self._pending.popleft())
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last judged step was finite."""
+        return self._in_a_row == 0
+
+    def _judge(self, step: _Step) -> None:
+        if step.ready is not None:
+            step.ready.synchronize()
+        finite, *sigma = step.host.tolist()
+        self._in_a_row = 0 if finite else self._in_a_row + 1
+        if self._in_a_row >= self.limit:
+            raise InputError(
+                f"training stopped: the loss was not finite for {self._in_a_row} steps in a row, up to step "
+                f"{step.step} with sigma {[round(s, 4) for s in sigma[:8]]} on samples {step.indices[:8].tolist()}; "
+                "these steps changed no weight and the last checkpoint is intact: lower trainer.learning_rate or "
+                "a regularizer's weight, or look at these samples, and run again."
+            )

@@ -1,0 +1,112 @@
+"""Where a run tells how it goes: progress bar, log.txt, metrics.jsonl and trackers."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
+
+
+class RunLog:
+    """Writes on the main process only; a tracker that fails is dropped with a word and training goes on.
+
+    Args:
+        folder: of the run.
+        accelerator: its trackers receive all scalars.
+        total: steps of the run.
+        step: where it starts; lines of metrics.jsonl after this step, left by a run that was cut off, are removed.
+    """
+
+    def __init__(self, folder: Path, accelerator: Accelerator, total: int, step: int) -> None:
+        self.folder = folder
+        self.accelerator = accelerator
+        self.active = accelerator.is_main_process
+        self._trackers_work = True
+        self._console = Console(stderr=True, quiet=not self.active, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
+            console=self._console,
+            disable=not (self.active and sys.stderr.isatty()),
+        )
+        self._task = self._progress.add_task(folder.name, total=total, completed=step, values="")
+        if self.active:
+            _drop_lines_after(folder / "metrics.jsonl", step)
+
+    def __enter__(self) -> "RunLog":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if error is not None and self.active:
+            self._append("log.txt", f"{_now()} ended by {type(error).__name__}: {error}")
+        self._track(self.accelerator.end_training)
+
+    def advance(self, step: int) -> None:
+        """Move the progress bar."""
+        self._progress.update(self._task, completed=step)
+
+    def say(self, message: str) -> None:
+        """One line to the console and log.txt."""
+        if self.active:
+            self._console.print(message, soft_wrap=True, markup=False)
+            self._append("log.txt", f"{_now()} {message}")
+
+    def scalars(self, step: int, nimg: int, values: Mapping[str, float]) -> None:
+        """One line to metrics.jsonl, and the values to the trackers."""
+        if not self.active:
+            return
+        self._append("metrics.jsonl", json.dumps({"step": step, "nimg": nimg, **values}))
+        shown = "  ".join(f"{name.split('/')[-1]} {values[name]:.4g}" for name in _SHOWN if name in values)
+        self._progress.update(self._task, values=shown)
+        if self._progress.disable:
+            self._console.print(f"{self.folder.name} step {step}: {shown}", soft_wrap=True, markup=False)
+        self._append("log.txt", f"{_now()} step {step}: {shown}")
+        self._track(lambda: self.accelerator.log(dict(values), step=step))
+
+    def _track(self, action: Any) -> None:
+        if not self._trackers_work:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever a tracker raises must not end a training run
+            self._trackers_work = False
+            self.say(f"tracking stopped, training goes on: {type(error).__name__}: {error}")
+
+    def _append(self, name: str, line: str) -> None:
+        with open(self.folder / name, "a") as file:
+            file.write(line + "\n")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _drop_lines_after(file: Path, step: int) -> None:
+    if not file.exists():
+        return
+    kept = []
+    for line in file.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except json.JSONDecodeError:
+            continue  # the half line of a run that was killed while writing it
+    beside = file.with_name(".metrics.jsonl")
+    beside.write_text("".join(line + "\n" for line in kept))
+    os.replace(beside, file)

@@ -1,0 +1,52 @@
+"""Sums of training scalars that stay on the device until they are logged."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+# Half-decades of sigma from 0.001 to 1000; what lies outside counts in the first or last.
+_EDGES = [0.001, 0.0032, 0.01, 0.032, 0.1, 0.32, 1, 3.2, 10, 32, 100, 320, 1000]
+BUCKETS = [f"{low:g}-{high:g}" for low, high in pairwise(_EDGES)]
+
+
+class Meters:
+    """Means of named values since they were last read.
+
+    Args:
+        device: where the values are.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._bucket_sums = torch.zeros(len(BUCKETS), device=self._device)
+        self._bucket_counts = torch.zeros(len(BUCKETS), device=self._device)
+
+    def add(self, name: str, values: Tensor) -> None:
+        """Count values of any shape, detached."""
+        total = values.detach().float().sum()
+        self._sums[name] = self._sums[name] + total if name in self._sums else total
+        self._counts[name] = self._counts.get(name, 0) + values.numel()
+
+    def add_by_sigma(self, sigma: Tensor, values: Tensor) -> None:
+        """Count values ``[B]`` by their noise level ``[B]``."""
+        bucket = ((sigma.log10() * 2).floor().long() + 6).clamp(0, len(BUCKETS) - 1)
+        self._bucket_sums.index_add_(0, bucket, values.detach().float())
+        self._bucket_counts.index_add_(0, bucket, torch.ones_like(sigma, dtype=torch.float32))
+
+    def read(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The means by name, and by noise level where there were any; forgets them. Waits for the device, once."""
+        names = sorted(self._sums)
+        means = [self._sums[name] / self._counts[name] for name in names]
+        values = torch.cat([torch.stack(means), self._bucket_sums, self._bucket_counts]).tolist()
+        self.reset()
+        k = len(BUCKETS)
+        sums, counts = values[-2 * k : -k], values[-k:]
+        by_sigma = {BUCKETS[i]: sums[i] / counts[i] for i in range(k) if counts[i]}
+        return dict(zip(names, values, strict=False)), by_sigma
