@@ -1,0 +1,1 @@
+"""Regularizers: `loss = Loss(**options)(input, target)` on `[B, C, T]` or `[B, C, H, W]`, light to import alone."""
