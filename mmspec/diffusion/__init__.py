@@ -1,7 +1,7 @@
 """Processes, objectives and samplers, all in terms of one denoiser ``D(x; sigma)``."""
 
-from .denoiser import Denoiser
-from .objective import Objective
-from .samplers import sample, seeded
+from mmspec.diffusion.denoiser import Denoiser
+from mmspec.diffusion.objective import Objective
+from mmspec.diffusion.samplers import sample, seeded
 
 __all__ = ["Denoiser", "Objective", "sample", "seeded"]

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..components import build
-from ..errors import InputError
-from ..networks import NETWORKS
-from .preconditioning import PRECONDITIONINGS, Preconditioning
+from mmspec.components import build
+from mmspec.diffusion.preconditioning import PRECONDITIONINGS, Preconditioning
+from mmspec.errors import InputError
+from mmspec.networks import NETWORKS
 
 FORMAT = "mmspec-denoiser-1"
 

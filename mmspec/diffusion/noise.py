@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 
-from .schedules import ddpm_sigmas
+from mmspec.diffusion.schedules import ddpm_sigmas
 
 
 class NoiseDistribution(Protocol):

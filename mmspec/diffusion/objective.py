@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from ..losses.regularizer import Regularizer
-from .denoiser import expand_sigma
-from .noise import NoiseDistribution
+from mmspec.diffusion.denoiser import expand_sigma
+from mmspec.diffusion.noise import NoiseDistribution
+from mmspec.losses.regularizer import Regularizer
 
 DISTANCES = ("l2", "l1")
 

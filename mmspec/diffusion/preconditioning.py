@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .schedules import ddpm_sigmas, karras_sigmas
+from mmspec.diffusion.schedules import ddpm_sigmas, karras_sigmas
 
 
 class Scalings(NamedTuple):

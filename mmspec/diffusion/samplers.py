@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from .guidance import Guided
+from mmspec.diffusion.guidance import Guided
 
 Draw = Callable[[], Tensor]
 OnStep = Callable[[int, Tensor, Tensor], None]
@@ -176,7 +176,7 @@ def sample(
         cond: handed to the denoiser, e.g. ``labels``.
 
     Returns:
-        ``[B, C, *spatial]`` float32; the walk itself is in float64.
+        ``[B, C, *spatial]`` in the dtype of the given noise, float32 for a shape; the walk itself is in float64.
 
     Raises:
         ValueError: for an unknown sampler, no steps, missing sigmas, or not one generator a sample.
@@ -194,7 +194,8 @@ def sample(
 
     conditioned = ConditionedDenoiser(denoiser if guidance is None else Guided(denoiser, guidance), cond)
     on_step = callback if callback is not None else lambda step, x, denoised: None
-    return walk(conditioned, levels[0] * noise, [*levels, 0.0], draw, on_step).float()
+    samples = walk(conditioned, levels[0] * noise, [*levels, 0.0], draw, on_step)
+    return samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
 
 
 def _rounded(denoiser: Callable[..., Tensor], sigmas: Tensor) -> Tensor:

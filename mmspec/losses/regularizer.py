@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .balance import gradient_norm, safe_ratio
+from mmspec.losses.balance import gradient_norm, safe_ratio
 
 
 class RegularizerTerm(NamedTuple):

@@ -1,5 +1,5 @@
 """The trainer and what a run leaves on disk."""
 
-from .trainer import Trainer, TrainerOptions
+from mmspec.training.trainer import Trainer, TrainerOptions
 
 __all__ = ["Trainer", "TrainerOptions"]

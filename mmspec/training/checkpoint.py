@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..diffusion import Denoiser
-from ..errors import InputError
+from mmspec.diffusion import Denoiser
+from mmspec.errors import InputError
 
 MARKER = "COMPLETE"
 

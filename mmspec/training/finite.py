@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from mmspec.errors import InputError
 
 
 class _Step(NamedTuple):

@@ -43,6 +43,7 @@ class RunLog:
         )
         self._task = self._progress.add_task(folder.name, total=total, completed=step, values="")
         if self.active:
+            folder.mkdir(parents=True, exist_ok=True)
             _drop_lines_after(folder / "metrics.jsonl", step)
 
     def __enter__(self) -> "RunLog":

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError
-from .checkpoint import latest_checkpoint
+from mmspec.errors import InputError
+from mmspec.training.checkpoint import latest_checkpoint
 
 # What may change between two starts of one run: it decides how long and how watched it is, not what is learnt.
 FREE = ("resume", "trainer.max_steps", "trainer.device", "trainer.tensorboard", "trainer.log_every")

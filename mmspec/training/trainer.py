@@ -16,14 +16,14 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 from torch import Tensor
 
-from ..diffusion import Denoiser, Objective
-from ..errors import InputError
-from .batches import Batches, Dataset, SampleOrder, step_seed
-from .checkpoint import load_checkpoint, prune_checkpoints, save_checkpoint
-from .ema import ema_decay, update_ema
-from .finite import FiniteGuard
-from .log import RunLog
-from .meters import Meters
+from mmspec.diffusion import Denoiser, Objective
+from mmspec.errors import InputError
+from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
+from mmspec.training.checkpoint import load_checkpoint, prune_checkpoints, save_checkpoint
+from mmspec.training.ema import ema_decay, update_ema
+from mmspec.training.finite import FiniteGuard
+from mmspec.training.log import RunLog
+from mmspec.training.meters import Meters
 
 INTERRUPTED = 75  # exit status after SIGTERM or Ctrl-C: the state is saved, the same command goes on
 
@@ -98,7 +98,7 @@ class Trainer:
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
             cpu=options.device == "cpu",
-            log_with=["tensorboard"] if options.tensorboard else [],
+            log_with="tensorboard" if options.tensorboard else None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
         self.device = self.accelerator.device

@@ -1,0 +1,64 @@
+"""The command line: ``mmspec <verb> key=value ...``, hydra overrides everywhere."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmspec.errors import InputError
+
+CONF = Path(__file__).parent / "conf"
+VERBS = {
+    "train": "train or fine-tune a denoiser on a packed data set",
+    "sample": "draw samples from a run, a checkpoint or a saved denoiser",
+    "evaluate": "compare samples with held-out real data",
+    "report": "write one HTML page of samples, spectra and metrics",
+    "info": "show versions and devices, or what a network or denoiser is made of",
+}
+USAGE = "\n".join(
+    [
+        "usage: mmspec <verb> [key=value ...]",
+        "",
+        *(f"  {verb:<9} {what}" for verb, what in VERBS.items()),
+        "",
+        "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
+    ]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 done, 2 bad input, 75 interrupted but saved)."""
+    verb, *overrides = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if verb in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    try:
+        if verb not in VERBS:
+            raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
+        if "-h" in overrides or "--help" in overrides:
+            print(verb_help(verb))
+            return 0
+        from mmspec.config import compose
+
+        cfg = compose(verb, overrides)
+        importlib.import_module(f"mmspec.commands.{verb}").run(cfg)
+    except InputError as error:
+        print(f"mmspec {verb}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def verb_help(verb: str) -> str:
+    """The commented defaults of a verb, and what its groups can be set to."""
+    text = (CONF / f"{verb}.yaml").read_text()
+    groups = []
+    for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
+        if f"- {folder.name}:" in text:
+            names = sorted(file.stem for file in folder.glob("*.yaml"))
+            groups.append(f"{folder.name}={'|'.join(names)}")
+    choices = ["", "# Groups:", *(f"#   {group}" for group in groups)] if groups else []
+    return "\n".join([f"mmspec {verb}: {VERBS[verb]}", "", text.rstrip(), *choices])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

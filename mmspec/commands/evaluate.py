@@ -1,0 +1,173 @@
+"""``mmspec evaluate``: how far samples are from held-out real data, as evaluation.json and a table."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from mmspec.data.packed import PackedDataset
+from mmspec.errors import InputError
+from mmspec.metrics.evaluation import Metric, Summary, compare, summarise, too_few
+from mmspec.metrics.features import Extractor, extractor
+from mmspec.metrics.spectrum import default_cutoff
+from mmspec.training.run import provenance, read_config
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is compared, and where the result goes."""
+
+    samples: Path
+    reference: Path
+    train: Path | None
+    out: Path
+
+
+def run(cfg: DictConfig) -> None:
+    """Evaluate samples as conf/evaluate.yaml describes.
+
+    Raises:
+        InputError: if a folder is no packed data set, sets do not fit together, or a key cannot be used.
+    """
+    sources = find_sources(cfg)
+    evaluation = evaluate(cfg, sources)
+    beside = sources.out.with_name(f".{sources.out.name}")
+    sources.out.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(json.dumps(evaluation, indent=1) + "\n")
+    os.replace(beside, sources.out)
+    _print(evaluation, sources)
+
+
+def find_sources(cfg: DictConfig) -> Sources:
+    """The folders that the keys ``samples, reference, train, out`` mean.
+
+    Raises:
+        InputError: if the run has no final samples, or nothing says what to compare them with.
+    """
+    samples = Path(cfg.samples)
+    folder = _run_of(samples)
+    if folder == samples:
+        samples = folder / "samples" / "final"
+        if not samples.is_dir():
+            raise InputError(f"{folder} has no final samples yet: run `mmspec sample from={folder}` first.")
+    data = read_config(folder).get("data", {}) if folder else {}
+    reference = cfg.reference or data.get("test")
+    if reference is None:
+        where = f"{folder} has no data.test" if folder else f"{samples} belongs to no run"
+        raise InputError(f"{where}: give reference=FOLDER, a packed data set of held-out real signals.")
+    train = cfg.train or data.get("train")
+    if not cfg.train and train and not Path(train).is_dir():
+        train = None  # the run was trained elsewhere; the row "real" is a bonus
+    out = Path(cfg.out) if cfg.out else (folder or samples) / "evaluation.json"
+    return Sources(samples, Path(reference), Path(train) if train else None, out)
+
+
+def evaluate(cfg: DictConfig, sources: Sources) -> dict[str, Any]:
+    """The contents of evaluation.json.
+
+    Raises:
+        InputError: as for `run`.
+    """
+    samples, reference = PackedDataset(sources.samples), PackedDataset(sources.reference)
+    train = PackedDataset(sources.train) if sources.train else None
+    for path, dataset in ((sources.samples, samples), (sources.train, train)):
+        if dataset is not None:
+            _must_match(path, dataset, sources.reference, reference)
+    device = torch.device("cuda" if cfg.device == "auto" and torch.cuda.is_available() else "cpu")
+    features = extractor(cfg.features, reference.meta.shape[0], reference.meta.sample_rate)
+
+    def summary(dataset: PackedDataset, indices: Tensor) -> Summary:
+        return summarise(dataset, indices, features, cfg.batch_size, device)
+
+    real, generated = summary(reference, torch.arange(len(reference))), summary(samples, torch.arange(len(samples)))
+    cutoff = _cutoff(cfg, reference)
+    metrics = _compare(real, generated, features, cutoff)
+    evaluation: dict[str, Any] = {
+        "command": provenance()["command"],
+        "samples": {"path": str(sources.samples), "count": len(samples)},
+        "reference": {"path": str(sources.reference), "count": len(reference)},
+        "metrics": {metric.name: metric.value for metric in metrics},
+        "definitions": {metric.name: metric.definition for metric in metrics},
+        "warnings": _warnings(real, generated, features),
+        "spectrum": {
+            "unit": real.spectrum.unit,
+            "frequency": real.spectrum.frequency.tolist(),
+            "real": real.spectrum.power.tolist(),
+            "generated": generated.spectrum.power.tolist(),
+        },
+    }
+    if train is not None:
+        chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(cfg.seed))[: len(samples)]
+        other = summary(train, chosen.sort().values)
+        evaluation["real_vs_real"] = {
+            "path": str(sources.train),
+            "count": other.count,
+            "metrics": {metric.name: metric.value for metric in _compare(real, other, features, cutoff)},
+        }
+    return evaluation
+
+
+def _run_of(path: Path) -> Path | None:
+    """The run that a path is, or that it lies in as samples/NAME."""
+    candidates = [path, *path.resolve().parents[:2]]
+    return next((folder for folder in candidates if (folder / "config.yaml").is_file()), None)
+
+
+def _must_match(path: Path | None, dataset: PackedDataset, reference_path: Path, reference: PackedDataset) -> None:
+    for key in ("modality", "shape", "sample_rate"):
+        ours, theirs = getattr(dataset.meta, key), getattr(reference.meta, key)
+        if ours != theirs:
+            raise InputError(
+                f"{path} has {key} {ours} but {reference_path} has {theirs}: compare sets that were prepared alike."
+            )
+    if len(dataset) < 2:
+        raise InputError(f"{path} holds {len(dataset)} signal(s): at least 2 are needed, thousands are better.")
+
+
+def _cutoff(cfg: DictConfig, reference: PackedDataset) -> float:
+    if cfg.cutoff is not None:
+        return float(cfg.cutoff)
+    return default_cutoff(reference.meta.sample_rate or min(reference.meta.shape[1:]))
+
+
+def _compare(real: Summary, generated: Summary, features: Extractor, cutoff: float) -> list[Metric]:
+    try:
+        return compare(real, generated, features, cutoff)
+    except ValueError as error:
+        raise InputError(f"cutoff={cutoff:g}: {error}") from error
+
+
+def _warnings(real: Summary, generated: Summary, features: Extractor) -> list[str]:
+    warnings = []
+    if too_few(real, generated):
+        warnings.append(
+            f"{generated.count:,} generated and {real.count:,} real signals are too few for a Fréchet distance of "
+            f"{len(real.moments.mean)} features, which is then biased upwards: use kernel_{features.name}, or more "
+            f"samples."
+        )
+    if real.spectrum.unit == "Hz" and not real.spectrograms:
+        warnings.append("The clips are too short for mr_stft_between_sets, which is left out.")
+    return warnings
+
+
+def _print(evaluation: dict[str, Any], sources: Sources) -> None:
+    console = Console(highlight=False)
+    table = Table(title=f"{sources.samples} against {sources.reference}", title_justify="left")
+    table.add_column("metric")
+    table.add_column("generated", justify="right")
+    other = evaluation.get("real_vs_real", {"metrics": {}})["metrics"]
+    if other:
+        table.add_column("real (train)", justify="right")
+    for name, value in evaluation["metrics"].items():
+        table.add_row(name, f"{value:.4g}", *([f"{other[name]:.4g}" if name in other else ""] if other else []))
+    console.print(table)
+    for warning in evaluation["warnings"]:
+        console.print(f"warning: {warning}", soft_wrap=True, markup=False)
+    console.print(f"{sources.out}", soft_wrap=True, markup=False)

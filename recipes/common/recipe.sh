@@ -1,0 +1,129 @@
+# What all recipes share: options, stages, and doing nothing twice. Sourced by recipes/<name>/run.sh, which sets
+#   RECIPE         its name
+#   DATASETS       names of what it trains on; conf/experiment/<dataset>.yaml and <dataset>_finetune.yaml say how
+#   REGULARIZERS   what stage 3 fine-tunes with, besides "none"
+# and defines fetch and prepare, which get the name of a data set.
+set -euo pipefail
+
+stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=256 exp=exp
+overrides=()
+
+usage() {
+  cat <<EOF
+usage: recipes/$RECIPE/run.sh [options] [key=value ...]
+
+  --stage N        first stage to run (default $stage)
+  --stop-stage N   last stage to run (default $stop_stage)
+                   0 fetch  1 prepare  2 train  3 regularize  4 sample  5 evaluate  6 report
+  --data PATH      data you already have: a folder, .tar, .tar.gz or .zip
+  --num N          samples drawn from each model (default $num)
+  --gpus N         processes on this machine (default $gpus)
+  --nodes N        machines; start the same command on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK set
+  --exp DIR        where everything is written (default $exp)
+  key=value        overrides for \`mmspec train\` in stages 2 and 3, such as trainer.max_steps=100
+
+A stage whose command was run before with the same inputs is skipped; one that was cut off goes on where it stopped.
+EOF
+}
+
+die() {
+  echo "recipes/$RECIPE/run.sh: $*" >&2
+  exit 2
+}
+
+parse_options() {
+  while (($#)); do
+    case $1 in
+      -h | --help) usage; exit 0 ;;
+      --stage | --stop-stage | --data | --num | --gpus | --nodes | --exp)
+        (($# > 1)) || die "$1 needs a value (see --help)."
+        local name=${1#--}
+        printf -v "${name//-/_}" %s "$2"
+        shift 2
+        ;;
+      -*) die "unknown option $1 (see --help)." ;;
+      *=*) overrides+=("$1"); shift ;;
+      *) die "$1 is neither an option nor key=value (see --help)." ;;
+    esac
+  done
+  local option
+  for option in stage stop_stage num gpus nodes; do
+    [[ ${!option} =~ ^[0-9]+$ ]] || die "--${option//_/-} must be a whole number, not '${!option}'."
+  done
+  [[ -z $data || -e $data ]] || die "--data $data: no such file or folder."
+}
+
+# once STAGE NAME COMMAND...: run a command of a stage that was asked for, unless it, and all that it builds on, ran
+# before just like this. `history` holds the commands that it builds on.
+once() {
+  local number=$1 name=$2 marker="$exp/$RECIPE/.done/$2" fingerprint
+  shift 2
+  history+=$(printf '%q ' "$@")
+  ((stage <= number && number <= stop_stage)) || return 0
+  fingerprint=$(cksum <<<"$history")
+  if [[ -f $marker && $(<"$marker") == "$fingerprint" ]]; then
+    echo "stage $number, $name: done before, skipped"
+    return
+  fi
+  echo "stage $number, $name: $*"
+  "$@"
+  mkdir -p "${marker%/*}"
+  echo "$fingerprint" >"$marker"
+}
+
+run_folder() { # DATASET KIND: exp/cifar10/base, or exp/demo/digits-base where a recipe has several data sets
+  local prefix=""
+  ((${#DATASETS[@]} == 1)) || prefix="$1-"
+  echo "$exp/$RECIPE/$prefix$2"
+}
+
+packed_folder() { # DATASET
+  echo "$exp/data/$1"
+}
+
+launch_train() {
+  if ((gpus * nodes > 1)); then
+    accelerate launch --num_processes $((gpus * nodes)) --num_machines "$nodes" \
+      --machine_rank "${NODE_RANK:-0}" --main_process_ip "${MASTER_ADDR:-127.0.0.1}" \
+      --main_process_port "${MASTER_PORT:-29500}" --dynamo_backend no --mixed_precision no \
+      -m mmspec train "$@"
+  else
+    mmspec train "$@"
+  fi
+}
+
+train() { # STAGE DATASET KIND EXPERIMENT [key=value ...]
+  local packed
+  packed=$(packed_folder "$2")
+  once "$1" "train-$2-$3" launch_train "experiment=$4" "run_dir=$(run_folder "$2" "$3")" \
+    "data.train=$packed/train" "data.test=$packed/test" "${@:5}" "${overrides[@]}"
+}
+
+judge() { # DATASET KIND: samples of a run, and their evaluation
+  local run
+  run=$(run_folder "$1" "$2")
+  once 4 "sample-$1-$2" mmspec sample "from=$run" "num=$num"
+  once 5 "evaluate-$1-$2" mmspec evaluate "samples=$run"
+}
+
+recipe() {
+  parse_options "$@"
+  local dataset kind runs=() history trained
+  for dataset in "${DATASETS[@]}"; do
+    history="$data "
+    ((stage > 0)) || fetch "$dataset"
+    once 1 "prepare-$dataset" prepare "$dataset" "$(packed_folder "$dataset")"
+    train 2 "$dataset" base "$dataset"
+    trained=$history
+    judge "$dataset" base
+    for kind in none "${REGULARIZERS[@]}"; do
+      history=$trained
+      train 3 "$dataset" "$kind" "${dataset}_finetune" "init_from=$(run_folder "$dataset" base)" "regularizer=$kind"
+      judge "$dataset" "$kind"
+    done
+    for kind in base none "${REGULARIZERS[@]}"; do runs+=("$(run_folder "$dataset" "$kind")"); done
+  done
+  if ((stop_stage >= 6)); then
+    mmspec report "runs=[$(IFS=,; echo "${runs[*]}")]" "out=$exp/$RECIPE/report.html" "title=$RECIPE"
+  fi
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Free Spoken Digit Dataset: a class-conditional 1D wavelet-gated UNet with EDM on waveforms.
+RECIPE=fsdd
+DATASETS=(fsdd)
+REGULARIZERS=(amplitude_phase)
+source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+
+fetch() {
+  [[ -n $data ]] || die "give the recordings with --data PATH: README.md says where to get them."
+}
+
+prepare() { # DATASET FOLDER
+  python -m data_prep.audio "$data" "$2" --sample-rate 8000 --seconds 1.024 --label name:0 --holdout 0.1
+}
+
+recipe "$@"

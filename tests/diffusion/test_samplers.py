@@ -1,0 +1,167 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec.diffusion import sample, seeded
+from mmspec.diffusion.preconditioning import DDPM as DDPMPreconditioning
+from mmspec.diffusion.samplers import DDIM, DDPM, SAMPLERS, ConditionedDenoiser, Heun
+from mmspec.diffusion.schedules import karras_sigmas
+from tests.oracles import Gaussian, TwoPoints
+
+SHAPES = [(3, 1, 33), (3, 2, 5, 7)]
+
+
+def exact_scale(sigma_max: float, sd: float = 0.5) -> float:
+    """What the probability flow of ``N(0, sd^2)`` signals does to x from sigma_max to 0."""
+    return sd / math.sqrt(sd**2 + sigma_max**2)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_step_is_the_prediction_at_the_highest_noise(name, shape):
+    noise = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    out = sample(Gaussian(), noise, sampler=name, sigmas=[80.0], generator=torch.Generator().manual_seed(1))
+    expected = Gaussian()(80 * noise, torch.full(shape[:1], 80.0, dtype=torch.float64))
+    torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("ddim", 1), ("heun", 2), ("dpmpp_2m", 2)])
+def test_deterministic_samplers_converge_to_the_closed_form_at_their_order(name, order):
+    noise = torch.randn(4, 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact = 10 * noise * exact_scale(10)
+
+    def error(steps: int) -> float:
+        sigmas = karras_sigmas(steps, 0.002, 10)
+        return (sample(Gaussian(), noise, sampler=name, sigmas=sigmas) - exact).abs().max().item()
+
+    measured = math.log2(error(40) / error(80))
+    assert error(80) < 0.05
+    assert measured > order - 0.35
+
+
+def test_ancestral_sampling_reaches_the_variance_of_the_data():
+    out = sample(
+        Gaussian(0.5),
+        (4000, 1, 1),
+        sampler="ddpm",
+        sigmas=karras_sigmas(500, 0.002, 20),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert out.std().item() == pytest.approx(0.5, abs=0.02)
+    assert out.mean().item() == pytest.approx(0, abs=0.03)
+
+
+def test_a_step_of_ancestral_sampling_is_the_posterior_of_ddpm():
+    process = DDPMPreconditioning()
+    sigmas = process.sigmas.double()
+    abar = 1 / (1 + sigmas**2)
+    t, x0_hat = 600, 0.3
+    beta = 1 - abar[t] / abar[t - 1]
+    x_t, noise = torch.tensor(1.7, dtype=torch.float64), torch.tensor(-0.4, dtype=torch.float64)
+    mean = (abar[t - 1].sqrt() * beta * x0_hat + (1 - beta).sqrt() * (1 - abar[t - 1]) * x_t) / (1 - abar[t])
+    variance = (1 - abar[t - 1]) / (1 - abar[t]) * beta
+
+    denoise = ConditionedDenoiser(lambda x, sigma: torch.full_like(x, x0_hat), {})
+    start = (x_t / abar[t].sqrt()).reshape(1, 1, 1)
+    levels = [sigmas[t].item(), sigmas[t - 1].item()]
+    out = DDPM()(denoise, start, levels, lambda: noise.reshape(1, 1, 1), lambda *_: None)
+    assert (out * abar[t - 1].sqrt()).item() == pytest.approx((mean + variance.sqrt() * noise).item(), abs=1e-6)
+
+
+def test_ddim_without_noise_is_euler_and_with_all_of_it_ddpm():
+    noise = torch.randn(2, 1, 8, dtype=torch.float64)
+    sigmas = karras_sigmas(7, 0.01, 10)
+
+    def run(sampler):
+        return sample(TwoPoints(), noise, sampler=sampler, sigmas=sigmas, generator=torch.Generator().manual_seed(3))
+
+    torch.testing.assert_close(run(DDIM(0.0)), run("euler"))
+    torch.testing.assert_close(run(DDIM(1.0)), run("ddpm"))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sample_depends_on_its_seed_and_not_on_its_batch(name):
+    sampler = Heun(churn=20) if name == "heun" else name
+    sigmas = karras_sigmas(6, 0.01, 10)
+
+    def run(seeds):
+        return sample(TwoPoints(), (len(seeds), 1, 9), sampler=sampler, sigmas=sigmas, generator=seeded(seeds))
+
+    torch.testing.assert_close(torch.cat([run([0, 1]), run([2])]), run([0, 1, 2]))
+
+
+def test_guidance_moves_from_unconditional_to_conditional_and_beyond():
+    labels = torch.tensor([[0.0, 1.0]])
+    noise = torch.randn(1, 1, 5, dtype=torch.float64)
+    sigmas = [5.0]
+    plain = sample(Gaussian(), noise, sigmas=sigmas, labels=torch.zeros(1, 2))
+    conditional = sample(Gaussian(), noise, sigmas=sigmas, labels=labels)
+    for scale in (0.0, 1.0, 3.0):
+        guided = sample(Gaussian(), noise, sigmas=sigmas, labels=labels, guidance=scale)
+        torch.testing.assert_close(guided, plain + scale * (conditional - plain))
+
+
+def test_callback_sees_every_step_and_bad_calls_say_what_is_wrong():
+    seen = []
+    sample(Gaussian(), (1, 1, 4), sigmas=[2.0, 1.0, 0.5], callback=lambda i, x, denoised: seen.append(i))
+    assert seen == [0, 1, 2]
+    with pytest.raises(ValueError, match="one of ddpm, ddim, euler, heun, dpmpp_2m, not 'huen'"):
+        sample(Gaussian(), (1, 1, 4), sampler="huen", sigmas=[1.0])
+    with pytest.raises(ValueError, match="give sigmas="):
+        sample(Gaussian(), (1, 1, 4))
+    with pytest.raises(ValueError, match="descending"):
+        sample(Gaussian(), (1, 1, 4), sigmas=[1.0, 2.0])
+    with pytest.raises(ValueError, match="2 generators for 3 samples"):
+        sample(Gaussian(), (3, 1, 4), sigmas=[1.0], generator=seeded([0, 1]))
+    with pytest.raises(TypeError, match="lables"):
+        sample(Gaussian(), (1, 1, 4), sigmas=[1.0], lables=torch.zeros(1, 2))
+
+
+class OnGrid:
+    """A denoiser that knows only some noise levels."""
+
+    def __init__(self, denoiser, grid):
+        self.denoiser, self.grid = denoiser, torch.as_tensor(grid)
+
+    def __call__(self, x, sigma):
+        return self.denoiser(x, sigma)
+
+    def round_sigma(self, sigma):
+        return self.grid[(sigma[:, None] - self.grid).abs().argmin(1)]
+
+
+def test_heun_walks_the_trajectories_of_the_original_edm_sampler(shared):
+    golden = np.load(shared / "golden/edm/sampler_edm.npz")
+    cases = json.loads((shared / "golden/edm/sampler_edm.json").read_text())
+    for name, case in cases.items():
+        options = dict(case["kwargs"])
+        low = max(options.get("sigma_min", 0.002), case["net_sigma_min"])
+        high = min(options.get("sigma_max", 80), float(case["net_sigma_max"]))
+        sigmas = karras_sigmas(options["num_steps"], low, high, options.get("rho", 7))
+        exact = Gaussian(case["sd"]) if case["denoiser"] == "Gauss" else TwoPoints(case["sd"])
+        denoiser = OnGrid(exact, np.geomspace(0.01, 60, 40)) if case["grid"] else exact
+        calls, noises = [], iter(golden[f"{name}/noise"])
+
+        def recorded(x, sigma, denoiser=denoiser, calls=calls):
+            calls.append((x.numpy(), sigma[0].item()))
+            return denoiser(x, sigma)
+
+        if case["grid"]:
+            recorded.round_sigma = denoiser.round_sigma
+            sigmas = denoiser.round_sigma(sigmas)
+        sampler = Heun(
+            churn=options.get("S_churn", 0),
+            churn_min=options.get("S_min", 0),
+            churn_max=options.get("S_max", math.inf),
+            churn_noise=options.get("S_noise", 1),
+        )
+        start = torch.from_numpy(golden["latents"]) * sigmas[0]
+        levels = [*sigmas.tolist(), 0.0]
+        draw = lambda noises=noises: torch.from_numpy(next(noises))  # noqa: E731
+        out = sampler(ConditionedDenoiser(recorded, {}), start, levels, draw, lambda *_: None)
+        np.testing.assert_allclose([sigma for _, sigma in calls], golden[f"{name}/call_sigma"], rtol=1e-9)
+        np.testing.assert_allclose(np.stack([x for x, _ in calls]), golden[f"{name}/call_x"], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(out.numpy(), golden[f"{name}/x_final"], rtol=1e-9, atol=1e-9)
