@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .signals import as_signal, spatial_axes
+from mmspec.spectral.signals import as_signal, spatial_axes
 
 
 def spectrum(x: Tensor, norm: str = "ortho") -> tuple[Tensor, Tensor]:
