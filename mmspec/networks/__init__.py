@@ -1,0 +1,8 @@
+"""Denoising networks: `network(x, c_noise, labels=None)`, x `[B, C, *spatial]` of one or two dimensions."""
+
+from mmspec.networks.gating import WaveletDown, WaveletUp
+from mmspec.networks.unet import UNet
+
+NETWORKS = {"UNet": UNet}  # what a config's `type` may name
+
+__all__ = ["NETWORKS", "UNet", "WaveletDown", "WaveletUp"]

@@ -1,0 +1,253 @@
+"""The UNet of the LDM/ADM family, with convolutions or wavelet gating between its levels, in 1D and 2D."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmspec.networks.folding import crop, fold, pad_to_multiple, unfold
+from mmspec.networks.gating import WaveletDown, WaveletUp
+from mmspec.networks.layers import (
+    ConvDown,
+    ConvUp,
+    ResidualBlock,
+    SelfAttention,
+    conv,
+    group_norm,
+    sinusoid,
+    zeroed,
+)
+
+Resizing = Callable[[int], nn.Module]  # from channels to a layer that halves or doubles the size
+
+
+class Block(nn.Module):
+    """A residual block, then self-attention where the level has it."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        attends: bool,
+        *,
+        dims: int,
+        embed_channels: int,
+        dropout: float,
+        head_channels: int,
+        group_channels: int,
+    ) -> None:
+        super().__init__()
+        self.residual = ResidualBlock(dims, in_channels, out_channels, embed_channels, dropout, group_channels)
+        self.attention = SelfAttention(out_channels, head_channels, group_channels) if attends else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        return self.attention(self.residual(x, embedding))
+
+
+class EncoderLevel(nn.Module):
+    """Blocks of one width, then the way down to the next level."""
+
+    def __init__(self, blocks: Sequence[Block], down: nn.Sequential) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.down = down
+
+    def forward(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
+        """What every block, and the way down, put out: each is a skip connection, the last goes on."""
+        outputs = []
+        for block in self.blocks:
+            x = block(x, embedding)
+            outputs.append(x)
+        return [*outputs, self.down(x)] if len(self.down) else outputs
+
+
+class DecoderLevel(nn.Module):
+    """Blocks of one width, each with a skip connection, then the way up to the next level."""
+
+    def __init__(self, blocks: Sequence[Block], up: nn.Sequential) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.up = up
+
+    def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        """Takes one tensor a block off the end of `skips`."""
+        for block in self.blocks:
+            x = block(torch.cat([x, skips.pop()], dim=1), embedding)
+        return self.up(x)
+
+
+class UNet(nn.Module):
+    """Residual blocks with a time embedding, self-attention at chosen levels, class labels.
+
+    Shape: x `[B, in_channels, *spatial]`, c_noise `[B]`, labels `[B]` or `[B, num_classes]` ->
+    `[B, out_channels, *spatial]`. A size that the levels do not divide is padded at its far end by its last sample,
+    and the output cropped.
+
+    Args:
+        dims: 1 for waveforms `[B, C, T]`, 2 for images `[B, C, H, W]`.
+        in_channels: of the signal.
+        out_channels: of the output; None is as many as come in.
+        model_channels: width of the first level.
+        channel_mult: width of each level in units of `model_channels`; one level an entry.
+        num_blocks: blocks a level on the way down; on the way up one more.
+        attention_levels: levels with self-attention, 0 the finest; the middle always has it.
+        head_channels: channels of an attention head.
+        num_classes: 0 for a network without class labels.
+        dropout: in the residual blocks.
+        resample: "conv" (3x3 with stride 2; nearest and 3x3) or "wavelet" (`WaveletDown`, `WaveletUp`).
+        wavelet: a discrete wavelet of PyWavelets, for `resample="wavelet"`.
+        factors: by how much each change of level changes the size: a power of two, or one for each change. 4 is two
+            halvings in a row.
+        patch_size: blocks of so many samples (2D: so many by so many) become channels first; for long waveforms.
+        group_channels: the least channels in a group of GroupNorm; 1 gives LDM's 32 groups at every width.
+
+    Raises:
+        ValueError: an argument, or the shape of x or labels, that does not fit.
+    """
+
+    def __init__(
+        self,
+        dims: int = 2,
+        in_channels: int = 3,
+        out_channels: int | None = None,
+        model_channels: int = 64,
+        channel_mult: Sequence[int] = (1, 2, 2),
+        num_blocks: int = 2,
+        attention_levels: Sequence[int] = (2,),
+        head_channels: int = 32,
+        num_classes: int = 0,
+        dropout: float = 0.0,
+        resample: str = "conv",
+        wavelet: str = "haar",
+        factors: int | Sequence[int] = 2,
+        patch_size: int = 1,
+        group_channels: int = 4,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__()
+        self.config = {name: _plain(value) for name, value in arguments.items()}
+        self.dims, self.in_channels, self.num_classes = dims, in_channels, num_classes
+        self.out_channels = in_channels if out_channels is None else out_channels
+        self.model_channels, self.patch_size = model_channels, patch_size
+        factors = _one_each(factors, len(channel_mult) - 1)
+        self.multiple = patch_size * math.prod(factors)  # of the sizes that need no padding
+        _check(dims, num_blocks, patch_size, attention_levels, len(channel_mult))
+
+        widths = [model_channels * mult for mult in channel_mult]
+        embed_channels = 4 * model_channels
+        self.embed_time = nn.Sequential(
+            nn.Linear(model_channels, embed_channels), nn.SiLU(), nn.Linear(embed_channels, embed_channels)
+        )
+        self.embed_label = nn.Embedding(num_classes, embed_channels) if num_classes else None
+        block = partial(
+            Block,
+            dims=dims,
+            embed_channels=embed_channels,
+            dropout=dropout,
+            head_channels=head_channels,
+            group_channels=group_channels,
+        )
+        down, up = _resizings(resample, dims, wavelet)
+
+        self.conv_in = conv(dims, in_channels * patch_size**dims, model_channels)
+        last, skips = model_channels, [model_channels]
+        self.encoder = nn.ModuleList()
+        for level, (width, factor) in enumerate(zip(widths, [*factors, 1], strict=True)):
+            inputs = [last, *[width] * (num_blocks - 1)]
+            blocks = [block(channels, width, level in attention_levels) for channels in inputs]
+            self.encoder.append(EncoderLevel(blocks, _in_a_row(down, width, factor)))
+            skips += [width] * (num_blocks + (factor > 1))
+            last = width
+
+        self.middle = nn.ModuleList([block(last, last, True), block(last, last, False)])
+
+        self.decoder = nn.ModuleList()
+        for level, (width, factor) in reversed(list(enumerate(zip(widths, [1, *factors], strict=True)))):
+            inputs = [channels + skips.pop() for channels in [last, *[width] * num_blocks]]
+            blocks = [block(channels, width, level in attention_levels) for channels in inputs]
+            self.decoder.append(DecoderLevel(blocks, _in_a_row(up, width, factor)))
+            last = width
+
+        self.norm_out = group_norm(last, group_channels)
+        self.conv_out = zeroed(conv(dims, last, self.out_channels * patch_size**dims))
+
+    def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The raw output for x, already scaled by c_in, at noise labels `c_noise`.
+
+        `labels` are classes or one-hot rows; a row of zeros, or None, is unconditional. A class out of range is a
+        ValueError on the CPU alone: on a GPU to look would be to wait, and the embedding's own check must do.
+        """
+        if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
+            spatial = {1: "T", 2: "H, W"}[self.dims]
+            raise ValueError(f"this UNet takes x of shape [B, {self.in_channels}, {spatial}], got {list(x.shape)}")
+        embedding = self.embed_time(sinusoid(c_noise, self.model_channels).to(x.dtype))
+        if labels is not None:
+            embedding = embedding + self._label_embedding(labels)
+        embedding = F.silu(embedding)
+
+        blocks = fold(pad_to_multiple(x, self.multiple), self.patch_size)
+        skips = [self.conv_in(blocks.flatten(1, 2))]
+        for level in self.encoder:
+            skips += level(skips[-1], embedding)
+        h = skips[-1]
+        for block in self.middle:
+            h = block(h, embedding)
+        for level in self.decoder:
+            h = level(h, skips, embedding)
+        h = self.conv_out(F.silu(self.norm_out(h)))
+        return crop(unfold(h.unflatten(1, (-1, self.out_channels)), self.patch_size), x.shape[2:])
+
+    def _label_embedding(self, labels: Tensor) -> Tensor:
+        if self.embed_label is None:
+            raise ValueError("this UNet was built with num_classes=0: leave labels out")
+        if labels.ndim == 2 and labels.shape[1] == self.num_classes:
+            weight = self.embed_label.weight
+            return labels.to(weight.dtype) @ weight
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise ValueError(
+                f"labels are classes [B] of an integer type or one-hot rows [B, {self.num_classes}], "
+                f"got {list(labels.shape)} of {labels.dtype}"
+            )
+        if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+            low, high = labels.aminmax()
+            if low < 0 or high >= self.num_classes:
+                raise ValueError(f"labels run from 0 to {self.num_classes - 1}, got {int(low)} to {int(high)}")
+        return self.embed_label(labels)
+
+
+def _check(dims: int, num_blocks: int, patch_size: int, attention_levels: Sequence[int], levels: int) -> None:
+    if dims not in (1, 2):
+        raise ValueError(f"dims must be 1 or 2, got {dims}")
+    if num_blocks < 1 or patch_size < 1:
+        raise ValueError(f"num_blocks and patch_size must be 1 or more, got {num_blocks} and {patch_size}")
+    if not all(0 <= level < levels for level in attention_levels):
+        raise ValueError(f"attention_levels must lie in 0 to {levels - 1}, got {list(attention_levels)}")
+
+
+def _plain(value: object) -> object:
+    """`value` as JSON has it: any sequence of numbers a list."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:
+    factors = [factors] * changes if isinstance(factors, int) else list(factors)
+    if len(factors) != changes or any(factor < 2 or factor.bit_count() != 1 for factor in factors):
+        raise ValueError(f"factors must be {changes} of 2, 4, 8, ..., one for each change of level, got {factors}")
+    return factors
+
+
+def _resizings(resample: str, dims: int, wavelet: str) -> tuple[Resizing, Resizing]:
+    """The layers that halve and double the size."""
+    if resample == "conv":
+        return partial(ConvDown, dims=dims), partial(ConvUp, dims=dims)
+    if resample == "wavelet":
+        return partial(WaveletDown, dims=dims, wavelet=wavelet), partial(WaveletUp, dims=dims, wavelet=wavelet)
+    raise ValueError(f'resample must be "conv" or "wavelet", got "{resample}"')
+
+
+def _in_a_row(resizing: Resizing, channels: int, factor: int) -> nn.Sequential:
+    """As many of these layers as change the size by `factor`: none for 1."""
+    return nn.Sequential(*(resizing(channels) for _ in range(factor.bit_length() - 1)))
