@@ -1,5 +1,15 @@
 """Spectral operators: pure functions of tensors `[B, C, T]` or `[B, C, H, W]`, and of nothing else in mmspec."""
 
 from mmspec.spectral.fourier import band_energy, frequencies_per_bin, radial_power_spectrum, spectrum
+from mmspec.spectral.wavelet import dwt, idwt, wavedec, waverec
 
-__all__ = ["band_energy", "frequencies_per_bin", "radial_power_spectrum", "spectrum"]
+__all__ = [
+    "band_energy",
+    "dwt",
+    "frequencies_per_bin",
+    "idwt",
+    "radial_power_spectrum",
+    "spectrum",
+    "wavedec",
+    "waverec",
+]

@@ -1,0 +1,36 @@
+"""Boundary modes: which sample stands at a position beyond the ends of a signal. Names are PyWavelets'."""
+
+import numpy as np
+import numpy.typing as npt
+
+MODES = ("zero", "symmetric", "reflect", "periodic", "periodization", "constant")
+
+Indices = npt.NDArray[np.int64]
+
+
+def source(position: Indices, size: int, mode: str) -> Indices:
+    """The index in 0 .. size - 1 of the sample that stands at each position, of any sign and magnitude.
+
+    - "zero": there is none, the position stays as it is, outside;
+    - "constant": the nearest sample;
+    - "symmetric": mirrored, the last sample twice: ``... b a | a b c | c b ...``;
+    - "reflect": mirrored at the last sample: ``... c b | a b c | b a ...``;
+    - "periodic": repeated: ``... b c | a b c | a b ...``;
+    - "periodization": repeated after an odd number of samples is made even: ``... c c | a b c c | a b ...``.
+
+    Mirrors and repetitions go on where the extension is longer than the signal.
+    """
+    if mode == "zero":
+        return position
+    if mode == "constant":
+        return position.clip(0, size - 1)
+    if mode == "symmetric":
+        position = position % (2 * size)
+        return np.minimum(position, 2 * size - 1 - position)
+    if mode == "reflect":
+        period = max(2 * size - 2, 1)
+        position = position % period
+        return np.minimum(position, period - position)
+    if mode == "periodic":
+        return position % size
+    return np.minimum(position % (size + size % 2), size - 1)
