@@ -1,6 +1,7 @@
 """From a verb and its overrides to a resolved configuration."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -46,5 +47,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def _one_sentence(error: Exception) -> str:
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()]
     if others and others[0].startswith("Available options"):
-        return f"{first.split(': ', 1)[-1]}: expected one of {', '.join(others[1:])}."
+        options = takewhile(lambda line: not line.startswith("Config search path"), others[1:])
+        return f"{first.split(': ', 1)[-1]}: expected one of {', '.join(options)}."
     return " ".join([first, *others[:1]])

@@ -11,7 +11,7 @@ from mmspec.commands.labels import balanced_labels
 from mmspec.components import construct
 from mmspec.config import plain
 from mmspec.data import PackedDataset
-from mmspec.data.media import write_preview
+from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
 from mmspec.training import Trainer, TrainerOptions
@@ -76,16 +76,17 @@ def _preview(config: dict[str, Any], folder: Path) -> Any:
 
     def preview(denoiser: Denoiser, step: int) -> None:
         labels = balanced_labels(denoiser, options["num"])
-        device = next(denoiser.parameters()).device
         samples = sample(
             denoiser,
             (options["num"], *(denoiser.signal_shape or ())),
             sampler=sampler,
             steps=options["steps"],
+            labels=labels,
             guidance=options["guidance"] if labels is not None else None,
             generator=seeded(range(options["num"])),
-            **({"labels": labels.to(device)} if labels is not None else {}),
         )
-        write_preview(samples.cpu(), folder / "samples" / f"step_{step:08d}.png", denoiser.sample_rate)
+        file = folder / "samples" / f"step_{step:08d}.png"
+        file.parent.mkdir(exist_ok=True)
+        overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(file)
 
     return preview

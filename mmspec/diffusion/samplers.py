@@ -155,6 +155,7 @@ def sample(
     sampler: str | Callable[..., Tensor] = "heun",
     steps: int = 18,
     sigmas: Sequence[float] | Tensor | None = None,
+    labels: Tensor | None = None,
     guidance: float | None = None,
     generator: Generator | Sequence[Generator] | None = None,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
@@ -169,18 +170,22 @@ def sample(
         sampler: "ddpm", "ddim", "euler", "heun", "dpmpp_2m", or a sampler object with options of its own.
         steps: number of steps; heun calls the denoiser ``2 steps - 1`` times, the others ``steps`` times.
         sigmas: noise levels, descending, without the final 0; None takes the denoiser's own grid.
-        guidance: scale of classifier-free guidance (needs one-hot ``labels``); None samples without.
+        labels: one-hot ``[B, classes]``, or int64 ``[B]`` without guidance; None is unconditional.
+        guidance: scale of classifier-free guidance, which needs one-hot labels; None samples without.
         generator: one generator, or one a sample (see `seeded`): then each sample is the same in any batch.
         callback: told ``(step, x, denoised)`` after each step.
         device: where to sample; None follows the denoiser's weights.
-        cond: handed to the denoiser, e.g. ``labels``.
+        cond: further conditioning, handed to the denoiser.
 
     Returns:
         ``[B, C, *spatial]`` in the dtype of the given noise, float32 for a shape; the walk itself is in float64.
 
     Raises:
-        ValueError: for an unknown sampler, no steps, missing sigmas, or not one generator a sample.
+        ValueError: for an unknown sampler, no steps, missing sigmas, guidance without one-hot labels, or not one
+            generator a sample.
     """
+    if guidance is not None and (labels is None or labels.ndim != 2):
+        raise ValueError("guidance needs labels=, one-hot rows [B, classes].")
     if isinstance(sampler, str) and sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}.")
     walk = SAMPLERS[sampler]() if isinstance(sampler, str) else sampler
@@ -192,6 +197,8 @@ def sample(
     draw = _noise_source(shape, generator, torch.device(device))
     noise = start.to(device, torch.float64) if isinstance(start, Tensor) else draw()
 
+    if labels is not None:
+        cond["labels"] = labels.to(device)
     conditioned = ConditionedDenoiser(denoiser if guidance is None else Guided(denoiser, guidance), cond)
     on_step = callback if callback is not None else lambda step, x, denoised: None
     samples = walk(conditioned, levels[0] * noise, [*levels, 0.0], draw, on_step)

@@ -20,7 +20,8 @@ def update_ema(average: nn.Module, model: nn.Module, decay: float, accept: Tenso
     Args:
         accept: ``[]``, 1 to update and 0 to leave the average alone, without asking the host which.
     """
-    averages, parameters = list(average.parameters()), list(model.parameters())
-    differences = torch._foreach_sub(parameters, averages)
+    averages: list[Tensor] = list(average.parameters())
+    parameters: list[Tensor] = list(model.parameters())
+    differences = list(torch._foreach_sub(parameters, averages))
     torch._foreach_mul_(differences, (1 - decay) * accept)
     torch._foreach_add_(averages, differences)

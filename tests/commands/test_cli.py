@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+
+from mmspec.cli import CONF, VERBS, main
+
+
+def test_no_verb_prints_the_verbs_without_loading_torch():
+    code = "import sys; from mmspec.cli import main; main([]); assert 'torch' not in sys.modules and 'hydra' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for verb in VERBS:
+        assert f"  {verb} " in result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_commented_defaults_and_says_its_groups(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert (CONF / f"{verb}.yaml").read_text().strip() in out
+    if verb == "train":
+        assert "regularizer=amplitude|amplitude_phase|" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tarin"], "'tarin' is no verb of mmspec: expected one of train, sample"),
+        (["train"], "must be given: add "),
+        (["train", "run_dir=x", "data.train=y", "experiment=nope"], "expected one of cifar10, cifar10_finetune"),
+        (["train", "run_dir=x", "data.train=y", "trainer.max_stepz=1"], "trainer.max_stepz"),
+        (["train", "run_dir=x", "data.train=/nowhere"], "/nowhere is not a packed data set"),
+        (["sample", "from=/nowhere"], "/nowhere"),
+        (["evaluate", "samples=/nowhere"], "/nowhere"),
+        (["report", "runs=[/nowhere]"], "/nowhere"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_status_2(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
