@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mmspec.data.packed import PackedDataset
+from mmspec.data import PackedDataset
 from mmspec.errors import InputError
 from mmspec.metrics.evaluation import Metric, Summary, compare, summarise, too_few
 from mmspec.metrics.features import Extractor, extractor
@@ -65,7 +65,8 @@ def find_sources(cfg: DictConfig) -> Sources:
     train = cfg.train or data.get("train")
     if not cfg.train and train and not Path(train).is_dir():
         train = None  # the run was trained elsewhere; the row "real" is a bonus
-    out = Path(cfg.out) if cfg.out else (folder or samples) / "evaluation.json"
+    final = folder is not None and samples.resolve() == (folder / "samples" / "final").resolve()
+    out = Path(cfg.out) if cfg.out else (folder if folder and final else samples) / "evaluation.json"
     return Sources(samples, Path(reference), Path(train) if train else None, out)
 
 
@@ -77,9 +78,11 @@ def evaluate(cfg: DictConfig, sources: Sources) -> dict[str, Any]:
     """
     samples, reference = PackedDataset(sources.samples), PackedDataset(sources.reference)
     train = PackedDataset(sources.train) if sources.train else None
-    for path, dataset in ((sources.samples, samples), (sources.train, train)):
+    for path, dataset in ((sources.reference, reference), (sources.samples, samples), (sources.train, train)):
         if dataset is not None:
             _must_match(path, dataset, sources.reference, reference)
+    if cfg.batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, not {cfg.batch_size}.")
     device = torch.device("cuda" if cfg.device == "auto" and torch.cuda.is_available() else "cpu")
     features = extractor(cfg.features, reference.meta.shape[0], reference.meta.sample_rate)
 
@@ -134,7 +137,7 @@ def _must_match(path: Path | None, dataset: PackedDataset, reference_path: Path,
 def _cutoff(cfg: DictConfig, reference: PackedDataset) -> float:
     if cfg.cutoff is not None:
         return float(cfg.cutoff)
-    return default_cutoff(reference.meta.sample_rate or min(reference.meta.shape[1:]))
+    return default_cutoff(reference.meta.sample_rate or max(reference.meta.shape[1:]))
 
 
 def _compare(real: Summary, generated: Summary, features: Extractor, cutoff: float) -> list[Metric]:
@@ -159,7 +162,8 @@ def _warnings(real: Summary, generated: Summary, features: Extractor) -> list[st
 
 def _print(evaluation: dict[str, Any], sources: Sources) -> None:
     console = Console(highlight=False)
-    table = Table(title=f"{sources.samples} against {sources.reference}", title_justify="left")
+    console.print(f"{sources.samples} against {sources.reference}", soft_wrap=True, markup=False)
+    table = Table()
     table.add_column("metric")
     table.add_column("generated", justify="right")
     other = evaluation.get("real_vs_real", {"metrics": {}})["metrics"]

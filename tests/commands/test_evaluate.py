@@ -176,8 +176,12 @@ def test_bad_keys_are_refused(tmp_path, run_folder):
     real = pictures(tmp_path / "real", 20, 0)
     with pytest.raises(InputError, match="give reference=FOLDER"):
         evaluated(tmp_path, samples=real)
-    with pytest.raises(InputError, match="cutoff=99: .*one side empty"):
+    with pytest.raises(InputError, match=r"cutoff=99: .*one side empty"):
         evaluated(tmp_path, samples=real, reference=real, cutoff=99)
+    with pytest.raises(InputError, match="batch_size must be 1 or more"):
+        evaluated(tmp_path, samples=real, reference=real, batch_size=0)
+    with pytest.raises(InputError, match="holds 1 signal"):
+        evaluated(tmp_path, samples=real, reference=pictures(tmp_path / "one", 1, 0))
     with pytest.raises(InputError, match="not a packed data set"):
         evaluated(tmp_path, samples=tmp_path / "absent", reference=real)
     (run_folder / "samples" / "final").rename(run_folder / "elsewhere")
