@@ -1,0 +1,102 @@
+"""Decode the files of a source, in this process or in several; the results and their order are the same."""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context, parent_process
+
+from data_prep.samples import Rejected, Sample
+from data_prep.sources import Member
+from mmspec.errors import InputError
+
+Decoder = Callable[[str, bytes], Sample]
+Outcome = tuple[Member, Sample | Rejected]
+
+GROUP_FILES, GROUP_BYTES = 64, 4 << 20
+BYTES_A_WORKER = 32 << 20  # a process takes half a second to start, in which another decodes some tens of megabytes
+
+
+def default_workers(size: int) -> int:
+    """Processes that pay for a source of ``size`` bytes."""
+    return max(1, min(os.cpu_count() or 1, size // BYTES_A_WORKER))
+
+
+def decode_members(members: Iterable[Member], decoder: Decoder, workers: int) -> Iterator[Outcome]:
+    """Every member (without its content) with what became of it, in the order of ``members``.
+
+    Args:
+        members: files.
+        decoder: (name, content) -> Sample, or raises Rejected; a picklable object.
+        workers: processes; 1 decodes in this one.
+
+    Raises:
+        InputError: if a worker process dies.
+    """
+    groups = _grouped(members)
+    if workers == 1:
+        for group in groups:
+            yield from _decode_group(decoder, group)
+        return
+    # Spawned, not forked: a fork of a process with running threads can hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    try:
+        waiting: deque[Future[list[Outcome]]] = deque()
+        for group in groups:
+            waiting.append(pool.submit(_decode_group, decoder, group))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool:
+        raise InputError(
+            "A decoding process died, most likely for want of memory: run again with --workers 1."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _grouped(members: Iterable[Member]) -> Iterator[list[Member]]:
+    """Groups that are worth the way to another process and fit into memory."""
+    group: list[Member] = []
+    held = 0
+    for member in members:
+        group.append(member)
+        held += len(member.content) if isinstance(member.content, bytes) else 0
+        if len(group) == GROUP_FILES or held >= GROUP_BYTES:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+def _decode_group(decoder: Decoder, group: list[Member]) -> list[Outcome]:
+    return [(replace(member, content=b""), _decode(decoder, member)) for member in group]
+
+
+def _decode(decoder: Decoder, member: Member) -> Sample | Rejected:
+    if isinstance(member.content, Rejected):
+        return member.content
+    try:
+        if not member.content:
+            raise Rejected("empty file")
+        return decoder(member.name, member.content)
+    except Rejected as rejected:
+        return rejected
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Or a killed program's workers would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

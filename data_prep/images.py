@@ -1,0 +1,173 @@
+"""Pictures of a folder or an archive -> a packed data set."""
+
+import argparse
+import io
+import sys
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
+
+from data_prep.labels import LabelRule
+from data_prep.options import add_source_options
+from data_prep.packing import Plan
+from data_prep.preparation import prepare, run
+from data_prep.samples import Rejected, Sample
+
+FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+EXIF_ORIENTATION = 0x0112
+EPILOG = """examples:
+  python -m data_prep.images photos/ data/photos --size 64
+  python -m data_prep.images cifar10-images.tar.gz data/cifar10 --size 32 --holdout 0.1
+  python -m data_prep.images afhq.tar.gz data/afhq --size 64 --holdout-pattern '*/val/*'
+"""
+
+
+@dataclass(frozen=True)
+class PictureDecoder:
+    """File content -> uint8 ``[H, W, C]``: upright, opaque, the middle cut out in the right proportion, resized.
+
+    Attributes:
+        size: height and width in pixels.
+        channels: 1 (luminance) or 3 (RGB).
+        label: how the class is read off the path.
+        resize: a key of FILTERS.
+        background: colour behind transparent pixels, by any name that Pillow knows.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    label: LabelRule
+    resize: str
+    background: str
+
+    def __call__(self, name: str, content: bytes) -> Sample:
+        """Decode one file.
+
+        Raises:
+            Rejected: if it is no picture, or not a whole one, or has no label.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's, about metadata; what matters is rejected or counted
+                pixels, converted = self._pixels(content)
+        except Rejected:
+            raise
+        except UnidentifiedImageError:
+            raise Rejected("not a picture", "of no format that Pillow knows") from None
+        except Image.DecompressionBombError as error:
+            raise Rejected("too large", str(error)) from None
+        except Exception as error:  # decoders raise anything on damaged files: SyntaxError, struct.error, IndexError
+            raise Rejected("truncated or damaged picture", str(error) or type(error).__name__) from None
+        return Sample(pixels, self.label(name), converted=converted)
+
+    def _pixels(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
+        converted: list[str] = []
+        image = _upright(Image.open(io.BytesIO(content)), converted)
+        image = self._opaque(image, converted)
+        height, width = self.size
+        if image.width < width or image.height < height:
+            converted.append("enlarged")
+        if image.size != (width, height):
+            image = image.resize((width, height), FILTERS[self.resize], box=_middle(image, height, width))
+        return np.asarray(image).reshape(height, width, self.channels), tuple(converted)
+
+    def _opaque(self, image: Image.Image, converted: list[str]) -> Image.Image:
+        """In the mode that is stored."""
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            if image.getchannel("A").getextrema() != (255, 255):  # a channel that is opaque throughout changes nothing
+                converted.append(f"transparency on {self.background}")
+            back = Image.new("RGBA", image.size, (*ImageColor.getrgb(self.background)[:3], 255))
+            image = Image.alpha_composite(back, image).convert("RGB")
+        mode = "L" if self.channels == 1 else "RGB"
+        if image.mode != mode:
+            converted.append(f"{image.mode} to {mode}")
+            image = image.convert(mode)
+        return image
+
+
+def _upright(image: ImageFile.ImageFile, converted: list[str]) -> Image.Image:
+    """The picture decoded, as it was meant to be looked at, at 8 bits a value.
+
+    Grey of 16 bits is scaled by 65535; of colour at 16 bits Pillow reads the upper 8, at most one step darker.
+    """
+    if image.format == "GIF" or getattr(image, "n_frames", 1) > 1:
+        converted.append(f"{image.format}, first frame")
+    if image.mode.startswith("I") or any("16" in str(tile[3]) for tile in image.tile):
+        converted.append("16 bits")
+    image.load()
+    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        converted.append("turned upright by EXIF")
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        values = np.asarray(upright).astype(np.float64)
+        if values.min() < 0 or values.max() > 65535:
+            raise Rejected("unknown range", "a picture of 32 bits")
+        return Image.fromarray(np.rint(values / 65535 * 255).astype(np.uint8))
+    if upright.mode == "F":
+        raise Rejected("unknown range", "a picture of floating-point numbers")
+    return upright
+
+
+def _middle(image: Image.Image, height: int, width: int) -> tuple[int, int, int, int]:
+    """The largest box in the middle of a picture that has the proportion height : width."""
+    inner_width = min(image.width, max(1, round(image.height * width / height)))
+    inner_height = min(image.height, max(1, round(image.width * height / width)))
+    left, top = (image.width - inner_width) // 2, (image.height - inner_height) // 2
+    return left, top, left + inner_width, top + inner_height
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if not all(side.isdecimal() and int(side) > 0 for side in sides) or len(sides) > 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor HEIGHTxWIDTH")
+    return int(sides[0]), int(sides[-1])
+
+
+def _colour(text: str) -> str:
+    try:
+        ImageColor.getrgb(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no colour, expected a name or #rrggbb") from None
+    return text
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The program's options."""
+    parser = argparse.ArgumentParser(
+        "python -m data_prep.images",
+        description="Decode, crop and resize the pictures of a folder or an archive into a packed data set. Files "
+        "that are no whole picture are left out and listed in OUT/rejected.tsv.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_source_options(parser, label="parent")
+    parser.add_argument(
+        "--size", type=_size, required=True, metavar="PIXELS|HxW", help="the middle is cut out in this proportion"
+    )
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1: luminance, 3: RGB (default)")
+    parser.add_argument("--resize", choices=FILTERS, default="lanczos", help="Pillow's filter (default: lanczos)")
+    parser.add_argument(
+        "--background", type=_colour, default="white", metavar="COLOUR", help="behind transparency (default: white)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepare pictures; returns the exit status."""
+    options = parse(arguments)
+    decoder = PictureDecoder(options.size, options.channels, options.label, options.resize, options.background)
+    settings = {
+        "program": "data_prep.images",
+        "--size": "x".join(map(str, options.size)),
+        "--channels": options.channels,
+        "--resize": options.resize,
+        "--background": options.background,
+    }
+    return run(lambda: prepare(options, decoder, Plan("image", settings)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

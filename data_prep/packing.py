@@ -1,0 +1,195 @@
+"""Named samples in any order -> packed folders in the order of the names, with a report of what was rejected."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.labels import sort_classes
+from data_prep.samples import Rejected, Sample
+from data_prep.splitting import TRAIN
+from data_prep.statistics import measure
+from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data.packed import fill_packed
+from mmspec.data.staging import staged
+from mmspec.errors import InputError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a program makes.
+
+    Attributes:
+        modality: "image" or "audio".
+        settings: option -> value of all that shapes the result, starting with the program; kept in ``meta.json``.
+        source: where the samples come from.
+        sample_rate: Hz, sound only.
+    """
+
+    modality: str
+    settings: dict[str, Any]
+    source: str = ""
+    sample_rate: int | None = None
+
+    def of_source(self, source: str, settings: dict[str, Any]) -> "Plan":
+        """The same for one source, which adds its settings."""
+        return replace(self, source=source, settings={**self.settings, **settings})
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is remembered of a sample while its data waits on disk."""
+
+    name: str
+    position: int
+    sample: Sample
+
+
+def pack(
+    out: Path,
+    samples: Iterable[tuple[str, Sample | Rejected]],
+    side: Callable[[str], str],
+    sides: Sequence[str],
+    plan: Plan,
+) -> str:
+    """Write every sample into the folder below ``out`` that ``side`` names, all folders in one rename at the end.
+
+    Samples are spooled to a scratch file as they come, so memory is bounded, then gathered in the order of their
+    names. Neither the order nor the pace in which they come shows in the result. Where ``out`` already holds what
+    the plan would make, no sample is asked for.
+
+    Args:
+        out: the output folder.
+        samples: (name, sample or why there is none).
+        side: name -> one of ``sides``.
+        sides: folders below ``out``; "." is ``out`` itself.
+        plan: what is made.
+
+    Returns:
+        The report to print: kept, rejected by reason, converted, statistics.
+
+    Raises:
+        InputError: if ``out`` holds something else, no sample is usable, or a side would be empty.
+    """
+    if _is_done(out, sides, plan.settings):
+        return f"{out} is up to date."
+    with staged(out) as beside:
+        scratch = beside / "scratch"
+        rows, rejected, data = _spool(scratch, samples)
+        if not rows:
+            raise InputError(_nothing_usable(plan.source, rejected))
+        labelled = rows[0].sample.label is not None
+        meta = DatasetMeta(
+            modality=plan.modality,
+            source=plan.source,
+            sample_rate=plan.sample_rate,
+            classes=sort_classes(str(row.sample.label) for row in rows) if labelled else None,
+            preparation=plan.settings,
+        )
+        report = []
+        for name in sides:
+            chosen = sorted((row for row in rows if side(row.name) == name), key=lambda row: row.name)
+            refused = sorted((path, str(why), why.reason) for path, why in rejected if side(path) == name)
+            if not chosen:
+                raise InputError(f"No usable file of {plan.source} falls into the {name} part: hold out otherwise.")
+            folder = beside / name
+            folder.mkdir(exist_ok=True)
+            report.append(_summary(out / name, _write(folder, data, chosen, refused, meta)))
+        scratch.unlink()
+    return "\n".join(report)
+
+
+def _spool(
+    scratch: Path, samples: Iterable[tuple[str, Sample | Rejected]]
+) -> tuple[list[Row], list[tuple[str, Rejected]], np.ndarray]:
+    rows: list[Row] = []
+    rejected: list[tuple[str, Rejected]] = []
+    first = np.empty(0)
+    with scratch.open("wb") as file:
+        for name, sample in samples:
+            if isinstance(sample, Sample) and not rows:
+                first = sample.data
+            if isinstance(sample, Sample) and sample.data.shape != first.shape:
+                sample = Rejected("another shape", f"{list(sample.data.shape)}, the first has {list(first.shape)}")
+            if isinstance(sample, Rejected):
+                rejected.append((name, sample))
+            else:
+                file.write(sample.data.tobytes())
+                rows.append(Row(name, len(rows), replace(sample, data=first[:0])))
+    shape = (len(rows), *first.shape)
+    return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=shape) if rows else first
+
+
+def _write(
+    folder: Path, data: np.ndarray, rows: list[Row], rejected: list[tuple[str, str, str]], meta: DatasetMeta
+) -> DatasetMeta:
+    labels = lengths = None
+    if meta.classes is not None:
+        index = {name: label for label, name in enumerate(meta.classes)}
+        labels = np.array([index[str(row.sample.label)] for row in rows])
+    if rows[0].sample.length is not None:
+        lengths = np.array([row.sample.length for row in rows])
+    meta = replace(
+        meta,
+        rejected=_counted(reason for _, _, reason in rejected),
+        converted=_counted(what for row in rows for what in row.sample.converted),
+    )
+    lines = ["path\treason", *(f"{path}\t{why}" for path, why, _ in rejected)]
+    (folder / "rejected.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    meta = fill_packed(folder, data, np.array([row.position for row in rows]), labels, lengths, meta=meta)
+    meta = replace(meta, statistics=measure(PackedDataset(folder)))
+    meta.write(folder)
+    return meta
+
+
+def _counted(things: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(things).most_common())
+
+
+def _nothing_usable(source: str, rejected: list[tuple[str, Rejected]]) -> str:
+    if not rejected:
+        return f"{source} holds no files: give another source."
+    reasons = ", ".join(f"{count} {reason}" for reason, count in _counted(why.reason for _, why in rejected).items())
+    path, why = rejected[0]
+    return f"{source} holds no usable file ({reasons}; first {path}: {why})."
+
+
+def _summary(folder: Path, meta: DatasetMeta) -> str:
+    rate = f" at {meta.sample_rate} Hz" if meta.sample_rate else ""
+    classes = f", {len(meta.classes)} classes" if meta.classes else ""
+    lines = [f"{folder}: {meta.count:,} kept, each {'x'.join(map(str, meta.shape))}{rate}{classes}"]
+    for title, counts in (("rejected", meta.rejected), ("converted", meta.converted)):
+        lines.append(f"  {title:<9}  " + (", ".join(f"{what} {count:,}" for what, count in counts.items()) or "none"))
+    lines.append("  measured   mean {mean:+.4f}, sigma_data {sigma_data:.4f}".format(**meta.statistics))
+    return "\n".join(lines)
+
+
+def _is_done(out: Path, sides: Sequence[str], settings: dict[str, Any]) -> bool:
+    """Whether ``out`` already holds what these settings would make; InputError if it holds something else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    mend = "delete it to make it again, or give another OUT"
+    made = [folder for folder in (out, out / TRAIN) if (folder / "meta.json").exists()]
+    if not made:
+        raise InputError(f"{out} exists and is not a packed data set: {mend}.")
+    found = DatasetMeta.read(made[0]).preparation
+    for key, wanted in settings.items():
+        if found.get(key) == wanted:
+            continue
+        if key == "source":
+            raise InputError(f"{out} was made from {_described(found.get(key))}, not {_described(wanted)}: {mend}.")
+        raise InputError(f"{out} was made with {key} {found.get(key)}, not {wanted}: {mend}.")
+    for name in sides:
+        PackedDataset(out / name)
+    return True
+
+
+def _described(fingerprint: Any) -> str:
+    if not isinstance(fingerprint, dict):
+        return "another source"
+    named = f"{fingerprint.get('name')} of {fingerprint.get('bytes')} bytes"
+    mark = fingerprint.get("modified") or str(fingerprint.get("listing"))[:8]
+    return f"{named} ({mark})"

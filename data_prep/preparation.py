@@ -1,0 +1,82 @@
+"""What every preparation of files does: find the source, skip what is done, decode, pack, report."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+from data_prep.decoding import Decoder, decode_members, default_workers
+from data_prep.packing import Plan, pack
+from data_prep.progress import progress
+from data_prep.samples import Rejected, Sample
+from data_prep.sources import Source, open_source
+from data_prep.splitting import Split
+from mmspec.errors import InputError
+
+REFUSED, INTERRUPTED = 2, 130
+
+
+def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan) -> str:
+    """Decode the files of a source into packed folders.
+
+    Args:
+        options: those of `data_prep.options.add_source_options`.
+        decoder: (name, content) -> Sample, or raises Rejected.
+        plan: what is made; source, label rule and split are added to its settings.
+
+    Returns:
+        The report to print.
+
+    Raises:
+        InputError: if the source or the output folder cannot be used.
+    """
+    source = open_source(options.source)
+    if options.out.resolve().is_relative_to(source.path.resolve()):
+        raise InputError(f"{options.out} lies inside of its source {options.source}: give an OUT elsewhere.")
+    split = Split(options.holdout, options.holdout_pattern)
+    plan = plan.of_source(
+        source.path.name,
+        {
+            "--label": options.label.text,
+            "--holdout": options.holdout,
+            "--holdout-pattern": options.holdout_pattern,
+            "source": source.fingerprint(),
+        },
+    )
+    workers = options.workers or default_workers(source.size)
+    return pack(options.out, _decoded(source, decoder, workers), split, split.sides, plan)
+
+
+def _decoded(source: Source, decoder: Decoder, workers: int) -> Iterator[tuple[str, Sample | Rejected]]:
+    kept = rejected = 0
+    with progress(source.path.name, source.size) as report:
+        for member, outcome in decode_members(source.members(), decoder, workers):
+            rejected += isinstance(outcome, Rejected)
+            kept += isinstance(outcome, Sample)
+            report(member.end, kept, rejected)
+            yield member.name, outcome
+
+
+def run(work: Callable[[], str]) -> int:
+    """Do a program's work and print its report; what a user can mend becomes one sentence on stderr.
+
+    Returns:
+        The exit status: 0, 2 if the input or the disk refuses, 130 if interrupted.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores; takes effect where torch is not loaded
+    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        print(work())
+        return 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,39 @@
+"""What decoding one file gives: a sample, or the reason why there is none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample as it is stored.
+
+    Attributes:
+        data: uint8 ``[H, W, C]`` or int16 ``[T, C]``.
+        label: class name, or None.
+        length: valid samples before the padding (sound), or None.
+        converted: what was done to it that is worth counting.
+    """
+
+    data: np.ndarray
+    label: str | None = None
+    length: int | None = None
+    converted: tuple[str, ...] = ()
+
+
+class Rejected(Exception):
+    """A file that cannot be used.
+
+    Attributes:
+        reason: by which rejected files are counted.
+        detail: what exactly was found, for ``rejected.tsv``.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = " ".join(detail.split())
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason

@@ -1,0 +1,190 @@
+"""Files from a folder, a tar or a zip archive, read in place: nothing is unpacked to disk.
+
+A member's name is only ever a label to read, never a path to write, so an archive cannot reach outside of it.
+"""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from data_prep.samples import Rejected
+from mmspec.errors import InputError
+
+COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a source.
+
+    Attributes:
+        name: path within the source, with forward slashes.
+        content: its bytes, or why there are none.
+        end: how far into the source it reaches, of ``Source.size``.
+    """
+
+    name: str
+    content: bytes | Rejected
+    end: int
+
+
+class Source:
+    """Where files come from. ``size`` is in bytes, as read (an archive's own, so compressed)."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+
+    def members(self) -> Iterator[Member]:
+        """All files, in the order in which they are cheapest to read.
+
+        Raises:
+            InputError: if the source as a whole is damaged.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Name, size and time of change: by these a second run knows its source again."""
+        found = self.path.stat()
+        return {"name": self.path.name, "bytes": found.st_size, "modified": found.st_mtime_ns}
+
+
+class Folder(Source):
+    """A folder, with all folders below it; links to files are followed, links to folders are not."""
+
+    def __init__(self, path: Path) -> None:
+        files = [Path(parent) / name for parent, _, names in os.walk(path) for name in names]
+        links = [Path(parent) / name for parent, names, _ in os.walk(path) for name in names]
+        files += [link for link in links if link.is_symlink()]
+        self.files = sorted((_printable(file.relative_to(path).as_posix()), file) for file in files)
+        super().__init__(path, sum(_status(file).st_size for _, file in self.files))
+
+    def members(self) -> Iterator[Member]:
+        end = 0
+        for name, file in self.files:
+            end += _status(file).st_size
+            try:
+                if not stat.S_ISREG(_status(file).st_mode):  # reading a pipe would wait for ever
+                    raise Rejected("not a file", "a link to a folder or nowhere, a pipe or a device")
+                yield Member(name, file.read_bytes(), end)
+            except OSError as error:
+                yield Member(name, Rejected("unreadable", error.strerror or str(error)), end)
+            except Rejected as rejected:
+                yield Member(name, rejected, end)
+
+    def fingerprint(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for name, file in self.files:
+            found = _status(file)
+            digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+        return {"name": self.path.name, "bytes": self.size, "listing": digest.hexdigest()}
+
+
+class Tar(Source):
+    """A tar archive, plain or compressed, read once from front to back."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, path.stat().st_size)
+
+    def members(self) -> Iterator[Member]:
+        count = 0
+        with self.path.open("rb") as raw:
+            try:
+                with _decompressed(raw) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
+                    for info in archive:
+                        archive.members = []  # type: ignore[attr-defined]  # or a long listing stays in memory
+                        if info.isdir():
+                            continue
+                        count += 1
+                        yield Member(*_checked(info.name, _tar_content(archive, info)), raw.tell())
+                    while stream.read(CHUNK):  # to the end, where the compressor's checksum is
+                        pass
+            except DAMAGED as error:
+                raise InputError(f"{self.path} is damaged after {count} files ({error}): fetch it again.") from None
+
+
+class Zip(Source):
+    """A zip archive."""
+
+    def __init__(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            self.infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda i: i.filename)
+        super().__init__(path, sum(info.compress_size for info in self.infos))
+
+    def members(self) -> Iterator[Member]:
+        end = 0
+        with zipfile.ZipFile(self.path) as archive:
+            for info in self.infos:
+                end += info.compress_size
+                content: bytes | Rejected
+                try:
+                    content = archive.read(info)
+                except DAMAGED as error:  # RuntimeError: encrypted, or an unknown compression
+                    content = Rejected("damaged in the archive", str(error))
+                yield Member(*_checked(info.filename, content), end)
+
+
+def open_source(path: Path) -> Source:
+    """The source at a path, by what it is and not by its name.
+
+    Raises:
+        InputError: if there is no folder and no archive.
+    """
+    try:
+        if path.is_dir():
+            return Folder(path.resolve())
+        if zipfile.is_zipfile(path):
+            return Zip(path)
+        with path.open("rb") as raw, _decompressed(raw) as stream, tarfile.open(fileobj=stream, mode="r|"):
+            return Tar(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give a folder, a .tar, .tar.gz, .tgz or .zip archive.") from None
+    except DAMAGED:
+        raise InputError(
+            f"{path} cannot be read as an archive: give a folder, or an undamaged .tar, .tar.gz, .tgz or .zip."
+        ) from None
+
+
+def _decompressed(raw: IO[bytes]) -> IO[bytes]:
+    start = raw.read(8)
+    raw.seek(0)
+    for magic, opened in COMPRESSED.items():
+        if start.startswith(magic):
+            return opened(raw)
+    return raw
+
+
+def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | Rejected:
+    if not info.isreg():
+        return Rejected("not a file", "a link or a device in the archive")
+    file = archive.extractfile(info)
+    return file.read() if file else b""
+
+
+def _checked(name: str, content: bytes | Rejected) -> tuple[str, bytes | Rejected]:
+    """A member's name made printable, and its content unless the name points out of the archive."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        content = Rejected("unsafe path", "it leads out of the archive")
+    return _printable(str(path)), content
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode().replace("\t", "\\t").replace("\n", "\\n")
+
+
+def _status(file: Path) -> os.stat_result:
+    """Of what a link points at, or of the link itself if it points nowhere."""
+    return file.stat() if file.exists() else file.lstat()

@@ -1,0 +1,62 @@
+"""What a data set measures: what to set sigma_data to, and the power spectrum to hold generated samples against."""
+
+from typing import Any
+
+import numpy as np
+
+from mmspec.data import PackedDataset
+from mmspec.errors import InputError
+
+CHUNK_VALUES = 1 << 22
+SPECTRUM_SAMPLES = 4096
+SPECTRUM_BINS = 256
+
+
+def measure(dataset: PackedDataset) -> dict[str, Any]:
+    """Mean and standard deviation of all values in [-1, 1] (padding included, as networks see it), and the spectrum.
+
+    Returns:
+        ``mean``, ``std``, ``sigma_data`` (EDM's name for the standard deviation) and ``power_spectrum``: ``unit``
+        ("cycles/image" or "Hz"), ``frequency`` and ``power``, the mean over channels and ``samples`` samples spread
+        evenly over the set, in the scale of `mmspec.spectral.radial_power_spectrum`; neighbouring frequencies are
+        averaged where there are more than 256.
+
+    Raises:
+        InputError: if all values are equal, so that there is nothing to learn.
+    """
+    from mmspec.spectral import radial_power_spectrum
+
+    meta = dataset.meta
+    step = max(1, CHUNK_VALUES // int(np.prod(meta.shape)))
+    total = squares = 0.0
+    for start in range(0, len(dataset), step):
+        values = dataset.batch(np.arange(start, min(start + step, len(dataset))))[0].double()
+        total += float(values.sum())
+        squares += float(values.square().sum())
+    size = len(dataset) * int(np.prod(meta.shape))
+    mean = total / size
+    std = max(0.0, squares / size - mean**2) ** 0.5
+    if std < 1e-6:
+        raise InputError(f"All samples of {meta.source} have one and the same value: there is nothing to learn.")
+    spread = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), SPECTRUM_SAMPLES)).astype(int))
+    power = np.zeros(1)
+    for rows in np.array_split(spread, -(-len(spread) // step)):
+        frequency, part = radial_power_spectrum(dataset.batch(rows)[0], meta.sample_rate)
+        power = power + part.double().mean(1).sum(0).numpy() / len(spread)
+    return {
+        "mean": round(mean, 6),
+        "std": round(std, 6),
+        "sigma_data": round(std, 6),
+        "power_spectrum": {
+            "unit": "cycles/image" if meta.modality == "image" else "Hz",
+            "samples": len(spread),
+            "frequency": _averaged(frequency.double().numpy()),
+            "power": _averaged(power),
+        },
+    }
+
+
+def _averaged(values: np.ndarray) -> list[float]:
+    """At most SPECTRUM_BINS means of neighbours, to six digits."""
+    parts = np.array_split(values, min(len(values), SPECTRUM_BINS))
+    return [float(f"{part.mean():.6g}") for part in parts]

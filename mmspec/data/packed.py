@@ -1,0 +1,231 @@
+"""The packed format: samples of one size in one array, memory-mapped and gathered a batch at a time.
+
+A folder holds ``data.npy`` (uint8 pictures ``[N, H, W, C]``, int16 sound ``[N, T]`` or ``[N, T, C]``), ``labels.npy``
+(int64 ``[N]``, where there are classes), ``lengths.npy`` (int64 ``[N]``, sound: valid samples of a clip before its
+padding), ``meta.json`` and ``rejected.tsv``. Generated samples are stored the same way, so that whatever compares two
+sets of signals compares two packed data sets.
+
+torch is imported only where arrays become tensors: preparing data needs none of it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmspec.data.meta import DTYPES, DatasetMeta
+from mmspec.data.staging import staged
+from mmspec.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AGAIN = "make the data set again"
+
+
+def decode(stored: np.ndarray) -> "Tensor":
+    """Stored samples as a network sees them.
+
+    Args:
+        stored: uint8 ``[B, H, W, C]``, or int16 ``[B, T]`` or ``[B, T, C]``.
+
+    Returns:
+        ``[B, C, *spatial]`` float32 in [-1, 1]: uint8 / 127.5 - 1, int16 / 32768.
+    """
+    import torch
+
+    x = torch.from_numpy(stored)
+    x = x.unsqueeze(1) if x.ndim == 2 else x.movedim(-1, 1)
+    x = x.to(torch.float32, memory_format=torch.contiguous_format)
+    return x.div_(127.5).sub_(1) if stored.dtype == np.uint8 else x.div_(32768)
+
+
+def encode(x: "Tensor") -> np.ndarray:
+    """Signals as they are stored: the way back from `decode`.
+
+    Args:
+        x: ``[B, C, H, W]`` or ``[B, C, T]``, floating point, nominally in [-1, 1].
+
+    Returns:
+        uint8 ``[B, H, W, C]``, or int16 ``[B, T]`` (``[B, T, C]`` where there are several channels).
+
+    Raises:
+        ValueError: if x has not one or two spatial axes, or is not finite.
+    """
+    if x.ndim not in (3, 4):
+        raise ValueError(f"expected signals [B, C, T] or [B, C, H, W], got the shape {list(x.shape)}.")
+    array = x.detach().movedim(1, -1).float().cpu().numpy()
+    if not np.isfinite(array).all():
+        raise ValueError("signals with NaN or infinity cannot be stored.")
+    if array.ndim == 4:
+        return to_uint8(array)
+    return to_int16(array[..., 0] if array.shape[-1] == 1 else array)
+
+
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    """Values in [-1, 1] as pictures store them: (x * 127.5 + 128) clipped to [0, 255] and cut to integers."""
+    return (values * 127.5 + 128).clip(0, 255).astype(np.uint8)
+
+
+def to_int16(values: np.ndarray) -> np.ndarray:
+    """Values in [-1, 1] as sound stores them: x * 32767 rounded and clipped."""
+    return np.rint(values * 32767).clip(-32768, 32767).astype(np.int16)
+
+
+class PackedDataset:
+    """A packed folder, memory-mapped. Opening reads a few kilobytes; objects pickle as their path.
+
+    Args:
+        folder: as written by `write_packed` or the programs of ``data_prep``.
+
+    Attributes:
+        meta: what the folder says about itself, a `DatasetMeta`.
+        data: the stored samples, uint8 ``[N, H, W, C]`` or int16 ``[N, T]`` or ``[N, T, C]``, read-only.
+        labels: int64 ``[N]``, or None.
+        lengths: int64 ``[N]`` valid samples of each clip before its padding, or None.
+
+    Raises:
+        InputError: if a file is missing, truncated, foreign, or does not fit the others.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+        self.meta = meta = DatasetMeta.read(self.folder)
+        self.data = _map(self.folder / "data.npy", (meta.count, *meta.stored_shape), DTYPES[meta.modality])
+        self.labels = self._integers("labels.npy", 0, len(meta.classes) - 1) if meta.classes else None
+        has_lengths = (self.folder / "lengths.npy").exists()
+        self.lengths = self._integers("lengths.npy", 1, meta.shape[-1]) if has_lengths else None
+
+    def __len__(self) -> int:
+        return self.meta.count
+
+    def __reduce__(self) -> tuple[type["PackedDataset"], tuple[Path]]:
+        return PackedDataset, (self.folder,)
+
+    def batch(self, indices: "Sequence[int] | np.ndarray | Tensor") -> "tuple[Tensor, Tensor | None]":
+        """Gather a batch at once.
+
+        Args:
+            indices: ``[B]`` integers.
+
+        Returns:
+            x0 ``[B, C, *spatial]`` float32 in [-1, 1], and labels ``[B]`` int64, or None where there are no classes.
+
+        Raises:
+            IndexError: if an index is not in the set.
+        """
+        import torch
+
+        rows = np.asarray(indices)
+        x0 = decode(np.take(self.data, rows, axis=0))
+        return x0, None if self.labels is None else torch.from_numpy(np.take(self.labels, rows))
+
+    def verify(self) -> None:
+        """Read all of ``data.npy`` and compare it with the checksum in ``meta.json``.
+
+        Raises:
+            InputError: if they differ.
+        """
+        if _sha256(self.folder / "data.npy") != self.meta.sha256:
+            raise InputError(f"{self.folder / 'data.npy'} does not match its checksum in meta.json: {AGAIN}.")
+
+    def _integers(self, name: str, least: int, most: int) -> np.ndarray:
+        path = self.folder / name
+        values = np.array(_map(path, (self.meta.count,), "int64"))
+        if values.min() < least or values.max() > most:
+            raise InputError(f"{path} has values outside {least} to {most}: {AGAIN}.")
+        return values
+
+
+def write_packed(
+    folder: str | Path,
+    data: np.ndarray,
+    labels: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+    *,
+    meta: DatasetMeta,
+) -> DatasetMeta:
+    """Write a packed folder, beside its place and then renamed into it, so that nobody reads half of one.
+
+    Args:
+        folder: is made with its parents; a packed data set that is there already is replaced.
+        data: uint8 ``[N, H, W, C]``, or int16 ``[N, T]`` or ``[N, T, C]``; `encode` makes it from signals.
+        labels: int ``[N]`` indices into ``meta.classes``.
+        lengths: int ``[N]`` valid samples of each clip.
+        meta: its ``count``, ``shape`` and ``sha256`` are filled in here.
+
+    Returns:
+        The meta data as written.
+
+    Raises:
+        InputError: if ``folder`` holds something else than a packed data set.
+        ValueError: if the arrays do not fit each other or the meta data.
+    """
+    folder = Path(folder)
+    refuse_other_content(folder)
+    with staged(folder) as beside:
+        return fill_packed(beside, data, np.arange(len(data)), labels, lengths, meta=meta)
+
+
+def fill_packed(
+    folder: Path,
+    data: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+    *,
+    meta: DatasetMeta,
+) -> DatasetMeta:
+    """Write some rows of ``data``, in the order of ``rows``, into an existing folder.
+
+    Array to array through two memory maps, so memory stays bounded where ``data`` is itself one. Labels and lengths
+    are those of the rows that are written. Other arguments, results and errors are those of `write_packed`.
+    """
+    if data.dtype != DTYPES[meta.modality] or data.ndim not in ((4,) if meta.modality == "image" else (2, 3)):
+        raise ValueError(f"{meta.modality} cannot be stored from {data.dtype} of the shape {list(data.shape)}.")
+    if (labels is None) != (meta.classes is None):
+        raise ValueError("labels and meta.classes come together: give both or neither.")
+    shape = (1, data.shape[1]) if data.ndim == 2 else (data.shape[-1], *data.shape[1:-1])
+    stored = replace(meta, count=len(rows), shape=tuple(int(size) for size in shape))
+    for name, values in (("labels", labels), ("lengths", lengths)):
+        if values is not None:
+            if len(values) != len(rows):
+                raise ValueError(f"{len(values)} {name} do not fit {len(rows)} samples.")
+            np.save(folder / f"{name}.npy", np.asarray(values, dtype=np.int64))
+    path = folder / "data.npy"
+    target = np.lib.format.open_memmap(path, mode="w+", dtype=data.dtype, shape=(len(rows), *stored.stored_shape))
+    source = data if data.ndim == target.ndim else data[..., 0]
+    np.take(source, rows, axis=0, out=target, mode="clip")  # any other mode buffers the whole result
+    target.flush()
+    stored = replace(stored, sha256=_sha256(path))
+    stored.write(folder)
+    return stored
+
+
+def refuse_other_content(folder: Path) -> None:
+    """Raise InputError if a folder holds files and is no packed data set."""
+    if folder.exists() and not (folder / "meta.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not a packed data set: delete it, or give another folder.")
+
+
+def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: {AGAIN}.") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path} is truncated or not a NumPy array ({error}): {AGAIN}.") from None
+    if (array.shape, array.dtype) != (shape, np.dtype(dtype)) or np.isfortran(array):
+        found = f"{array.dtype} {list(array.shape)}"
+        raise InputError(f"{path} holds {found}, expected {dtype} {list(shape)} by its meta.json: {AGAIN}.")
+    if (extra := path.stat().st_size - array.offset - array.nbytes) > 0:
+        raise InputError(f"{path} is {extra} bytes longer than its header says: {AGAIN}.")
+    return array.view(np.ndarray)  # plain arrays index faster than np.memmap
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
