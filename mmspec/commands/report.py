@@ -20,6 +20,8 @@ def run(cfg: DictConfig) -> None:
     folders = [Path(path) for path in (cfg.runs if isinstance(cfg.runs, ListConfig) else [cfg.runs])]
     if not folders:
         raise InputError("runs=[] names no run: give runs=[FOLDER,FOLDER].")
+    if cfg.max_samples is not None and cfg.max_samples < 1:
+        raise InputError(f"max_samples must be 1 or more, not {cfg.max_samples}.")
     runs = read_runs(folders)
     home = folders[0] if len(folders) == 1 else Path(os.path.commonpath([folder.resolve() for folder in folders]))
     out = Path(cfg.out) if cfg.out else home / "report.html"
@@ -33,7 +35,7 @@ def run(cfg: DictConfig) -> None:
         version=made_by["versions"]["mmspec"],
         max_samples=cfg.max_samples,
     )
-    for missing in (run.missing for run in runs):
-        for part, command in missing.items():
-            print(f"no {part} yet, shown without: {command}")
+    for shown in runs:
+        for part, command in shown.missing.items():
+            print(f"{shown.name} has no {part} yet, which this makes: {command}")
     print(out)

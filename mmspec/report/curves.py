@@ -1,0 +1,116 @@
+"""What the figures of a group of runs draw, read from evaluation.json and metrics.jsonl."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from mmspec.report import figures
+from mmspec.report.figures import Line
+from mmspec.report.runs import Run
+
+_POINTS = 300  # of a training curve; longer histories are averaged in so many bins
+_BY_SIGMA, _SHARE = "train/loss_by_sigma/", "train/grad_share/"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot, its title and caption; ``legend`` holds (colour, label)."""
+
+    title: str
+    svg: Markup
+    caption: str
+    legend: Sequence[tuple[int, str]]
+
+
+def spectrum_figures(runs: Sequence[tuple[int, Run]]) -> list[Figure]:
+    """Mean power spectra, and their differences from the real one; none without an evaluation."""
+    spectra = [(colour, run, run.evaluation["spectrum"]) for colour, run in runs if run.evaluation]
+    if not spectra:
+        return []
+    real = spectra[0][2]
+    unit = real["unit"]
+    lines = [Line("real", 0, real["frequency"], real["real"])]
+    lines += [Line(run.name, colour, s["frequency"], s["generated"]) for colour, run, s in spectra]
+    ratios = [
+        Line(run.name, colour, s["frequency"], [_ratio(g, r) for g, r in zip(s["generated"], s["real"], strict=True)])
+        for colour, run, s in spectra
+    ]
+    return [
+        Figure(
+            "Mean power spectra",
+            figures.power_spectra(lines, unit),
+            f"Mean over all signals at each frequency ({unit}).",
+            _legend(lines),
+        ),
+        Figure(
+            "Generated against real",
+            figures.spectral_differences(ratios, unit),
+            "Below 0 dB generated signals lack energy, above it they have too much.",
+            [(0, "real"), *_legend(ratios)],
+        ),
+    ]
+
+
+def training_figures(runs: Sequence[tuple[int, Run]]) -> list[Figure]:
+    """Loss by noise level, loss over steps, and the regularizers' gradient shares; only what was logged."""
+    result = []
+    early, late = ([line for colour, run in runs for line in _by_sigma(colour, run, end)] for end in (False, True))
+    if late:
+        svg = figures.loss_by_sigma([*early, *late])
+        caption = "Mean over the last quarter of the steps; pale: over the first."
+        result.append(Figure("Training loss by noise level", svg, caption, _legend(late)))
+    losses = [line for colour, run in runs for line in _over_steps(colour, run, "train/loss", run.name)]
+    if losses:
+        caption = "All terms, weighted as they were optimized."
+        result.append(Figure("Training loss", figures.loss_by_step(losses), caption, _legend(losses)))
+    shares = [
+        line
+        for colour, run in runs
+        for key in dict.fromkeys(key for entry in run.history for key in entry if key.startswith(_SHARE))
+        for line in _over_steps(colour, run, key, f"{run.name}: {key.removeprefix(_SHARE)}")
+    ]
+    if shares:
+        svg = figures.gradient_share(shares)
+        caption = "Norm of each regularizer's gradient as a share of the denoising gradient's."
+        result.append(Figure("Gradient share of the regularizers", svg, caption, _legend(shares)))
+    return result
+
+
+def _legend(lines: Sequence[Line]) -> list[tuple[int, str]]:
+    return list(dict.fromkeys((line.colour, line.label) for line in lines))
+
+
+def _ratio(generated: float, real: float) -> float:
+    return generated / real if real > 0 else math.nan
+
+
+def _by_sigma(colour: int, run: Run, late: bool) -> list[Line]:
+    quarter = max(1, len(run.history) // 4)
+    entries = run.history[-quarter:] if late else run.history[:quarter]
+    values: dict[float, list[float]] = {}
+    for entry in entries:
+        for key, value in entry.items():
+            if key.startswith(_BY_SIGMA) and _finite(value):
+                low, high = (float(edge) for edge in key.removeprefix(_BY_SIGMA).split("-"))
+                values.setdefault(math.sqrt(low * high), []).append(value)
+    sigmas = sorted(values)
+    if not sigmas:
+        return []
+    return [Line(run.name, colour, sigmas, [sum(values[s]) / len(values[s]) for s in sigmas], faint=not late)]
+
+
+def _over_steps(colour: int, run: Run, key: str, label: str) -> list[Line]:
+    points = [(entry["step"], entry[key]) for entry in run.history if _finite(entry.get(key))]
+    if len(points) < 2:
+        return []
+    bins = np.array_split(np.array(points, float), min(len(points), _POINTS))
+    x, y = np.array([chunk.mean(0) for chunk in bins]).T
+    return [Line(label, colour, x.tolist(), y.tolist())]
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
