@@ -1,1 +1,5 @@
 """Regularizers: `loss = Loss(**options)(input, target)` on `[B, C, T]` or `[B, C, H, W]`, light to import alone."""
+
+from mmspec.losses.fourier import FourierAmplitudeLoss, FourierAmplitudePhaseLoss
+
+__all__ = ["FourierAmplitudeLoss", "FourierAmplitudePhaseLoss"]
