@@ -6,11 +6,11 @@ a wave along the longer side is the number of its periods in the image.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from mmspec.spectral.constants import constant
 from mmspec.spectral.signals import as_signal, spatial_axes
 
 
@@ -123,24 +123,18 @@ def _frequency_unit(size: Sequence[int], sample_rate: float | None) -> float:
     return sample_rate / size[0]
 
 
-# Grids depend on the size alone and are built once. They are built on the CPU in float64, so that whole numbers of
-# cycles are exact, and outside inference mode, because an inference tensor cannot take part in a training step.
-
-
-@lru_cache(maxsize=64)
+@constant
 def _radius(size: tuple[int, ...], device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        axes = [torch.fft.fftfreq(n, dtype=torch.float64) * max(size) for n in size]
-        return torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0).sqrt().float().to(device)
+    # In float64 and rounded to float32, so that whole numbers of cycles are exact.
+    axes = [torch.fft.fftfreq(n, dtype=torch.float64) * max(size) for n in size]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0).sqrt().float().to(device)
 
 
-@lru_cache(maxsize=64)
+@constant
 def _bins(size: tuple[int, ...], device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return (_radius(size, device) + 0.5).floor().long().flatten()
+    return (_radius(size, device) + 0.5).floor().long().flatten()
 
 
-@lru_cache(maxsize=64)
+@constant
 def _bin_counts(size: tuple[int, ...], device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.bincount(_bins(size, torch.device("cpu"))).to(device)
+    return torch.bincount(_bins(size, torch.device("cpu"))).to(device)
