@@ -1,6 +1,7 @@
 """The command line: ``mmspec <verb> key=value ...``, hydra overrides everywhere."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cfg = compose(verb, overrides)
         importlib.import_module(f"mmspec.commands.{verb}").run(cfg)
     except InputError as error:
-        print(f"mmspec {verb}: {error}", file=sys.stderr)
+        rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
+        print(f"mmspec {verb}{rank}: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -8,13 +8,13 @@ from omegaconf import DictConfig
 
 from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler
 from mmspec.commands.labels import balanced_labels
-from mmspec.components import construct
+from mmspec.components import construct, describe
 from mmspec.config import plain
 from mmspec.data import PackedDataset
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
-from mmspec.training import Trainer, TrainerOptions
+from mmspec.training.trainer import Trainer, TrainerOptions
 from mmspec.training.batches import step_seed
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import open_run
@@ -56,9 +56,8 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
             f"init_from={config['init_from']} was trained on signals of shape {denoiser.signal_shape}, "
             f"{config['data']['train']} holds {tuple(dataset.meta.shape)}: prepare the data at that shape."
         )
-    config["network"] = {"type": type(denoiser.network).__name__, **denoiser.network.config}
-    preconditioning = denoiser.preconditioning
-    config["process"]["preconditioning"] = {"type": type(preconditioning).__name__, **preconditioning.config}
+    config["network"] = describe(denoiser.network)
+    config["process"]["preconditioning"] = describe(denoiser.preconditioning)
     return denoiser
 
 

@@ -61,7 +61,7 @@ def load_checkpoint(
     Raises:
         InputError: if the checkpoint is incomplete or of another network.
     """
-    if not (checkpoint / MARKER).is_file():
+    if not is_complete(checkpoint):
         raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
     try:
         denoiser.network.load_state_dict(load_file(checkpoint / "model.safetensors"))
@@ -73,6 +73,11 @@ def load_checkpoint(
             "wrote it, or start another run with init_from."
         ) from None
     return json.loads((checkpoint / "state.json").read_text())
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end."""
+    return (checkpoint / MARKER).is_file()
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mmspec.errors import InputError
-from mmspec.training.checkpoint import latest_checkpoint
+from mmspec.training.checkpoint import is_complete, latest_checkpoint
 
 # What may change between two starts of one run: it decides how long and how watched it is, not what is learnt.
 FREE = ("resume", "trainer.max_steps", "trainer.device", "trainer.tensorboard", "trainer.log_every")
@@ -34,8 +34,10 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: str = "auto") -> P
         The checkpoint to resume from, or None.
 
     Raises:
-        InputError: if the folder holds a run with another config.
+        InputError: if the folder holds a run with another config, or ``resume`` is no checkpoint.
     """
+    if resume not in ("auto", "none") and not is_complete(Path(resume)):
+        raise InputError(f"resume={resume} is not a complete checkpoint: expected auto, none, or a step_... folder.")
     file = folder / "config.yaml"
     if resume == "none" and file.exists():
         _move_aside(folder)

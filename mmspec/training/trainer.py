@@ -13,7 +13,7 @@ from types import FrameType
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
+from accelerate.utils import ProjectConfiguration, is_tensorboard_available
 from torch import Tensor
 
 from mmspec.diffusion import Denoiser, Objective
@@ -79,6 +79,9 @@ class Trainer:
         seed: of everything random.
         num_classes: of the labels; 0 trains without labels.
         preview: called with the averaged denoiser and the step, every ``options.sample_every`` steps.
+
+    Raises:
+        InputError: if TensorBoard is asked for and not installed.
     """
 
     def __init__(
@@ -95,6 +98,11 @@ class Trainer:
     ) -> None:
         self.options, self.folder, self.seed, self.num_classes = options, Path(folder), seed, num_classes
         self.dataset, self.preview = dataset, preview
+        if options.tensorboard and not is_tensorboard_available():
+            raise InputError(
+                "trainer.tensorboard needs a package that is not installed: pip install 'mmspec[trackers]', or give "
+                "trainer.tensorboard=false."
+            )
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
             cpu=options.device == "cpu",
@@ -165,16 +173,14 @@ class Trainer:
     def _step(self, step: int, batches: Batches, order: SampleOrder) -> None:
         options, shares = self.options, self._shares()
         torch.manual_seed(step_seed(self.seed, step, self.accelerator.process_index))  # dropout
-        micro_batches = batches.step(step)
+        micro_batches = [self._prepared(*batch) for batch in batches.step(step)]
         shape = (options.batch_size, *micro_batches[0][0].shape[1:])
         # The draw is that of the whole batch on every process: the same step however it is shared out.
         draw = self.objective.draw(shape, self.generator.manual_seed(step_seed(self.seed, step)), self.device)
-        for i, (share, (x0, labels)) in enumerate(zip(shares, micro_batches, strict=True)):
+        for i, (share, (x0, cond)) in enumerate(zip(shares, micro_batches, strict=True)):
             last = i == len(shares) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                terms = self.objective(
-                    self.model, self._to_device(x0), labels=self._one_hot(labels), step=step, draw=draw[share]
-                )
+                terms = self.objective(self.model, x0, step=step, draw=draw[share], **cond)
                 self.accelerator.backward(terms.total.mean() / len(shares))
             self._measure(terms.total, terms.sigma, terms.parts, terms.grad_shares)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.grad_clip or float("inf"))
@@ -248,14 +254,15 @@ class Trainer:
         start = self.accelerator.process_index * parts * size
         return [slice(start + i * size, start + (i + 1) * size) for i in range(parts)]
 
-    def _to_device(self, x0: Tensor) -> Tensor:
-        x0 = x0.to(self.device, non_blocking=True)
-        return x0.to(memory_format=torch.channels_last) if self.options.channels_last else x0
-
-    def _one_hot(self, labels: Tensor | None) -> Tensor | None:
-        if labels is None or not self.num_classes:
-            return None
-        return torch.nn.functional.one_hot(labels, self.num_classes).float().to(self.device, non_blocking=True)
+    def _prepared(self, clips: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Clean signals and what the network is told of each, on the device."""
+        x0, cond = self.denoiser.condition(clips.to(self.device, non_blocking=True))
+        if self.options.channels_last:
+            x0 = x0.to(memory_format=torch.channels_last)
+        if labels is not None and self.num_classes:
+            one_hot = torch.nn.functional.one_hot(labels, self.num_classes).float()
+            cond["labels"] = one_hot.to(self.device, non_blocking=True)
+        return x0, cond
 
     def _decay(self, step: int) -> float:
         options = self.options

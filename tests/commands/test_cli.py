@@ -43,3 +43,9 @@ def test_a_mistake_gets_one_sentence_and_status_2(arguments, message, capsys, mo
     assert message in err and "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rank_that_fails_says_which_it_is(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    assert main(["train", "run_dir=x", "data.train=/nowhere"]) == 2
+    assert "mmspec train (rank 3): " in capsys.readouterr().err

@@ -26,8 +26,8 @@ SMALL = [
 ]
 
 
-def packed(folder, modality):
-    rng = np.random.default_rng(0)
+def packed(folder, modality, seed=0):
+    rng = np.random.default_rng(seed)
     labels = np.arange(12) % 2
     if modality == "image":
         data = rng.integers(0, 255, (12, 9, 7, 3)).astype(np.uint8)
@@ -78,6 +78,9 @@ def test_the_same_command_again_does_nothing_and_more_steps_go_on(run, capsys):
     assert (run / "checkpoints/latest").read_text() == "step_00000004\n"
     assert train(run, data, *same, "trainer.learning_rate=1") == 2
     assert "trainer.learning_rate was 0.0002, is 1" in capsys.readouterr().err
+    other = packed(run.parent / "other", PackedDataset(data).meta.modality, seed=1)
+    assert train(run, other, *same) == 2
+    assert "data.sha256 was" in capsys.readouterr().err
 
 
 def test_samples_are_a_packed_set_and_files_for_people(run):
@@ -144,7 +147,7 @@ def test_sampling_mistakes_get_one_sentence(run, tmp_path, capsys, override, mes
         ("trainer.batch_size=0", "trainer: batch_size must be 1 or more, not 0"),
         ("trainer.mixed_precision=fp8", 'mixed_precision must be "no" or "bf16"'),
         ("objective.distance=l3", "objective: distance must be one of l2, l1"),
-        ("resume=/nowhere", "/nowhere is not a complete checkpoint"),
+        ("resume=/nowhere", "resume=/nowhere is not a complete checkpoint"),
         ("init_from=/nowhere", "/nowhere holds no denoiser"),
     ],
 )

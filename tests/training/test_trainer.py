@@ -16,7 +16,7 @@ from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.weighting import EDMWeight
 from mmspec.networks import UNet
-from mmspec.training import Trainer, TrainerOptions
+from mmspec.training.trainer import Trainer, TrainerOptions
 from mmspec.training.checkpoint import latest_checkpoint
 
 ROOT = Path(__file__).parents[2]
