@@ -1,5 +1,6 @@
 """Regularizers: `loss = Loss(**options)(input, target)` on `[B, C, T]` or `[B, C, H, W]`, light to import alone."""
 
 from mmspec.losses.fourier import FourierAmplitudeLoss, FourierAmplitudePhaseLoss
+from mmspec.losses.stft import MultiResolutionSTFTLoss
 
-__all__ = ["FourierAmplitudeLoss", "FourierAmplitudePhaseLoss"]
+__all__ = ["FourierAmplitudeLoss", "FourierAmplitudePhaseLoss", "MultiResolutionSTFTLoss"]

@@ -1,6 +1,7 @@
 """Spectral operators: pure functions of tensors `[B, C, T]` or `[B, C, H, W]`, and of nothing else in mmspec."""
 
 from mmspec.spectral.fourier import band_energy, frequencies_per_bin, radial_power_spectrum, spectrum
+from mmspec.spectral.stft import spectrogram, stft
 from mmspec.spectral.wavelet import dwt, idwt, wavedec, waverec
 
 __all__ = [
@@ -9,7 +10,9 @@ __all__ = [
     "frequencies_per_bin",
     "idwt",
     "radial_power_spectrum",
+    "spectrogram",
     "spectrum",
+    "stft",
     "wavedec",
     "waverec",
 ]

@@ -1,0 +1,137 @@
+"""Multi-resolution STFT regularizer: the terms of auraloss, for each sample, in 1D and 2D."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.losses.base import SpectralLoss
+from mmspec.spectral.stft import fits, spectrogram
+
+
+class Resolution(NamedTuple):
+    """One short-time Fourier transform, in samples along each axis."""
+
+    n_fft: int
+    hop_length: int
+    win_length: int
+
+
+# Parallel WaveGAN (Yamamoto et al. 2020, Table 1), the defaults of auraloss.
+AUDIO = (Resolution(1024, 120, 600), Resolution(2048, 240, 1200), Resolution(512, 50, 240))
+# Patches of an image that overlap by half, from texture to parts of objects.
+IMAGES = (Resolution(8, 4, 8), Resolution(16, 8, 16), Resolution(32, 16, 32))
+
+# What auraloss raises magnitudes to: its eps of 1e-8 is one of power.
+FLOOR = 1e-4
+
+
+class MultiResolutionSTFTLoss(SpectralLoss):
+    """Distance of STFT magnitudes, averaged over several window sizes (Yamamoto et al. 2020, Eq. 3 to 6).
+
+    For each resolution, with X and X_hat the STFT magnitudes of target and input over all channels of a sample::
+
+        w_sc  * || X - X_hat ||_F / || X ||_F     spectral convergence
+      + w_log * mean | log X - log X_hat |
+      + w_lin * mean | X - X_hat |
+
+    The terms are auraloss's, but of each sample: auraloss takes one norm over the batch. For a batch of one and equal
+    options the values are equal. The spectral convergence is relative to the target, so the arguments are not
+    interchangeable. In 2D the magnitudes are those of overlapping square patches (see `mmspec.spectral.stft`).
+
+    Magnitudes are raised to 1e-4, below which there is no gradient, so that silence is harmless. Resolutions that do
+    not fit a short signal are left out with one warning.
+
+    Args:
+        fft_sizes: samples of a piece (2D: of a patch side) at each resolution. None for (1024, 2048, 512) with hops
+            (120, 240, 50) and windows (600, 1200, 240) in 1D, and (8, 16, 32) with hops (4, 8, 16) in 2D.
+        hop_sizes: samples from a piece to the next at each resolution; None for a quarter of fft_sizes.
+        win_lengths: samples of the window at each resolution; None for fft_sizes.
+        window: "hann", "hamming" or "blackman".
+        w_sc: weight of the spectral convergence.
+        w_log_mag: weight of the log magnitudes; natural logarithm.
+        w_lin_mag: weight of the magnitudes.
+        reduction: "mean", or "none" for one value a sample ``[B]``, means over magnitudes; "sum" sums their
+            differences, and adds the spectral convergence of every sample as it is.
+
+    Shape:
+        input and target ``[B, C, T]`` or ``[B, C, H, W]``; result ``[]``, or ``[B]`` with ``reduction="none"``.
+
+    Raises:
+        ValueError: for an unknown reduction, lists of unequal length, hop_sizes or win_lengths without fft_sizes; when
+            called, for an unknown window and if no resolution fits the signal.
+    """
+
+    def __init__(
+        self,
+        fft_sizes: Sequence[int] | None = None,
+        hop_sizes: Sequence[int] | None = None,
+        win_lengths: Sequence[int] | None = None,
+        window: str = "hann",
+        w_sc: float = 1.0,
+        w_log_mag: float = 1.0,
+        w_lin_mag: float = 0.0,
+        reduction: str = "mean",
+    ) -> None:
+        from auraloss.freq import SpectralConvergenceLoss, STFTMagnitudeLoss
+
+        super().__init__(reduction)
+        self.resolutions = _resolutions(fft_sizes, hop_sizes, win_lengths)
+        self.window = window
+        within = "sum" if reduction == "sum" else "mean"
+        terms = {
+            SpectralConvergenceLoss(): w_sc,
+            STFTMagnitudeLoss(log=True, reduction=within): w_log_mag,
+            STFTMagnitudeLoss(log=False, reduction=within): w_lin_mag,
+        }
+        self.terms = nn.ModuleList(term for term, weight in terms.items() if weight)
+        self.weights = [weight for weight in terms.values() if weight]
+        self._warned = False
+
+    def distance(self, input: Tensor, target: Tensor) -> Tensor:
+        resolutions = self._fitting(input.shape[2:])
+        total = input.new_zeros(len(input))
+        for n_fft, hop_length, win_length in resolutions:
+            predicted, clean = (
+                spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR) for x in (input, target)
+            )
+            for weight, term in zip(self.weights, self.terms, strict=True):
+                total = total + weight * torch.vmap(term)(predicted, clean)
+        return total / len(resolutions)
+
+    def _fitting(self, size: torch.Size) -> list[Resolution]:
+        resolutions = self.resolutions or (AUDIO if len(size) == 1 else IMAGES)
+        fitting = [r for r in resolutions if fits(r.n_fft, size)]
+        if not fitting:
+            raise ValueError(
+                f"no resolution fits a signal of size {list(size)}: the smallest n_fft is "
+                f"{min(r.n_fft for r in resolutions)}, and half of it must be less than the size; give fft_sizes=."
+            )
+        if len(fitting) < len(resolutions) and not self._warned:
+            self._warned = True
+            left_out = ", ".join(str(r.n_fft) for r in resolutions if r not in fitting)
+            warnings.warn(
+                f"signals of size {list(size)} are too short for n_fft {left_out}, left out of the STFT loss.",
+                stacklevel=2,
+            )
+        return fitting
+
+
+def _resolutions(
+    fft_sizes: Sequence[int] | None, hop_sizes: Sequence[int] | None, win_lengths: Sequence[int] | None
+) -> tuple[Resolution, ...]:
+    """The resolutions asked for; empty for the defaults, which depend on the signal's dimension."""
+    if fft_sizes is None:
+        if hop_sizes is not None or win_lengths is not None:
+            raise ValueError("hop_sizes and win_lengths need fft_sizes, one number each for every resolution.")
+        return ()
+    hops = [n // 4 for n in fft_sizes] if hop_sizes is None else hop_sizes
+    windows = fft_sizes if win_lengths is None else win_lengths
+    if not len(fft_sizes) == len(hops) == len(windows) > 0:
+        raise ValueError(
+            f"fft_sizes, hop_sizes and win_lengths need one number each for every resolution, not {len(fft_sizes)}, "
+            f"{len(hops)} and {len(windows)} numbers."
+        )
+    return tuple(map(Resolution, fft_sizes, hops, windows))
