@@ -159,7 +159,7 @@ def _nothing_usable(source: str, rejected: list[tuple[str, Rejected]]) -> str:
 
 def _summary(folder: Path, meta: DatasetMeta) -> str:
     rate = f" at {meta.sample_rate} Hz" if meta.sample_rate else ""
-    classes = f", {len(meta.classes)} classes" if meta.classes else ""
+    classes = f", classes: {len(meta.classes)}" if meta.classes else ""
     lines = [f"{folder}: {meta.count:,} kept, each {'x'.join(map(str, meta.shape))}{rate}{classes}"]
     for title, counts in (("rejected", meta.rejected), ("converted", meta.converted)):
         lines.append(f"  {title:<9}  " + (", ".join(f"{what} {count:,}" for what, count in counts.items()) or "none"))

@@ -65,7 +65,7 @@ def run(work: Callable[[], str]) -> int:
         The exit status: 0, 2 if the input or the disk refuses, 130 if interrupted.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores; takes effect where torch is not loaded
-    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         print(work())
         return 0
@@ -80,3 +80,7 @@ def run(work: Callable[[], str]) -> int:
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -72,7 +72,7 @@ class Espeak:
             raise InputError(f"espeak-ng has no voice {voice}.")
         self._library.espeak_SetParameter(self.RATE, speed, 0)
         self._library.espeak_SetParameter(self.PITCH, pitch, 0)
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))  # of the noise in hisses: every word is reproducible
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))  # of hisses; the time otherwise
         self._chunks.clear()
         word = text.encode()
         self._library.espeak_Synth(word, ctypes.c_size_t(len(word) + 1), 0, 1, 0, self.UTF8, None, None)
