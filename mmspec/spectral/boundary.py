@@ -1,15 +1,13 @@
 """Boundary modes: which sample stands at a position beyond the ends of a signal. Names are PyWavelets'."""
 
-import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 MODES = ("zero", "symmetric", "reflect", "periodic", "periodization", "constant")
 
-Indices = npt.NDArray[np.int64]
 
-
-def source(position: Indices, size: int, mode: str) -> Indices:
-    """The index in 0 .. size - 1 of the sample that stands at each position, of any sign and magnitude.
+def source(position: Tensor, size: int, mode: str) -> Tensor:
+    """The index in 0 .. size - 1 of the sample that stands at each integer position, of any sign and magnitude.
 
     - "zero": there is none, the position stays as it is, outside;
     - "constant": the nearest sample;
@@ -23,14 +21,14 @@ def source(position: Indices, size: int, mode: str) -> Indices:
     if mode == "zero":
         return position
     if mode == "constant":
-        return position.clip(0, size - 1)
+        return position.clamp(0, size - 1)
     if mode == "symmetric":
         position = position % (2 * size)
-        return np.minimum(position, 2 * size - 1 - position)
+        return torch.minimum(position, 2 * size - 1 - position)
     if mode == "reflect":
         period = max(2 * size - 2, 1)
         position = position % period
-        return np.minimum(position, period - position)
+        return torch.minimum(position, period - position)
     if mode == "periodic":
         return position % size
-    return np.minimum(position % (size + size % 2), size - 1)
+    return (position % (size + size % 2)).clamp(max=size - 1)

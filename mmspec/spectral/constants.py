@@ -9,23 +9,20 @@ from torch import Tensor
 
 
 def constant(build: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Remember the tensors that `build` makes, one for each set of (positional, hashable) arguments.
+    """Remember the tensors that `build` makes, one for each set of (positional, hashable) options.
 
-    `torch.compile` takes the result for a constant instead of tracing `build`. A tensor made in inference mode is
-    usable in training. While `torch.export` traces with stand-ins for tensors, nothing is remembered.
+    A tensor made in inference mode is usable in training. `torch.compile` and `torch.export` trace `build`, and
+    nothing is remembered while they hand out stand-ins for tensors.
     """
     known: dict[tuple[Any, ...], Tensor] = {}
 
     @functools.wraps(build)
     def get(*options: Any) -> Tensor:
+        if torch.compiler.is_compiling():
+            return build(*options)
         if options not in known:
             with torch.inference_mode(False):
-                made = build(*options)
-            if type(made) is not Tensor:
-                return made
-            known[options] = made
+                known[options] = build(*options)
         return known[options]
 
-    # The mark that torch.compiler.assume_constant_result sets; calling it would import the compiler.
-    get._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return get

@@ -5,7 +5,6 @@ differentiable any number of times, and computed in float32 (float64 for float64
 """
 
 import difflib
-import operator
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmspec.spectral.boundary import MODES
-from mmspec.spectral.filter_bank import WAVELETS, analyze, coefficient_count, sample_count, synthesize, tap_count
+from mmspec.spectral.filter_bank import FILTERS, analyze, coefficient_count, sample_count, synthesize, tap_count
 from mmspec.spectral.signals import as_signal, spatial_axes
 
 Bands: TypeAlias = tuple[Tensor, ...]
@@ -146,8 +145,8 @@ def waverec(
 
 def check_wavelet(wavelet: str, mode: str) -> None:
     """Raise ValueError for a wavelet or boundary mode that does not exist."""
-    if wavelet not in WAVELETS:
-        near = difflib.get_close_matches(str(wavelet), WAVELETS, n=3, cutoff=0.3)
+    if wavelet not in FILTERS:
+        near = difflib.get_close_matches(str(wavelet), FILTERS, n=3, cutoff=0.3)
         raise ValueError(
             f"{wavelet!r} is not a discrete wavelet: {'did you mean ' + ' or '.join(near) + '? ' if near else ''}"
             'pywt.wavelist(kind="discrete") lists them all.'
@@ -157,21 +156,24 @@ def check_wavelet(wavelet: str, mode: str) -> None:
 
 
 def _most_levels(samples: int, wavelet: str) -> int:
-    return max(0, (operator.index(samples) // (tap_count(wavelet) - 1)).bit_length() - 1)
+    return max(0, (samples // (tap_count(wavelet) - 1)).bit_length() - 1)
 
 
 def _signal_size(counts: list[int], wavelet: str, mode: str, size: Size | None) -> list[int]:
-    """Samples along each axis whose bands have so many coefficients: those of `size` if it fits."""
-    longest = [sample_count(n, wavelet, mode) for n in counts]
-    if size is None and min(longest) > 0:
-        return longest
-    sizes = longest if size is None else [size] * len(counts) if isinstance(size, int) else list(size)
-    fits = [coefficient_count(n, wavelet, mode) for n in sizes] == counts and min(sizes) > 0
-    if not fits:
-        wanted = "a signal" if size is None else f"size={size}"
+    """Samples along each axis of a signal whose bands have so many coefficients: `size` if it fits."""
+    shape, fewest = " x ".join(map(str, counts)), coefficient_count(1, wavelet, mode)
+    if min(counts) < fewest:
         raise ValueError(
-            f"bands of {' x '.join(map(str, counts))} coefficients do not belong to {wanted} "
-            f"under {wavelet!r} with mode={mode!r}, whose size would be {' x '.join(map(str, longest))}, "
-            "or one less along an axis."
+            f"bands of {shape} coefficients belong to no signal: {wavelet!r} with mode={mode!r} "
+            f"has at least {fewest} along each axis."
+        )
+    longest = [sample_count(n, wavelet, mode) for n in counts]
+    if size is None:
+        return longest
+    sizes = [size] * len(counts) if isinstance(size, int) else list(size)
+    if len(sizes) != len(counts) or any(n not in (m, m - 1) for n, m in zip(sizes, longest, strict=True)):
+        raise ValueError(
+            f"bands of {shape} coefficients do not belong to size={size}: under {wavelet!r} with mode={mode!r} "
+            f"they give {' x '.join(map(str, longest))}, or one sample less along an axis."
         )
     return sizes
