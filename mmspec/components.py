@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import InputError
+from mmspec.errors import InputError
 
 
 def build(config: Mapping[str, Any], table: Mapping[str, Callable[..., Any]], where: str, **fixed: Any) -> Any:
@@ -28,6 +28,11 @@ def build(config: Mapping[str, Any], table: Mapping[str, Callable[..., Any]], wh
     if name not in table:
         raise InputError(f"{where}.type={name} is unknown: expected one of {', '.join(table)}.")
     return construct(table[name], options, where, **fixed)
+
+
+def describe(component: Any) -> dict[str, Any]:
+    """The config from which `build` makes such a component again; its ``config`` are its constructor arguments."""
+    return {"type": type(component).__name__, **component.config}
 
 
 def construct(made: Callable[..., Any], options: Mapping[str, Any], where: str, **fixed: Any) -> Any:

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmspec.components import build
+from mmspec.components import build, describe
+from mmspec.data.mel import CONDITIONERS
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS, Preconditioning
 from mmspec.errors import InputError
 from mmspec.networks import NETWORKS
@@ -38,6 +39,7 @@ class Denoiser(nn.Module):
         signal_shape: ``(C, *spatial)`` of the signals it was trained on.
         sample_rate: of audio, in Hz.
         classes: names of the class labels, in their order.
+        conditioner: what the network is told of a signal besides labels, e.g. `mmspec.data.mel.LogMel` of a vocoder.
     """
 
     network: Any  # a module with a `config` of its constructor arguments
@@ -49,6 +51,7 @@ class Denoiser(nn.Module):
         signal_shape: Sequence[int] | None = None,
         sample_rate: int | None = None,
         classes: Sequence[str] | None = None,
+        conditioner: Any = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,6 +59,7 @@ class Denoiser(nn.Module):
         self.signal_shape = tuple(signal_shape) if signal_shape is not None else None
         self.sample_rate = sample_rate
         self.classes = list(classes) if classes is not None else None
+        self.conditioner = conditioner
 
     @property
     def sigma_min(self) -> float:
@@ -89,14 +93,26 @@ class Denoiser(nn.Module):
         raw = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
 
+    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Clean signals, and what the network is told of each.
+
+        Args:
+            clips: signals ``[B, C, *spatial]``; where there is a conditioner, with its margin around them.
+
+        Returns:
+            The signals without margin, and keyword arguments for `forward`.
+        """
+        return (clips, {}) if self.conditioner is None else self.conditioner.condition(clips)
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         config = {
             "format": FORMAT,
-            "network": {"type": type(self.network).__name__, **self.network.config},
-            "preconditioning": {"type": type(self.preconditioning).__name__, **self.preconditioning.config},
+            "network": describe(self.network),
+            "preconditioning": describe(self.preconditioning),
+            "conditioner": describe(self.conditioner) if self.conditioner else None,
             "signal": {"shape": self.signal_shape, "sample_rate": self.sample_rate, "classes": self.classes},
         }
         save_file(
@@ -132,7 +148,12 @@ class Denoiser(nn.Module):
         )
         _load_weights(network, folder / "model.safetensors")
         signal = config["signal"]
-        denoiser = cls(network, preconditioning, signal["shape"], signal["sample_rate"], signal["classes"])
+        conditioner = None
+        if config["conditioner"] is not None:
+            conditioner = build(config["conditioner"], CONDITIONERS, f"{folder / 'config.json'}: conditioner")
+        denoiser = cls(
+            network, preconditioning, signal["shape"], signal["sample_rate"], signal["classes"], conditioner
+        )
         return denoiser.to(device)
 
 

@@ -1,0 +1,108 @@
+"""What a vocoder sees of a recording: its log-mel spectrogram."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmspec.errors import InputError
+
+
+class LogMel(nn.Module):
+    """DiffWave's front end as LMNT released it: magnitudes in mel bands from 20 Hz up, in decibels, in [0, 1].
+
+    A centred short-time Fourier transform (periodic Hann window of four hops, reflected edges), magnitudes over the
+    window's norm, triangular bands on the HTK mel scale, then ``(20 log10(max(m, 1e-5)) - 20 + 100) / 100`` clipped
+    to [0, 1]: 0 is 80 dB below 1.
+
+    Args:
+        sample_rate: of the recordings, in Hz.
+        n_fft: length of the transform, in samples.
+        hop_samples: from frame to frame.
+        n_mels: number of bands.
+    """
+
+    def __init__(
+        self, sample_rate: int = 22050, n_fft: int = 1024, hop_samples: int = 256, n_mels: int = 80
+    ) -> None:
+        from torchaudio.transforms import MelSpectrogram
+
+        super().__init__()
+        if not 0 < 4 * hop_samples <= n_fft:
+            raise ValueError(f"hop_samples={hop_samples} must be 1 or more and at most a quarter of n_fft={n_fft}.")
+        self.config: dict[str, Any] = {
+            "sample_rate": sample_rate,
+            "n_fft": n_fft,
+            "hop_samples": hop_samples,
+            "n_mels": n_mels,
+        }
+        self.sample_rate = sample_rate
+        self.n_fft = n_fft
+        self.hop_samples = hop_samples
+        self.mel = MelSpectrogram(
+            sample_rate=sample_rate,
+            n_fft=n_fft,
+            win_length=4 * hop_samples,
+            hop_length=hop_samples,
+            f_min=20.0,
+            f_max=sample_rate / 2,
+            n_mels=n_mels,
+            power=1.0,
+            normalized=True,
+        )
+
+    @property
+    def margin(self) -> int:
+        """Samples around a stretch of a recording that its frames look at, in whole hops."""
+        return math.ceil(self.n_fft / 2 / self.hop_samples) * self.hop_samples
+
+    def forward(self, x: Tensor, sample_rate: int | None = None) -> Tensor:
+        """The spectrogram of the first channel of whole recordings.
+
+        Args:
+            x: ``[B, C, T]`` in [-1, 1], clipped to it.
+            sample_rate: of x in Hz, compared with the model's where it is given.
+
+        Returns:
+            ``[B, n_mels, 1 + T // hop_samples]`` in [0, 1].
+
+        Raises:
+            InputError: if the rate is another one.
+            ValueError: if the recordings are too short to be reflected at their edges.
+        """
+        self.require_rate(sample_rate or self.sample_rate, "the recording")
+        if x.shape[-1] <= self.n_fft // 2:
+            raise ValueError(
+                f"a recording of {x.shape[-1]} samples is too short for a spectrogram: more than {self.n_fft // 2} "
+                "are needed."
+            )
+        with torch.autocast(x.device.type, enabled=False):
+            magnitude = self.mel(x[:, 0].float().clamp(-1, 1))
+            return ((20 * magnitude.clamp(min=1e-5).log10() - 20 + 100) / 100).clamp(0, 1)
+
+    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Stretches of recordings, and the frames of the recordings' spectrograms that belong to them.
+
+        Args:
+            clips: ``[B, C, margin + T + margin]``, as `mmspec.data.crops.Crops` yields them.
+
+        Returns:
+            The stretches ``[B, C, T]``, and ``spectrogram`` ``[B, n_mels, ceil(T / hop_samples)]``: what `forward`
+            gives for the whole recording, from the stretch's first sample on.
+        """
+        first = self.margin // self.hop_samples
+        x0 = clips[..., self.margin : -self.margin]
+        frames = math.ceil(x0.shape[-1] / self.hop_samples)
+        return x0, {"spectrogram": self(clips)[..., first : first + frames]}
+
+    def require_rate(self, sample_rate: int | None, what: str) -> None:
+        """Raise InputError unless ``what`` has the model's sample rate."""
+        if sample_rate != self.sample_rate:
+            raise InputError(
+                f"{what} has a sample rate of {sample_rate} Hz, the model's spectrograms are for {self.sample_rate} "
+                f"Hz: resample it (python -m data_prep.audio --sample-rate {self.sample_rate})."
+            )
+
+
+CONDITIONERS = {"LogMel": LogMel}  # what a config's `type` may name
