@@ -71,8 +71,8 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 def to_int16(values: np.ndarray) -> np.ndarray:
-    """Values in [-1, 1] as sound stores them: x * 32767 rounded and clipped."""
-    return np.rint(values * 32767).clip(-32768, 32767).astype(np.int16)
+    """Values in [-1, 1] as sound stores them: x * 32768 rounded and clipped, the inverse of `decode`."""
+    return np.rint(values * 32768).clip(-32768, 32767).astype(np.int16)
 
 
 class PackedDataset:

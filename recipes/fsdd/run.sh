@@ -10,7 +10,8 @@ fetch() {
 }
 
 prepare() { # DATASET FOLDER
-  python -m data_prep.audio "$data" "$2" --sample-rate 8000 --seconds 1.024 --label name:0 --holdout 0.1
+  python -m data_prep.audio "$data" "$2" --sample-rate 8000 --seconds 1.024 --peak 0.9 --label name:0 \
+    --holdout-pattern '*_[0-4].wav' # the data set's own test recordings
 }
 
 recipe "$@"

@@ -82,7 +82,7 @@ def test_channel_rules():
 
 def test_peak_scales_every_recording_but_silence():
     loud, quiet, none = (decoder(peak=0.9)("x.wav", wav(tone(440, level=level))) for level in (0.7, 0.01, 0.0))
-    assert np.abs(loud.data).max() == np.abs(quiet.data).max() == round(0.9 * 32767)
+    assert np.abs(loud.data).max() == np.abs(quiet.data).max() == round(0.9 * 32768)
     assert not none.data.any() and none.converted == ("silence, kept",)
 
 

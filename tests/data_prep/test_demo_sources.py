@@ -61,7 +61,7 @@ def test_spoken_digits(tmp_path):
     assert (train.meta.shape, train.meta.sample_rate) == ((1, 8192), 8000)
     assert train.meta.classes == tuple("0123456789")
     assert np.bincount(train.labels).tolist() == [96] * 10 and np.bincount(test.labels).tolist() == [16] * 10
-    assert np.abs(train.data.astype(int)).max(1).tolist() == [round(0.9 * 32767)] * 960
+    assert np.abs(train.data.astype(int)).max(1).tolist() == [round(0.9 * 32768)] * 960
     assert train.lengths.min() > 1000 and train.lengths.max() < 8192, "no word is cut"
     unique = np.unique(train.data, axis=0)
     assert len(unique) > 0.95 * len(train), "speeds and pitches change the sound"
