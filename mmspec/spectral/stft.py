@@ -5,6 +5,7 @@ Transforms are not scaled. In 1D this is what librosa and `torch.stft` compute; 
 window the outer product of the 1D window with itself, and its last frequency axis the half that a real signal needs.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +80,31 @@ def fits(n_fft: int, size: Sequence[int]) -> bool:
     return n_fft // 2 < min(size)
 
 
+class _Pieces(torch.autograd.Function):
+    """Signals ``[B, C, *spatial]`` -> overlapping pieces ``[B, C, *frames, *window]``, times the window.
+
+    The adjoint adds the pieces up in runs that do not overlap, which is faster than the adjoint of `Tensor.unfold`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, window: Tensor, hop_length: int) -> Tensor:
+        ctx.size, ctx.window, ctx.hop_length = signal.shape[2:], window, hop_length
+        pieces = signal
+        for axis in range(2, signal.ndim):
+            pieces = pieces.unfold(axis, len(window), hop_length)
+        return torch.mul(pieces, window, out=pieces.new_empty(pieces.shape))  # contiguous, as FFTs like it
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        dims = len(ctx.size)
+        signal = grad * ctx.window
+        for _ in range(dims):  # the last axis first; what is added up moves to the front of the axes left
+            signal = _overlap_add(signal.movedim(1 + dims, -2), ctx.hop_length).movedim(-1, 2)
+        behind_last_piece = [n - m for n, m in zip(ctx.size, signal.shape[2:], strict=True)]
+        return F.pad(signal, [pad for n in reversed(behind_last_piece) for pad in (0, n)]), None, None
+
+
 class _Magnitude(torch.autograd.Function):
     """Real pieces ``[B, C, *frames, *window]`` -> magnitudes of their half spectra ``[B, C, *frames, *bins]``."""
 
@@ -87,7 +113,9 @@ class _Magnitude(torch.autograd.Function):
         """The pieces are filled up with zeros to `size` at their end, which magnitudes do not notice."""
         ctx.axes, ctx.size, ctx.floor = tuple(range(-len(size), 0)), size, floor
         ctx.window = pieces.shape[-len(size) :]
-        spectrum = torch.fft.rfftn(pieces, s=size, dim=ctx.axes)
+        spectrum = torch.fft.rfft(pieces, size[-1])
+        if len(size) == 2:  # for many small patches, twice as fast as rfft2
+            spectrum = torch.fft.fft(spectrum, size[0], dim=-2)
         # Arithmetic on separate real and imaginary parts is several times faster than abs().
         real, imag = spectrum.real.contiguous(), spectrum.imag.contiguous()
         magnitude = real.square_().addcmul_(imag, imag).sqrt_().clamp_(min=floor)
@@ -98,7 +126,8 @@ class _Magnitude(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         spectrum, magnitude = ctx.saved_tensors
-        spectrum = spectrum * torch.where(magnitude > ctx.floor, grad / magnitude, 0)
+        # Dividing by infinity leaves no gradient at the floor.
+        spectrum = spectrum * (grad / F.threshold(magnitude, ctx.floor, math.inf))
         # The inverse real FFT counts every column twice but the first and, in an even length, the last.
         spectrum[..., 1 : (ctx.size[-1] + 1) // 2] *= 0.5
         pieces = torch.fft.irfftn(spectrum, s=ctx.size, dim=ctx.axes, norm="forward")
@@ -122,10 +151,20 @@ def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int
         )
     before = n_fft // 2 - (n_fft - win_length) // 2
     after = n_fft // 2 - (n_fft - win_length + 1) // 2
-    pieces = F.pad(x, (before, after) * len(size), mode="reflect")
-    for axis in range(2, x.ndim):
-        pieces = pieces.unfold(axis, win_length, hop_length)
-    return pieces * _window(window, win_length, len(size), x.dtype, x.device)
+    padded = F.pad(x, (before, after) * len(size), mode="reflect")
+    return _Pieces.apply(padded, _window(window, win_length, len(size), x.dtype, x.device), hop_length)
+
+
+def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
+    """``[..., frames, n]`` -> ``[..., (frames - 1) * hop_length + n]``."""
+    frames, n = pieces.shape[-2:]
+    runs = -(-n // hop_length)
+    total = pieces.new_zeros(*pieces.shape[:-2], (frames + runs - 1) * hop_length)
+    for i in range(runs):
+        run = pieces[..., i * hop_length : (i + 1) * hop_length]
+        places = total[..., i * hop_length : (i + frames) * hop_length].unflatten(-1, (frames, hop_length))
+        places[..., : run.shape[-1]] += run
+    return total[..., : (frames - 1) * hop_length + n]
 
 
 def _frequencies_first(pieces: Tensor) -> Tensor:
