@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from mmspec.commands.judges import Panel
 from mmspec.data import PackedDataset
 from mmspec.errors import InputError
 from mmspec.metrics.evaluation import Metric, Summary, compare, summarise, too_few
@@ -63,8 +64,8 @@ def find_sources(cfg: DictConfig) -> Sources:
         where = f"{folder} has no data.test" if folder else f"{samples} belongs to no run"
         raise InputError(f"{where}: give reference=FOLDER, a packed data set of held-out real signals.")
     train = cfg.train or data.get("train")
-    if not cfg.train and train and not Path(train).is_dir():
-        train = None  # the run was trained elsewhere; the row "real" is a bonus
+    if not cfg.train and train and (not Path(train).is_dir() or Path(train).resolve() == Path(reference).resolve()):
+        train = None  # the run was trained elsewhere, or is compared with its own data; the row "real" is a bonus
     final = folder is not None and samples.resolve() == (folder / "samples" / "final").resolve()
     out = Path(cfg.out) if cfg.out else (folder if folder and final else samples) / "evaluation.json"
     return Sources(samples, Path(reference), Path(train) if train else None, out)
@@ -85,20 +86,23 @@ def evaluate(cfg: DictConfig, sources: Sources) -> dict[str, Any]:
         raise InputError(f"batch_size must be 1 or more, not {cfg.batch_size}.")
     device = torch.device("cuda" if cfg.device == "auto" and torch.cuda.is_available() else "cpu")
     features = extractor(cfg.features, reference.meta.shape[0], reference.meta.sample_rate)
+    panel = Panel(cfg, reference, samples, device)
 
     def summary(dataset: PackedDataset, indices: Tensor) -> Summary:
         return summarise(dataset, indices, features, cfg.batch_size, device)
 
-    real, generated = summary(reference, torch.arange(len(reference))), summary(samples, torch.arange(len(samples)))
+    everything = torch.arange(len(samples))
+    real, generated = summary(reference, torch.arange(len(reference))), summary(samples, everything)
     cutoff = _cutoff(cfg, reference)
-    metrics = _compare(real, generated, features, cutoff)
+    verdict = panel.verdict(samples, everything)
+    metrics = _compare(real, generated, features, cutoff) + verdict.metrics
     evaluation: dict[str, Any] = {
         "command": provenance()["command"],
         "samples": {"path": str(sources.samples), "count": len(samples)},
         "reference": {"path": str(sources.reference), "count": len(reference)},
         "metrics": {metric.name: metric.value for metric in metrics},
         "definitions": {metric.name: metric.definition for metric in metrics},
-        "warnings": _warnings(real, generated, features),
+        "warnings": _warnings(real, generated, features) + verdict.warnings,
         "spectrum": {
             "unit": real.spectrum.unit,
             "frequency": real.spectrum.frequency.tolist(),
@@ -108,11 +112,12 @@ def evaluate(cfg: DictConfig, sources: Sources) -> dict[str, Any]:
     }
     if train is not None:
         chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(cfg.seed))[: len(samples)]
-        other = summary(train, chosen.sort().values)
+        chosen = chosen.sort().values
+        metrics = _compare(real, summary(train, chosen), features, cutoff) + panel.verdict(train, chosen).metrics
         evaluation["real_vs_real"] = {
             "path": str(sources.train),
-            "count": other.count,
-            "metrics": {metric.name: metric.value for metric in _compare(real, other, features, cutoff)},
+            "count": len(chosen),
+            "metrics": {metric.name: metric.value for metric in metrics},
         }
     return evaluation
 

@@ -1,6 +1,5 @@
 """Feature extractors for the Fréchet and kernel distances, each with the definition that its numbers carry."""
 
-import hashlib
 import warnings
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmspec.errors import InputError
+from mmspec.metrics.network_file import TorchScriptFile
 
 
 class Extractor(nn.Module):
@@ -54,6 +54,11 @@ class LogMel(Extractor):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        bands = self.spectrogram(x)
+        return torch.cat([bands.mean(1), bands.std(1, correction=0)], dim=1)
+
+    def spectrogram(self, x: Tensor) -> Tensor:
+        """Log-mel bands over time, ``[B, frames, bands]``."""
         spectrogram = torch.stft(
             x.mean(1),
             self.n_fft,
@@ -63,8 +68,7 @@ class LogMel(Extractor):
             return_complex=True,
         )
         power = torch.view_as_real(spectrogram).square().sum(-1)
-        bands = (power.transpose(1, 2) @ self.get_buffer("filters")).clamp_min(1e-8).log()
-        return torch.cat([bands.mean(1), bands.std(1, correction=0)], dim=1)
+        return (power.transpose(1, 2) @ self.get_buffer("filters")).clamp_min(1e-8).log()
 
 
 class RandomProjection(Extractor):
@@ -118,30 +122,15 @@ class TorchScript(Extractor):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise InputError(f"features={path} is no file: expected log_mel, random_projection or a TorchScript file.")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self.module = torch.jit.load(self.path, map_location="cpu").eval()
-        except (RuntimeError, ValueError) as error:
-            raise InputError(
-                f"features={path} is not a TorchScript module: save one with torch.jit.save."
-            ) from error
-        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
-        self.definition = f"features of the TorchScript module {self.path.name} (sha256 {digest}...)"
+        self.network = TorchScriptFile("features", path, "log_mel, random_projection or a TorchScript file")
+        self.definition = f"features of the TorchScript module {self.network.name}"
 
     def forward(self, x: Tensor) -> Tensor:
-        try:
-            features = self.module(x)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise InputError(f"features={self.path} failed on a batch {list(x.shape)}: {reason}") from error
-        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(x):
-            shape = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise InputError(f"features={self.path} must return [B, D] for {list(x.shape)}, it returned {shape}.")
-        return features.float()
+        features = self.network(x)
+        if features.ndim != 2 or len(features) != len(x):
+            found = list(features.shape)
+            raise InputError(f"{self.network} must return [B, D] for {list(x.shape)}, it returned {found}.")
+        return features
 
 
 def extractor(features: str, channels: int, sample_rate: int | None) -> Extractor:

@@ -43,7 +43,8 @@ class Moments:
 def moments(features: Tensor) -> Moments:
     """The moments of one tensor of features, `[N, D]`."""
     result = Moments()
-    result.update(features)
+    for chunk in features.split(8192):  # float64 copies of all would be large
+        result.update(chunk)
     return result
 
 
@@ -81,6 +82,15 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
         raise ValueError(f"each set needs at least 2 feature vectors, got {len(real)} and {len(generated)}.")
     real, generated = real.double(), generated.double()
     return (_mean_within(real) + _mean_within(generated) - 2 * _kernel(real, generated).mean()).item()
+
+
+def kernel_distance_in_blocks(real: Tensor, generated: Tensor, block: int = 1000, seed: int = 0) -> float:
+    """`kernel_distance` averaged over disjoint random blocks of about ``block`` vectors: unbiased, linear in time."""
+    blocks = max(1, min(len(real), len(generated)) // block)
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = (x[torch.randperm(len(x), generator=generator)] for x in (real, generated))
+    pairs = zip(*(x.tensor_split(blocks) for x in shuffled), strict=True)
+    return sum(kernel_distance(a, b) for a, b in pairs) / blocks
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:

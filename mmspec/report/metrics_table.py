@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from mmspec.report.runs import Run
 
 _ARROWS = {"lower is better": "↓", "higher is better": "↑"}
-_WORDS = {"frechet": "Fréchet", "mr": "MR", "stft": "STFT", "mel": "mel"}
+_CAPITALS = ("mr", "stft", "fid", "kid", "fad", "kad", "ndb", "pesq", "stoi", "utmos")
+_WORDS = {"frechet": "Fréchet", **{word: word.upper() for word in _CAPITALS}}
 
 
 @dataclass(frozen=True)
