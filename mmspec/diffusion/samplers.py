@@ -44,9 +44,12 @@ class DDIM:
 
     Args:
         eta: share of DDPM's noise that is put back, in [0, 1].
+        clip: keep ``x / sqrt(sigma^2 + 1)``, the noisy signal as DDPM scales it, in [-1, 1] after every step, as
+            LMNT's DiffWave does.
     """
 
     eta: float = 0.0
+    clip: bool = False
 
     def __call__(
         self, denoise: ConditionedDenoiser, x: Tensor, sigmas: Sequence[float], draw: Draw, on_step: OnStep
@@ -58,6 +61,9 @@ class DDIM:
             x = denoised + sigma_down / sigma * (x - denoised)
             if self.eta:
                 x = x + sigma_up * draw()
+            if self.clip:
+                bound = math.hypot(1, sigma_next)
+                x = x.clamp(-bound, bound)
             on_step(i, x, denoised)
         return x
 
@@ -192,6 +198,7 @@ def sample(
     if device is None:
         weights = next(denoiser.parameters(), None) if isinstance(denoiser, torch.nn.Module) else None
         device = weights.device if weights is not None else "cpu"
+    preconditioning = getattr(denoiser, "preconditioning", None)
     levels = _noise_levels(denoiser, steps, sigmas)
     shape = tuple(start.shape if isinstance(start, Tensor) else start)
     draw = _noise_source(shape, generator, torch.device(device))
@@ -201,7 +208,8 @@ def sample(
         cond["labels"] = labels.to(device)
     conditioned = ConditionedDenoiser(denoiser if guidance is None else Guided(denoiser, guidance), cond)
     on_step = callback if callback is not None else lambda step, x, denoised: None
-    samples = walk(conditioned, levels[0] * noise, [*levels, 0.0], draw, on_step)
+    start_scale = preconditioning.start_scale(levels[0]) if preconditioning is not None else levels[0]
+    samples = walk(conditioned, start_scale * noise, [*levels, 0.0], draw, on_step)
     return samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
 
 
