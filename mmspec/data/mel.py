@@ -71,7 +71,11 @@ class LogMel(nn.Module):
             InputError: if the rate is another one.
             ValueError: if the recordings are too short to be reflected at their edges.
         """
-        self.require_rate(sample_rate or self.sample_rate, "the recording")
+        if sample_rate not in (None, self.sample_rate):
+            raise InputError(
+                f"the recording has a sample rate of {sample_rate} Hz, the model's spectrograms are for "
+                f"{self.sample_rate} Hz: resample it."
+            )
         if x.shape[-1] <= self.n_fft // 2:
             raise ValueError(
                 f"a recording of {x.shape[-1]} samples is too short for a spectrogram: more than {self.n_fft // 2} "
@@ -81,7 +85,7 @@ class LogMel(nn.Module):
             magnitude = self.mel(x[:, 0].float().clamp(-1, 1))
             return ((20 * magnitude.clamp(min=1e-5).log10() - 20 + 100) / 100).clamp(0, 1)
 
-    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Stretches of recordings, and the frames of the recordings' spectrograms that belong to them.
 
         Args:
@@ -95,14 +99,6 @@ class LogMel(nn.Module):
         x0 = clips[..., self.margin : -self.margin]
         frames = math.ceil(x0.shape[-1] / self.hop_samples)
         return x0, {"spectrogram": self(clips)[..., first : first + frames]}
-
-    def require_rate(self, sample_rate: int | None, what: str) -> None:
-        """Raise InputError unless ``what`` has the model's sample rate."""
-        if sample_rate != self.sample_rate:
-            raise InputError(
-                f"{what} has a sample rate of {sample_rate} Hz, the model's spectrograms are for {self.sample_rate} "
-                f"Hz: resample it (python -m data_prep.audio --sample-rate {self.sample_rate})."
-            )
 
 
 CONDITIONERS = {"LogMel": LogMel}  # what a config's `type` may name

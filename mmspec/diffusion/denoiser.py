@@ -93,7 +93,7 @@ class Denoiser(nn.Module):
         raw = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
 
-    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Clean signals, and what the network is told of each.
 
         Args:

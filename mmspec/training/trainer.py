@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -254,7 +255,7 @@ class Trainer:
         start = self.accelerator.process_index * parts * size
         return [slice(start + i * size, start + (i + 1) * size) for i in range(parts)]
 
-    def _prepared(self, clips: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _prepared(self, clips: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
         """Clean signals and what the network is told of each, on the device."""
         x0, cond = self.denoiser.condition(clips.to(self.device, non_blocking=True))
         if self.options.channels_last:
