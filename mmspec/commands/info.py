@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from mmspec.components import build
+from mmspec.components import build, describe
 from mmspec.config import plain
 from mmspec.diffusion import Denoiser
 from mmspec.networks import NETWORKS
@@ -61,10 +61,10 @@ def _network_facts(network: torch.nn.Module) -> dict[str, Any]:
 
 
 def _denoiser_facts(denoiser: Denoiser) -> dict[str, Any]:
-    preconditioning = denoiser.preconditioning
     return {
         **_network_facts(denoiser.network),
-        "preconditioning": {"type": type(preconditioning).__name__, **preconditioning.config},
+        "preconditioning": describe(denoiser.preconditioning),
+        "conditioner": describe(denoiser.conditioner) if denoiser.conditioner else None,
         "signal_shape": denoiser.signal_shape,
         "sample_rate": denoiser.sample_rate,
         "classes": denoiser.classes,

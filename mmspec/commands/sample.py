@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from rich.progress import track
 
 from mmspec.commands.assemble import make_sampler
 from mmspec.commands.labels import choose_labels
+from mmspec.commands.signals import whole_recordings
 from mmspec.config import plain
 from mmspec.data import DatasetMeta
+from mmspec.data.crops import Crops
 from mmspec.data.media import write_samples
 from mmspec.data.packed import decode, encode, fill_packed, refuse_other_content
 from mmspec.data.staging import staged
@@ -37,9 +40,11 @@ def run(cfg: DictConfig) -> None:
     if config["channels_last"]:
         denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     labels = choose_labels(denoiser, config["labels"], config["num"])
+    recordings = whole_recordings(config, denoiser)
     started = time.perf_counter()
-    stored = np.concatenate([encode(batch) for batch in _batches(config, denoiser, labels, device)])
+    stored = np.concatenate([encode(batch) for batch in _batches(config, denoiser, labels, recordings, device)])
     seconds = time.perf_counter() - started
+    lengths = _cut(stored, recordings)
     drawn_classes = labels.argmax(1).numpy() if labels is not None and labels.any() else None
     meta = DatasetMeta(
         modality="audio" if denoiser.sample_rate else "image",
@@ -49,8 +54,9 @@ def run(cfg: DictConfig) -> None:
     )
     facts = {key: config[key] for key in ("sampler", "steps", "guidance", "seed", "num", "labels", "mixed_precision")}
     with staged(out) as beside:
-        fill_packed(beside, stored, np.arange(len(stored)), drawn_classes, meta=meta)
+        fill_packed(beside, stored, np.arange(len(stored)), drawn_classes, lengths, meta=meta)
         write_samples(decode(stored[:64]), beside, denoiser.sample_rate)
+        facts["recordings"] = str(recordings.dataset.folder) if recordings else None
         facts |= {"from": config["from"], "denoiser": str(source), "seconds": seconds, **provenance()}
         (beside / "sample.json").write_text(json.dumps(facts, indent=2) + "\n")
     print(f"{len(stored)} samples in {out} ({seconds:.1f} s on {device})")
@@ -65,25 +71,47 @@ def _output_folder(config: dict[str, Any]) -> Path:
     return run_folder / "samples" / "final"
 
 
-def _batches(config: dict[str, Any], denoiser: Denoiser, labels: torch.Tensor | None, device: str) -> Any:
+def _start(
+    denoiser: Denoiser, recordings: Crops | None, indices: range, device: str
+) -> tuple[Sequence[int], dict[str, Any]]:
+    """Shape of the samples to draw, and what they are conditioned on."""
+    if recordings is None:
+        return (len(indices), *(denoiser.signal_shape or ())), {}
+    x0, cond = denoiser.condition(recordings.batch(indices)[0].to(device))
+    return x0.shape, cond
+
+
+def _cut(stored: np.ndarray, recordings: Crops | None) -> np.ndarray | None:
+    """Silence what lies beyond the ends of the recordings that were resynthesized; their lengths."""
+    if recordings is None or recordings.dataset.lengths is None:
+        return None
+    lengths = recordings.dataset.lengths[: len(stored)]
+    stored[np.arange(stored.shape[1]) >= lengths[:, None]] = 0
+    return lengths
+
+
+def _batches(
+    config: dict[str, Any], denoiser: Denoiser, labels: torch.Tensor | None, recordings: Crops | None, device: str
+) -> Any:
     sampler, num, size = make_sampler(config), config["num"], config["batch_size"]
     if num < 1 or size < 1:
         raise InputError(f"num and batch_size must be 1 or more, not {num} and {size}.")
     if config["guidance"] is not None and labels is None:
         raise InputError(f"guidance={config['guidance']} needs class labels, and this denoiser has none: leave it out.")
-    shape = denoiser.signal_shape or ()
     autocast = torch.autocast(device, torch.bfloat16, enabled=config["mixed_precision"] == "bf16")
     console = Console(stderr=True)
     starts = track(range(0, num, size), "sampling", console=console, disable=not console.is_terminal)
     for start in starts:
         indices = range(start, min(start + size, num))
+        shape, cond = _start(denoiser, recordings, indices, device)
         with autocast:
             yield sample(
                 denoiser,
-                (len(indices), *shape),
+                shape,
                 sampler=sampler,
                 steps=config["steps"],
                 labels=None if labels is None else labels[start : start + size],
                 guidance=config["guidance"],
                 generator=seeded([config["seed"] + i for i in indices]),
+                **cond,
             )

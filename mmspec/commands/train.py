@@ -3,21 +3,24 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler
+from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler, signal_shape
+from mmspec.commands.auto import fill_auto
 from mmspec.commands.labels import balanced_labels
+from mmspec.commands.signals import training_signals
 from mmspec.components import construct, describe
 from mmspec.config import plain
 from mmspec.data import PackedDataset
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
-from mmspec.training.trainer import Trainer, TrainerOptions
-from mmspec.training.batches import step_seed
+from mmspec.training.batches import Dataset, step_seed
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import open_run
+from mmspec.training.trainer import Trainer, TrainerOptions
 
 
 def run(cfg: DictConfig) -> None:
@@ -27,18 +30,20 @@ def run(cfg: DictConfig) -> None:
     options = construct(TrainerOptions, config["trainer"], "trainer")
     torch.manual_seed(step_seed(cfg.seed))
     denoiser = _base_denoiser(config, dataset)
-    _fill_sigma_data(config, dataset, denoiser)
+    measured = dataset.meta.statistics["sigma_data"]
+    config = fill_auto(config, denoiser.preconditioning.config.get("sigma_data", measured) if denoiser else measured)
     if denoiser is None:
-        denoiser = make_denoiser(config, dataset.meta, cfg.data.labels)
+        denoiser = make_denoiser(config, dataset.meta)
+    signals = training_signals(dataset, denoiser, cfg.data.crop)
     trainer = Trainer(
         denoiser,
         make_objective(config),
-        dataset,
+        signals,
         options,
         folder,
         seed=cfg.seed,
         num_classes=len(denoiser.classes or ()),
-        preview=_preview(config, folder),
+        preview=_preview(config, folder, signals),
     )
     config["data"]["sha256"] = dataset.meta.sha256
     with trainer.accelerator.main_process_first():
@@ -51,38 +56,37 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
     if config["init_from"] is None:
         return None
     denoiser = Denoiser.from_pretrained(find_denoiser(config["init_from"]))
-    if denoiser.signal_shape != tuple(dataset.meta.shape):
+    shape = signal_shape(dataset.meta, config["data"]["crop"])
+    if denoiser.signal_shape != shape:
         raise InputError(
             f"init_from={config['init_from']} was trained on signals of shape {denoiser.signal_shape}, "
-            f"{config['data']['train']} holds {tuple(dataset.meta.shape)}: prepare the data at that shape."
+            f"{config['data']['train']} gives {shape}: prepare the data at that shape, or set data.crop for sound."
         )
     config["network"] = describe(denoiser.network)
-    config["process"]["preconditioning"] = describe(denoiser.preconditioning)
+    config["conditioner"] = describe(denoiser.conditioner) if denoiser.conditioner else {}
+    process, preconditioning = config["process"], describe(denoiser.preconditioning)
+    process["preconditioning"] = preconditioning
+    table = {key: value for key, value in preconditioning.items() if key in process["noise"] and key != "type"}
+    process["noise"] |= table  # training draws from the levels that the base denoiser knows
     return denoiser
 
 
-def _fill_sigma_data(config: dict[str, Any], dataset: PackedDataset, denoiser: Denoiser | None) -> None:
-    """``sigma_data: auto`` is what the base denoiser has, else what preparation measured."""
-    measured = dataset.meta.statistics["sigma_data"]
-    sigma_data = denoiser.preconditioning.config.get("sigma_data", measured) if denoiser else measured
-    for part in config["process"].values():
-        if part.get("sigma_data") == "auto":
-            part["sigma_data"] = sigma_data
-
-
-def _preview(config: dict[str, Any], folder: Path) -> Any:
+def _preview(config: dict[str, Any], folder: Path, signals: Dataset) -> Any:
     options, sampler = config["preview"], make_sampler(config)
 
     def preview(denoiser: Denoiser, step: int) -> None:
         labels = balanced_labels(denoiser, options["num"])
+        clips, _ = signals.batch(np.linspace(0, len(signals) - 1, options["num"]).astype(int))
+        x0, cond = denoiser.condition(clips.to(next(denoiser.parameters()).device))
         samples = sample(
             denoiser,
-            (options["num"], *(denoiser.signal_shape or ())),
+            x0.shape,
             sampler=sampler,
             steps=options["steps"],
             labels=labels,
             guidance=options["guidance"] if labels is not None else None,
             generator=seeded(range(options["num"])),
+            **cond,
         )
         file = folder / "samples" / f"step_{step:08d}.png"
         file.parent.mkdir(exist_ok=True)

@@ -1,0 +1,63 @@
+"""The clean signals that a command hands to a denoiser: to train on, or to sample from their spectrograms."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmspec.data import PackedDataset
+from mmspec.data.crops import Crops
+from mmspec.diffusion import Denoiser
+from mmspec.errors import InputError
+from mmspec.training.run import read_config
+
+
+def training_signals(dataset: PackedDataset, denoiser: Denoiser, crop: int | None) -> PackedDataset | Crops:
+    """The samples of a data set, or every stretch of ``crop`` samples of its recordings, with the margin that the
+    denoiser's conditioner needs.
+
+    Raises:
+        InputError: if the sample rates differ, or pictures are to be cropped.
+    """
+    require_rate(dataset, denoiser)
+    if crop is None and denoiser.conditioner is None:
+        return dataset
+    return _crops(dataset, denoiser, crop or dataset.meta.shape[-1])
+
+
+def whole_recordings(config: Mapping[str, Any], denoiser: Denoiser) -> Crops | None:
+    """The recordings from whose spectrograms a vocoder samples: ``recordings``, or the run's ``data.test``; None for
+    a denoiser without conditioner.
+
+    Raises:
+        InputError: if none are given or needed, they are fewer than ``num``, or of another sample rate.
+    """
+    folder = config["recordings"]
+    if denoiser.conditioner is None:
+        if folder is not None:
+            raise InputError(f"recordings={folder}: this denoiser needs no recordings to sample from; leave it out.")
+        return None
+    if folder is None and (Path(config["from"]) / "config.yaml").is_file():
+        folder = read_config(Path(config["from"]))["data"]["test"]
+    if folder is None:
+        raise InputError("this denoiser samples from spectrograms: give recordings=, a packed data set of sound.")
+    dataset = PackedDataset(folder)
+    require_rate(dataset, denoiser)
+    if config["num"] > len(dataset):
+        raise InputError(f"num={config['num']}, but {folder} holds {len(dataset)} recordings: take fewer.")
+    return _crops(dataset, denoiser, dataset.meta.shape[-1])
+
+
+def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:
+    """Raise InputError unless sound has the sample rate of a denoiser, and pictures a denoiser of pictures."""
+    found, wanted = dataset.meta.sample_rate, denoiser.sample_rate
+    if found != wanted:
+        raise InputError(
+            f"{dataset.folder} holds {f'sound at {found} Hz' if found else 'pictures'}, the denoiser is for "
+            f"{f'sound at {wanted} Hz' if wanted else 'pictures'}: prepare the data for it."
+        )
+
+
+def _crops(dataset: PackedDataset, denoiser: Denoiser, samples: int) -> Crops:
+    if denoiser.conditioner is None:
+        return Crops(dataset, samples)
+    return Crops(dataset, samples, denoiser.conditioner.hop_samples, denoiser.conditioner.margin)
