@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mmspec.losses.base import SpectralLoss
+from mmspec.spectral.derivatives import first_only
 from mmspec.spectral.fourier import sum_over_spectrum
 from mmspec.spectral.signals import spatial_axes
 
@@ -121,7 +121,7 @@ class _PolarDistance(torch.autograd.Function):
         return value
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         at_input, at_target = (
             None if g is None else torch.fft.irfftn(g, s=ctx.size, dim=ctx.axes, norm="forward")

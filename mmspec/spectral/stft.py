@@ -12,9 +12,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mmspec.spectral.constants import constant
+from mmspec.spectral.derivatives import first_only
 from mmspec.spectral.signals import as_signal
 
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
@@ -95,7 +95,7 @@ class _Pieces(torch.autograd.Function):
         return torch.mul(pieces, window, out=pieces.new_empty(pieces.shape))  # contiguous, as FFTs like it
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         dims = len(ctx.size)
         signal = grad * ctx.window
@@ -123,7 +123,7 @@ class _Magnitude(torch.autograd.Function):
         return magnitude
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         spectrum, magnitude = ctx.saved_tensors
         # Dividing by infinity leaves no gradient at the floor.
