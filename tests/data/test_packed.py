@@ -36,12 +36,12 @@ def test_every_stored_value_of_a_picture_decodes_by_its_formula_and_comes_back()
     np.testing.assert_array_equal(encode(x0), stored)
 
 
-def test_every_stored_value_of_sound_decodes_by_its_formula_and_comes_back_within_one_step():
+def test_every_stored_value_of_sound_decodes_by_its_formula_and_comes_back():
     stored = np.arange(-32768, 32768).astype(np.int16).reshape(4, -1)
     x0 = decode(stored)
     assert x0.shape == (4, 1, 16384)
     torch.testing.assert_close(x0.flatten(), torch.arange(-32768, 32768) / 32768, rtol=0, atol=0)
-    assert np.abs(encode(x0).astype(int) - stored).max() == 1
+    np.testing.assert_array_equal(encode(x0), stored)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 4, 5), (2, 3, 4, 5), (2, 1, 9), (2, 2, 9)])
