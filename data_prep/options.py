@@ -21,8 +21,9 @@ def add_source_options(parser: argparse.ArgumentParser, label: str) -> None:
         type=label_rule,
         default=label,
         metavar="RULE",
-        help="where the class is found: none; parent, the folder that the file lies in; name:N, the N-th field (from "
-        f"0) of the file name split at _; regex:PATTERN, its first group, in the path (default: {label})",
+        help="where the class is found: none; parent, the folder that the file lies in, or EDM's dataset.json where "
+        "pictures come with one; name:N, the N-th field (from 0) of the file name split at _; regex:PATTERN, its first "
+        f"group, in the path (default: {label})",
     )
     held_out = parser.add_mutually_exclusive_group()
     held_out.add_argument(

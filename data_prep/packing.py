@@ -27,12 +27,14 @@ class Plan:
         settings: option -> value of all that shapes the result, starting with the program; kept in ``meta.json``.
         source: where the samples come from.
         sample_rate: Hz, sound only.
+        classes: in the order of their numbers; None sorts those that samples have.
     """
 
     modality: str
     settings: dict[str, Any]
     source: str = ""
     sample_rate: int | None = None
+    classes: tuple[str, ...] | None = None
 
     def of_source(self, source: str, settings: dict[str, Any]) -> "Plan":
         """The same for one source, which adds its settings."""
@@ -81,12 +83,14 @@ def pack(
         rows, rejected, data = _spool(scratch, samples)
         if not rows:
             raise InputError(_nothing_usable(plan.source, rejected))
-        labelled = rows[0].sample.label is not None
+        classes = plan.classes
+        if classes is None and rows[0].sample.label is not None:
+            classes = sort_classes(str(row.sample.label) for row in rows)
         meta = DatasetMeta(
             modality=plan.modality,
             source=plan.source,
             sample_rate=plan.sample_rate,
-            classes=sort_classes(str(row.sample.label) for row in rows) if labelled else None,
+            classes=classes,
             preparation=plan.settings,
         )
         report = []

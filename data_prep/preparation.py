@@ -5,7 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from data_prep import dataset_json
+from data_prep.dataset_json import DatasetLabels
 from data_prep.decoding import Decoder, decode_members, default_workers
 from data_prep.packing import Plan, pack
 from data_prep.progress import progress
@@ -17,13 +20,14 @@ from mmspec.errors import InputError
 REFUSED, INTERRUPTED = 2, 130
 
 
-def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan) -> str:
+def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan, labels: DatasetLabels | None = None) -> str:
     """Decode the files of a source into packed folders.
 
     Args:
         options: those of `data_prep.options.add_source_options`.
         decoder: (name, content) -> Sample, or raises Rejected.
         plan: what is made; source, label rule and split are added to its settings.
+        labels: of a source that brings its own, instead of the label rule's.
 
     Returns:
         The report to print.
@@ -38,14 +42,16 @@ def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan) -> str:
     plan = plan.of_source(
         source.path.name,
         {
-            "--label": options.label.text,
+            "--label": options.label.text if labels is None else dataset_json.NAME,
             "--holdout": options.holdout,
             "--holdout-pattern": options.holdout_pattern,
             "source": source.fingerprint(),
         },
     )
-    workers = options.workers or default_workers(source.size)
-    return pack(options.out, _decoded(source, decoder, workers), split, split.sides, plan)
+    samples = _decoded(source, decoder, options.workers or default_workers(source.size))
+    if labels is not None:
+        samples, plan = labels(samples), replace(plan, classes=labels.classes)
+    return pack(options.out, samples, split, split.sides, plan)
 
 
 def _decoded(source: Source, decoder: Decoder, workers: int) -> Iterator[tuple[str, Sample | Rejected]]:

@@ -1,0 +1,63 @@
+"""A packed data set of pictures -> a zip for EDM and its relatives: PNG files and their labels in dataset.json."""
+
+import argparse
+import io
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+from data_prep.dataset_json import NAME
+from data_prep.preparation import run
+from mmspec.data import PackedDataset
+from mmspec.errors import InputError
+
+
+def write_zip(dataset: PackedDataset, out: Path) -> str:
+    """Write the pictures in their order, beside ``out`` and then renamed to it.
+
+    Nothing is compressed, which is what makes such zips fast to read.
+
+    Returns:
+        The report to print.
+
+    Raises:
+        InputError: if the data set holds sound, or ``out`` exists.
+    """
+    if dataset.meta.modality != "image":
+        raise InputError(f"{dataset.folder} holds sound: expected a packed data set of pictures.")
+    if out.exists():
+        raise InputError(f"{out} exists: delete it, or give another OUT.")
+    names = [f"{index // 1000:05d}/img{index:08d}.png" for index in range(len(dataset))]
+    labels = None if dataset.labels is None else list(zip(names, dataset.labels.tolist(), strict=True))
+    beside = out.with_name(f".{out.name}.{os.getpid()}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+            for name, pixels in zip(names, dataset.data, strict=True):
+                file = io.BytesIO()
+                image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+                image.save(file, "PNG", compress_level=0)
+                archive.writestr(name, file.getbuffer())
+            archive.writestr(NAME, json.dumps({"labels": labels}))
+        os.replace(beside, out)
+    finally:
+        beside.unlink(missing_ok=True)
+    classes = dataset.meta.classes or ()
+    return f"{out}: {len(dataset):,} pictures, " + (f"classes: {len(classes)}" if classes else "without classes")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write a zip; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m data_prep.edm_zip", description=__doc__)
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a packed data set of pictures")
+    parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write, which must not exist")
+    options = parser.parse_args(arguments)
+    return run(lambda: write_zip(PackedDataset(options.source), options.out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
