@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.losses.base import SpectralLoss
-from mmspec.spectral.stft import fits, spectrogram
+from mmspec.spectral.stft import check_window, fits, spectrogram
 
 
 class Resolution(NamedTuple):
@@ -60,8 +60,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         input and target ``[B, C, T]`` or ``[B, C, H, W]``; result ``[]``, or ``[B]`` with ``reduction="none"``.
 
     Raises:
-        ValueError: for an unknown reduction, lists of unequal length, hop_sizes or win_lengths without fft_sizes; when
-            called, for an unknown window and if no resolution fits the signal.
+        ValueError: for an unknown window or reduction, lists of unequal length, hop_sizes or win_lengths without
+            fft_sizes; when called, if no resolution fits the signal.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         from auraloss.freq import SpectralConvergenceLoss, STFTMagnitudeLoss
 
         super().__init__(reduction)
+        check_window(window)
         self.resolutions = _resolutions(fft_sizes, hop_sizes, win_lengths)
         self.window = window
         within = "sum" if reduction == "sum" else "mean"

@@ -80,6 +80,12 @@ def fits(n_fft: int, size: Sequence[int]) -> bool:
     return n_fft // 2 < min(size)
 
 
+def check_window(name: str) -> None:
+    """ValueError for a window that is not in `WINDOWS`."""
+    if name not in WINDOWS:
+        raise ValueError(f"window must be one of {', '.join(WINDOWS)}, not {name!r}.")
+
+
 class _Pieces(torch.autograd.Function):
     """Signals ``[B, C, *spatial]`` -> overlapping pieces ``[B, C, *frames, *window]``, times the window.
 
@@ -138,6 +144,7 @@ class _Magnitude(torch.autograd.Function):
 
 def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int | None) -> Tensor:
     """Signals ``[B, C, *spatial]`` -> windowed pieces ``[B, C, *frames, *window]``, without the zeros around them."""
+    check_window(window)
     size, win_length = x.shape[2:], n_fft if win_length is None else win_length
     if not 1 <= win_length <= n_fft or hop_length < 1:
         raise ValueError(
@@ -175,7 +182,5 @@ def _frequencies_first(pieces: Tensor) -> Tensor:
 
 @constant
 def _window(name: str, length: int, dims: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    if name not in WINDOWS:
-        raise ValueError(f"window must be one of {', '.join(WINDOWS)}, not {name!r}.")
     window = WINDOWS[name](length, dtype=torch.float64)
     return (window if dims == 1 else torch.outer(window, window)).to(device, dtype)
