@@ -128,7 +128,7 @@ def _resolutions(
         if hop_sizes is not None or win_lengths is not None:
             raise ValueError("hop_sizes and win_lengths need fft_sizes, one number each for every resolution.")
         return ()
-    hops = [n // 4 for n in fft_sizes] if hop_sizes is None else hop_sizes
+    hops = [max(1, n // 4) for n in fft_sizes] if hop_sizes is None else hop_sizes
     windows = fft_sizes if win_lengths is None else win_lengths
     if not len(fft_sizes) == len(hops) == len(windows) > 0:
         raise ValueError(
