@@ -26,7 +26,10 @@ def fill_auto(config: Any, sigma_data: float) -> Any:
         return [fill_auto(value, sigma_data) for value in config]
     if not isinstance(config, dict):
         return config
-    return {
-        key: _OF_SIGMA_DATA[key](sigma_data) if value == "auto" and key in _OF_SIGMA_DATA else fill_auto(value, sigma_data)
-        for key, value in config.items()
-    }
+    return {key: _value(key, value, sigma_data) for key, value in config.items()}
+
+
+def _value(key: str, value: Any, sigma_data: float) -> Any:
+    if value == "auto" and key in _OF_SIGMA_DATA:
+        return _OF_SIGMA_DATA[key](sigma_data)
+    return fill_auto(value, sigma_data)

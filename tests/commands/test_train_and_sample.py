@@ -123,7 +123,7 @@ def test_a_saved_denoiser_samples_and_fine_tunes_without_retyping_the_model(run,
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("labels=three", "labels=three is no class: expected balanced, none, a number from 0 to 1, or one of even, odd"),
+        ("labels=three", "is no class: expected balanced, none, a number from 0 to 1, or one of even, odd"),
         ("num=0", "num and batch_size must be 1 or more"),
         ("sampler.type=rk4", "sampler.type=rk4 is unknown: expected one of ddpm, ddim, euler, heun, dpmpp_2m"),
         ("from=.", "holds no denoiser"),

@@ -16,8 +16,8 @@ from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.weighting import EDMWeight
 from mmspec.networks import UNet
-from mmspec.training.trainer import Trainer, TrainerOptions
 from mmspec.training.checkpoint import latest_checkpoint
+from mmspec.training.trainer import Trainer, TrainerOptions
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,7 +135,7 @@ def test_one_bad_step_is_passed_over(tmp_path):
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"trainer.batch_size=8 does not divide over 1 processes with .*accumulation=3"):
+    with pytest.raises(InputError, match=r"batch_size=8 does not divide over 1 processes with .*accumulation=3"):
         make_trainer(tmp_path, accumulation=3).train()
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_does_not_end_training_until_the_end(tmp_path, monkeypatch):
         raise OSError("step_X could not be written (No space left on device)")
 
     monkeypatch.setattr("mmspec.training.trainer.save_checkpoint", full)
-    with pytest.raises(InputError, match="No space left on device.*make room and run the same command again"):
+    with pytest.raises(InputError, match=r"No space left on device.*make room and run the same command again"):
         make_trainer(tmp_path).train()
     log = (tmp_path / "log.txt").read_text()
     assert "training goes on" in log and "step 12" in log
