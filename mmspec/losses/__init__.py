@@ -2,5 +2,6 @@
 
 from mmspec.losses.fourier import FourierAmplitudeLoss, FourierAmplitudePhaseLoss
 from mmspec.losses.stft import MultiResolutionSTFTLoss
+from mmspec.losses.wavelet import WaveletLoss
 
-__all__ = ["FourierAmplitudeLoss", "FourierAmplitudePhaseLoss", "MultiResolutionSTFTLoss"]
+__all__ = ["FourierAmplitudeLoss", "FourierAmplitudePhaseLoss", "MultiResolutionSTFTLoss", "WaveletLoss"]

@@ -104,17 +104,30 @@ def wavedec(
     Raises:
         TypeError, ValueError: as `dwt`; ValueError for negative levels.
     """
+    low, details = decompose(x, wavelet, mode, levels)
+    return [low, *(high if len(high) > 1 else high[0] for high in details)]
+
+
+def decompose(
+    x: Tensor, wavelet: str = "haar", mode: str = "symmetric", levels: int | None = None
+) -> tuple[Tensor, list[Bands]]:
+    """What `wavedec` does, in a layout that is the same in 1D and 2D.
+
+    Returns:
+        The approximation, and the details of each level from the coarsest to the finest: ``(H,)`` or
+        ``(LH, HL, HH)``.
+    """
     check_wavelet(wavelet, mode)
     low = as_signal(x)
     if levels is None:
         levels = _most_levels(min(x.shape[2:]), wavelet)
     if levels < 0:
         raise ValueError(f"levels must be 0 or more, not {levels}.")
-    details: list[Tensor | Bands] = []
+    details: list[Bands] = []
     for _ in range(levels):
         low, *high = dwt(low, wavelet, mode)
-        details.append(high[0] if len(high) == 1 else tuple(high))
-    return [low, *reversed(details)]
+        details.append(tuple(high))
+    return low, details[::-1]
 
 
 def waverec(
