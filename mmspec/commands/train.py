@@ -11,9 +11,10 @@ from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler
 from mmspec.commands.auto import fill_auto
 from mmspec.commands.labels import balanced_labels
 from mmspec.commands.signals import training_signals
-from mmspec.components import construct, describe
+from mmspec.components import build, construct, describe
 from mmspec.config import plain
 from mmspec.data import PackedDataset
+from mmspec.data.augment import AUGMENTATIONS, EDMAugment
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
@@ -44,6 +45,7 @@ def run(cfg: DictConfig) -> None:
         seed=cfg.seed,
         num_classes=len(denoiser.classes or ()),
         preview=_preview(config, folder, signals),
+        augment=_augmentation(config, denoiser),
     )
     config["data"]["sha256"] = dataset.meta.sha256
     with trainer.accelerator.main_process_first():
@@ -69,6 +71,20 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
     table = {key: value for key, value in preconditioning.items() if key in process["noise"] and key != "type"}
     process["noise"] |= table  # training draws from the levels that the base denoiser knows
     return denoiser
+
+
+def _augmentation(config: dict[str, Any], denoiser: Denoiser) -> EDMAugment | None:
+    """What ``data.augment`` describes, if the network can be told of it: or it would imitate what it sees."""
+    if config["data"]["augment"] is None:
+        return None
+    augment = build(config["data"]["augment"], AUGMENTATIONS, "data.augment")
+    if denoiser.network.config.get("augment_dim", 0) != augment.label_dim:
+        raise InputError(
+            f"data.augment is for a network that is told how pictures were augmented, which this "
+            f"{type(denoiser.network).__name__} is not: take an EDMUNet with augment_dim={augment.label_dim}, or leave "
+            "data.augment=null."
+        )
+    return augment
 
 
 def _preview(config: dict[str, Any], folder: Path, signals: Dataset) -> Any:

@@ -108,6 +108,9 @@ class EDMAugment:
         return _downsampling(height, images) @ fine @ _downsampling(width, images).T
 
 
+AUGMENTATIONS = {"EDMAugment": EDMAugment}
+
+
 def _backward(
     parameters: Tensor, size: Sequence[int], available: Sequence[int], wanted: Sequence[int]
 ) -> Tensor:

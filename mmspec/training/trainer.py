@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, is_tensorboard_available
 from torch import Tensor
 
+from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser, Objective
 from mmspec.errors import InputError
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
@@ -80,6 +81,7 @@ class Trainer:
         seed: of everything random.
         num_classes: of the labels; 0 trains without labels.
         preview: called with the averaged denoiser and the step, every ``options.sample_every`` steps.
+        augment: of the pictures, for a network that takes ``augment_labels``.
 
     Raises:
         InputError: if TensorBoard is asked for and not installed.
@@ -96,9 +98,10 @@ class Trainer:
         seed: int = 0,
         num_classes: int = 0,
         preview: Callable[[Denoiser, int], None] | None = None,
+        augment: EDMAugment | None = None,
     ) -> None:
         self.options, self.folder, self.seed, self.num_classes = options, Path(folder), seed, num_classes
-        self.dataset, self.preview = dataset, preview
+        self.dataset, self.preview, self.augment = dataset, preview, augment
         if options.tensorboard and not is_tensorboard_available():
             raise InputError(
                 "trainer.tensorboard needs a package that is not installed: pip install 'mmspec[trackers]', or give "
@@ -178,7 +181,15 @@ class Trainer:
         shape = (options.batch_size, *micro_batches[0][0].shape[1:])
         # The draw is that of the whole batch on every process: the same step however it is shared out.
         draw = self.objective.draw(shape, self.generator.manual_seed(step_seed(self.seed, step)), self.device)
+        if self.augment is not None:
+            moves = self.augment.draw(options.batch_size, self.generator, self.device)
+            micro_batches = [
+                (self.augment.apply(x0, moves[share]), {**cond, "augment_labels": self.augment.labels(moves[share])})
+                for share, (x0, cond) in zip(shares, micro_batches, strict=True)
+            ]
         for i, (share, (x0, cond)) in enumerate(zip(shares, micro_batches, strict=True)):
+            if options.channels_last:
+                x0 = x0.to(memory_format=torch.channels_last)
             last = i == len(shares) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 terms = self.objective(self.model, x0, step=step, draw=draw[share], **cond)
@@ -258,8 +269,6 @@ class Trainer:
     def _prepared(self, clips: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
         """Clean signals and what the network is told of each, on the device."""
         x0, cond = self.denoiser.condition(clips.to(self.device, non_blocking=True))
-        if self.options.channels_last:
-            x0 = x0.to(memory_format=torch.channels_last)
         if labels is not None and self.num_classes:
             one_hot = torch.nn.functional.one_hot(labels, self.num_classes).float()
             cond["labels"] = one_hot.to(self.device, non_blocking=True)
