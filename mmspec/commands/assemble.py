@@ -6,10 +6,12 @@ from typing import Any
 from mmspec import losses
 from mmspec.components import build, construct
 from mmspec.data import DatasetMeta
+from mmspec.data.mel import CONDITIONERS
 from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.noise import LogNormal, TableUniform
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS
 from mmspec.diffusion.samplers import SAMPLERS
+from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, NoisePredictionWeight, StepGate
 from mmspec.networks import NETWORKS
@@ -24,15 +26,32 @@ NOISES = {"LogNormal": LogNormal, "TableUniform": TableUniform}
 WEIGHTS = {weight.__name__: weight for weight in (EDMWeight, NoisePredictionWeight, InverseSigmaGate, StepGate)}
 
 
-def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta, labels: bool) -> Denoiser:
-    """A new denoiser for signals like those of a data set."""
-    channels, *spatial = meta.shape
-    classes = meta.classes if labels else None
+def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:
+    """Shape ``(C, *spatial)`` of what a denoiser trains on: the samples of a data set, or stretches of its clips."""
+    return meta.shape if crop is None else (meta.shape[0], crop)
+
+
+def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta) -> Denoiser:
+    """A new denoiser for the signals of a data set.
+
+    Raises:
+        InputError: for options that a part does not take, or a network and a conditioner that need or refuse each
+            other.
+    """
+    shape = signal_shape(meta, cfg["data"]["crop"])
+    channels, *spatial = shape
+    classes = meta.classes if cfg["data"]["labels"] else None
     network = build(
         cfg["network"], NETWORKS, "network", dims=len(spatial), in_channels=channels, num_classes=len(classes or ())
     )
     preconditioning = build(cfg["process"]["preconditioning"], PRECONDITIONINGS, "process.preconditioning")
-    return Denoiser(network, preconditioning, meta.shape, meta.sample_rate, classes)
+    conditioner = None
+    if cfg["conditioner"]:
+        conditioner = build(cfg["conditioner"], CONDITIONERS, "conditioner", sample_rate=meta.sample_rate)
+    if getattr(network, "unconditional", True) != (conditioner is None):
+        wanted = "takes no conditioner: leave it out" if conditioner else "needs one: set conditioner=log_mel"
+        raise InputError(f"network={type(network).__name__} with these options {wanted}.")
+    return Denoiser(network, preconditioning, shape, meta.sample_rate, classes, conditioner)
 
 
 def make_objective(cfg: Mapping[str, Any]) -> Objective:

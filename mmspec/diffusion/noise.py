@@ -1,5 +1,6 @@
 """Which noise levels are drawn in training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,7 +38,7 @@ class LogNormal:
 class TableUniform:
     """A uniformly drawn timestep of DDPM's table (Ho et al. 2020); arguments as in `ddpm_sigmas`."""
 
-    schedule: str = "linear"
+    schedule: str | Sequence[float] = "linear"
     timesteps: int = 1000
     beta_min: float = 1e-4
     beta_max: float = 0.02
@@ -45,4 +46,4 @@ class TableUniform:
     def draw(self, count: int, generator: Generator | None = None, device: torch.device | None = None) -> Tensor:
         """Noise levels ``[count]``, each an entry of the table."""
         table = ddpm_sigmas(self.schedule, self.timesteps, self.beta_min, self.beta_max).float().to(device)
-        return table[torch.randint(self.timesteps, (count,), generator=generator, device=device)]
+        return table[torch.randint(len(table), (count,), generator=generator, device=device)]

@@ -1,8 +1,9 @@
 """Denoising networks: `network(x, c_noise, labels=None)`, x `[B, C, *spatial]` of one or two dimensions."""
 
+from mmspec.networks.diffwave import DiffWave
 from mmspec.networks.gating import WaveletDown, WaveletUp
 from mmspec.networks.unet import UNet
 
-NETWORKS = {"UNet": UNet}  # what a config's `type` may name
+NETWORKS = {"UNet": UNet, "DiffWave": DiffWave}  # what a config's `type` may name
 
-__all__ = ["NETWORKS", "UNet", "WaveletDown", "WaveletUp"]
+__all__ = ["NETWORKS", "DiffWave", "UNet", "WaveletDown", "WaveletUp"]
