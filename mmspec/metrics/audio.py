@@ -21,6 +21,11 @@ def mono_at(x: Tensor, sample_rate: int, wanted: int) -> Tensor:
     return resample(x, sample_rate, wanted)
 
 
+def at_rate(sample_rate: int, wanted: int) -> str:
+    """What `mono_at` does to the rate, for definitions."""
+    return f"at {wanted} Hz" if sample_rate == wanted else f"resampled from {sample_rate} to {wanted} Hz"
+
+
 class Listener(Extractor):
     """A TorchScript network that takes mono clips ``[B, T]`` in [-1, 1] at a rate of its own.
 
@@ -40,8 +45,7 @@ class Listener(Extractor):
         self.name = name
         self.network = TorchScriptFile(f"extractors.{name}", path)
         self.sample_rate, self.wanted = sample_rate, wanted
-        how = "" if sample_rate == wanted else f"resampled from {sample_rate} Hz and "
-        self.definition = f"{self.network.name}, to which clips go {how}in mono at {wanted} Hz"
+        self.definition = f"{self.network.name}, which hears clips in mono {at_rate(sample_rate, wanted)}"
         self.key = f"{name}-{self.network.sha256[:16]}-{sample_rate}-{wanted}"
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmspec.data import PackedDataset
 from mmspec.errors import InputError
 from mmspec.losses.stft import AUDIO, MultiResolutionSTFTLoss
-from mmspec.metrics.audio import mono_at
+from mmspec.metrics.audio import at_rate, mono_at
 from mmspec.metrics.evaluation import Metric
 from mmspec.metrics.judge import Verdict
 from mmspec.spectral.stft import fits
@@ -110,7 +110,7 @@ def _pesq(rate: int) -> tuple[Score, str]:
         except (NoUtterancesError, BufferTooShortError):
             return math.nan
 
-    return score, f"PESQ (ITU-T {norm}), in mono {_at(rate, wanted)}; higher is better"
+    return score, f"PESQ (ITU-T {norm}), in mono {at_rate(rate, wanted)}; higher is better"
 
 
 def _stoi(rate: int) -> tuple[Score, str]:
@@ -128,11 +128,7 @@ def _stoi(rate: int) -> tuple[Score, str]:
             except RuntimeWarning:  # too few frames that are not silent
                 return math.nan
 
-    return score, f"STOI (Taal et al. 2011), in mono {_at(rate, 10000)}; higher is better"
-
-
-def _at(rate: int, wanted: int) -> str:
-    return f"at {rate} Hz" if rate == wanted else f"resampled from {rate} to {wanted} Hz"
+    return score, f"STOI (Taal et al. 2011), in mono {at_rate(rate, 10000)}; higher is better"
 
 
 def _missing_extra() -> InputError:

@@ -163,7 +163,7 @@ def test_fad_equals_scipys_on_the_frames_of_resampled_clips(tmp_path):
     expected = np.square(means[0] - means[1]).sum() + np.trace(sum(covariances) - 2 * root)
     assert result["metrics"]["fad"] == pytest.approx(expected, rel=0.01)
     definition = result["definitions"]["fad"]
-    for part in ("4-dimensional", "vggish.pt", "from 8000 Hz", "at 16000 Hz", "90 generated, 120 real embeddings"):
+    for part in ("4-dimensional", "vggish.pt", "from 8000 to 16000 Hz", "90 generated, 120 real embeddings"):
         assert part in definition
     assert "kad" in result["metrics"] and not any("fad" in warning for warning in result["warnings"])
 
