@@ -130,6 +130,12 @@ def test_a_run_knows_its_data(run_folder):
     assert set(result["real_vs_real"]["metrics"]) == set(result["metrics"])
 
 
+def test_against_the_training_data_there_is_no_row_of_training_data(run_folder):
+    evaluate.run(config(samples=run_folder, reference=run_folder.parent / "train"))
+    result = json.loads((run_folder / "evaluation.json").read_text())
+    assert result["reference"]["count"] == 200 and "real_vs_real" not in result
+
+
 def test_final_samples_know_their_run(run_folder):
     evaluate.run(config(samples=run_folder / "samples" / "final"))
     assert (run_folder / "evaluation.json").exists()
