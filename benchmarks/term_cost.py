@@ -1,0 +1,52 @@
+"""What a spectral term costs: alone, forward and backward, against a plain training step in the same run."""
+
+import torch
+from torch import Tensor
+
+from benchmarks.input_pipeline import training_step
+from benchmarks.timing import interleave, markdown
+from mmspec.losses import (
+    FourierAmplitudeLoss,
+    FourierAmplitudePhaseLoss,
+    MultiResolutionSTFTLoss,
+    WaveletLoss,
+)
+from mmspec.losses.base import SpectralLoss
+from mmspec.networks import UNet
+
+TERMS: dict[str, SpectralLoss] = {
+    "amplitude": FourierAmplitudeLoss(),
+    "amplitude and phase": FourierAmplitudePhaseLoss(),
+    "amplitude and phase, norms": FourierAmplitudePhaseLoss(coupling="norm"),
+    "Haar, 3 levels": WaveletLoss(),
+    "bior1.3, 3 levels": WaveletLoss(wavelet="bior1.3"),
+    "multi-resolution STFT": MultiResolutionSTFTLoss(),
+}
+
+
+def rows_of(title: str, network: UNet, clean: Tensor, rounds: int) -> list[list[str]]:
+    prediction = torch.randn_like(clean).requires_grad_()
+
+    def alone(loss: SpectralLoss):
+        return lambda: torch.autograd.grad(loss(prediction, clean), prediction)
+
+    cases = {"step": training_step(network, clean), **{name: alone(loss) for name, loss in TERMS.items()}}
+    times = interleave(cases, rounds=rounds)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return [
+        [f"{title}, {parameters / 1e6:.1f}M parameters", "plain step", f"{1e3 * times.median('step'):.0f} ms", ""],
+        *(["", name, f"{1e3 * times.median(name):.2f} ms", f"{times.ratio(name, 'step'):.2%}"] for name in TERMS),
+    ]
+
+
+def main(rounds: int = 15) -> None:
+    wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}
+    rows = [
+        *rows_of("8 images of 64x64", UNet(**wide), torch.randn(8, 3, 64, 64), rounds),
+        *rows_of("8 recordings of 8192", UNet(1, 1, patch_size=8, **wide), torch.randn(8, 1, 8192), rounds),
+    ]
+    print(markdown(["training", "term", "forward + backward", "of the step"], rows))
+
+
+if __name__ == "__main__":
+    main()
