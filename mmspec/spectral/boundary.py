@@ -16,7 +16,8 @@ def source(position: Tensor, size: int, mode: str) -> Tensor:
     - "periodic": repeated: ``... b c | a b c | a b ...``;
     - "periodization": repeated after an odd number of samples is made even: ``... c c | a b c c | a b ...``.
 
-    Mirrors and repetitions go on where the extension is longer than the signal.
+    Mirrors and repetitions go on where the extension is longer than the signal; a single sample is its own mirror
+    image.
     """
     if mode == "zero":
         return position

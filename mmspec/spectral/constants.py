@@ -1,4 +1,4 @@
-"""Tensors that follow from options alone: filters, matrices, index tables."""
+"""Tensors that follow from options alone: matrices, index tables."""
 
 import functools
 from collections.abc import Callable
@@ -9,20 +9,19 @@ from torch import Tensor
 
 
 def constant(build: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Remember the tensors that `build` makes, one for each set of (positional, hashable) options.
+    """Remember the last few hundred tensors that `build` made, by its (positional, hashable) options.
 
-    A tensor made in inference mode is usable in training. `torch.compile` and `torch.export` trace `build`, and
-    nothing is remembered while they hand out stand-ins for tensors.
+    A tensor made in inference mode is usable in training. `torch.compile` and `torch.export` trace `build` itself,
+    and nothing is remembered while they hand out stand-ins for tensors.
     """
-    known: dict[tuple[Any, ...], Tensor] = {}
+
+    @functools.lru_cache(maxsize=512)
+    def remembered(*options: Any) -> Tensor:
+        with torch.inference_mode(False):
+            return build(*options)
 
     @functools.wraps(build)
     def get(*options: Any) -> Tensor:
-        if torch.compiler.is_compiling():
-            return build(*options)
-        if options not in known:
-            with torch.inference_mode(False):
-                known[options] = build(*options)
-        return known[options]
+        return build(*options) if torch.compiler.is_compiling() else remembered(*options)
 
     return get

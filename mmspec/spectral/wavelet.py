@@ -174,10 +174,10 @@ def _most_levels(samples: int, wavelet: str) -> int:
 
 def _signal_size(counts: list[int], wavelet: str, mode: str, size: Size | None) -> list[int]:
     """Samples along each axis of a signal whose bands have so many coefficients: `size` if it fits."""
-    shape, fewest = " x ".join(map(str, counts)), coefficient_count(1, wavelet, mode)
+    fewest = coefficient_count(1, wavelet, mode)
     if min(counts) < fewest:
         raise ValueError(
-            f"bands of {shape} coefficients belong to no signal: {wavelet!r} with mode={mode!r} "
+            f"bands of {counts} coefficients belong to no signal: {wavelet!r} with mode={mode!r} "
             f"has at least {fewest} along each axis."
         )
     longest = [sample_count(n, wavelet, mode) for n in counts]
@@ -186,7 +186,7 @@ def _signal_size(counts: list[int], wavelet: str, mode: str, size: Size | None) 
     sizes = [size] * len(counts) if isinstance(size, int) else list(size)
     if len(sizes) != len(counts) or any(n not in (m, m - 1) for n, m in zip(sizes, longest, strict=True)):
         raise ValueError(
-            f"bands of {shape} coefficients do not belong to size={size}: under {wavelet!r} with mode={mode!r} "
-            f"they give {' x '.join(map(str, longest))}, or one sample less along an axis."
+            f"bands of {counts} coefficients do not belong to size={size}: under {wavelet!r} with mode={mode!r} "
+            f"they give {longest}, or one sample less along an axis."
         )
     return sizes
