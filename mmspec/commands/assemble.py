@@ -8,12 +8,12 @@ from mmspec.components import build, construct
 from mmspec.data import DatasetMeta
 from mmspec.data.mel import CONDITIONERS
 from mmspec.diffusion import Denoiser, Objective
-from mmspec.diffusion.noise import LogNormal, TableUniform
+from mmspec.diffusion.noise import FlowUniform, IDDPMUniform, LogNormal, LogUniform, TableUniform, VPUniform
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS
 from mmspec.diffusion.samplers import SAMPLERS
 from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
-from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, NoisePredictionWeight, StepGate
+from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, NoisePredictionWeight, StepGate, VelocityWeight
 from mmspec.networks import NETWORKS
 
 LOSSES = {
@@ -22,8 +22,13 @@ LOSSES = {
     "WaveletLoss": losses.WaveletLoss,
     "MultiResolutionSTFTLoss": losses.MultiResolutionSTFTLoss,
 }
-NOISES = {"LogNormal": LogNormal, "TableUniform": TableUniform}
-WEIGHTS = {weight.__name__: weight for weight in (EDMWeight, NoisePredictionWeight, InverseSigmaGate, StepGate)}
+NOISES = {
+    noise.__name__: noise for noise in (LogNormal, TableUniform, IDDPMUniform, VPUniform, LogUniform, FlowUniform)
+}
+WEIGHTS = {
+    weight.__name__: weight
+    for weight in (EDMWeight, NoisePredictionWeight, VelocityWeight, InverseSigmaGate, StepGate)
+}
 
 
 def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:

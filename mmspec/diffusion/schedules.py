@@ -1,5 +1,6 @@
-"""Tables of noise levels: DDPM's betas, and the grids that samplers walk down."""
+"""Noise levels as functions of time: DDPM's tables, the variance preserving path, and the grids samplers walk down."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -55,3 +56,49 @@ def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
     return (high + ramp * (low - high)) ** rho
+
+
+def geometric_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """``max (min / max)^(i / (steps - 1))``, descending, ``[steps]`` float64 (Karras et al. 2022, Table 1, "VE")."""
+    ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+    return sigma_max * (sigma_min / sigma_max) ** ramp
+
+
+@functools.cache
+def iddpm_sigmas(timesteps: int = 1000, c_1: float = 0.001, c_2: float = 0.008) -> Tensor:
+    """The levels u_0 > ... > u_timesteps = 0 of Karras et al. 2022, Table 1, "iDDPM", ``[timesteps + 1]`` float32.
+
+    Nichol and Dhariwal's cosine schedule once more, in single precision as EDM's networks were given it, which is up
+    to 5e-4 away from `ddpm_sigmas`.
+
+    Args:
+        timesteps: M of the paper.
+        c_1, c_2: the least ratio of neighbouring abar, and the offset of the cosine.
+
+    Raises:
+        ValueError: for a table without entries, or constants outside (0, 1).
+    """
+    if timesteps < 1 or not (0 < c_1 < 1 and 0 < c_2 < 1):
+        raise ValueError(
+            f"timesteps must be 1 or more and c_1 and c_2 between 0 and 1, not {timesteps}, {c_1} and {c_2}."
+        )
+    steps = torch.arange(timesteps + 1, device="cpu")
+    alpha_bar = (0.5 * math.pi * steps / timesteps / (c_2 + 1)).sin() ** 2
+    ratios = (alpha_bar[:-1] / alpha_bar[1:]).clamp(min=c_1)
+    levels = torch.zeros(timesteps + 1, device="cpu")
+    for j in range(timesteps, 0, -1):
+        levels[j - 1] = ((levels[j] ** 2 + 1) / ratios[j - 1] - 1).sqrt()
+    return levels
+
+
+def vp_sigma(time: Tensor, beta_d: float, beta_min: float) -> Tensor:
+    """``sqrt(exp(beta_d t^2 / 2 + beta_min t) - 1)``: the variance preserving path in sigma (Karras et al. 2022).
+
+    Written out, not with expm1: in float32 the lowest levels are those that EDM's networks were trained on.
+    """
+    return ((0.5 * beta_d * time**2 + beta_min * time).exp() - 1).sqrt()
+
+
+def vp_time(sigma: Tensor, beta_d: float, beta_min: float) -> Tensor:
+    """The t at which `vp_sigma` is sigma."""
+    return ((beta_min**2 + 2 * beta_d * (1 + sigma**2).log()).sqrt() - beta_min) / beta_d

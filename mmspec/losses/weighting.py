@@ -32,6 +32,15 @@ class NoisePredictionWeight:
 
 
 @dataclass(frozen=True)
+class VelocityWeight:
+    """``((1 + sigma) / sigma)^2``: turns the squared error of D into that of flow matching's velocity ``n - x0``."""
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``."""
+        return ((1 + sigma) / sigma) ** 2
+
+
+@dataclass(frozen=True)
 class InverseSigmaGate:
     """``min(1, sigma_gate / sigma)``: full weight at low noise, fading where D is a mean over many signals.
 
