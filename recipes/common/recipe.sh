@@ -2,10 +2,14 @@
 #   RECIPE         its name
 #   DATASETS       names of what it trains on; conf/experiment/<dataset>.yaml and <dataset>_finetune.yaml say how
 #   REGULARIZERS   what stage 3 fine-tunes with, besides "none"
+#   NUM            samples drawn from each model, unless 256
+#   SAMPLING, EVALUATION   options of `mmspec sample` and `mmspec evaluate`, where it has any
 # and defines fetch and prepare, which get the name of a data set.
 set -euo pipefail
 
-stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=256 exp=exp
+stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
+[[ -v SAMPLING ]] || SAMPLING=()
+[[ -v EVALUATION ]] || EVALUATION=()
 overrides=()
 
 usage() {
@@ -17,10 +21,12 @@ usage: recipes/$RECIPE/run.sh [options] [key=value ...]
                    0 fetch  1 prepare  2 train  3 regularize  4 sample  5 evaluate  6 report
   --data PATH      data you already have: a folder, .tar, .tar.gz or .zip
   --num N          samples drawn from each model (default $num)
-  --gpus N         processes on this machine (default $gpus)
-  --nodes N        machines; start the same command on each, with MASTER_ADDR, MASTER_PORT and NODE_RANK set
+  --gpus N         processes on this machine that train and sample, a GPU each, or CPUs (default $gpus)
+  --nodes N        machines with one file system; start the same command on each, with NODE_RANK (0 to N - 1),
+                   MASTER_ADDR and MASTER_PORT set; machine 0 does alone what cannot be shared
   --exp DIR        where everything is written (default $exp)
-  key=value        overrides for \`mmspec train\` in stages 2 and 3, such as trainer.max_steps=100
+  key=value        overrides for \`mmspec train\` in stages 2 and 3, such as trainer.max_steps=100;
+                   sample.key=value and evaluate.key=value are for the commands of stages 4 and 5
 
 A stage whose command was run before with the same inputs is skipped; one that was cut off goes on where it stopped.
 EOF
@@ -42,6 +48,8 @@ parse_options() {
         shift 2
         ;;
       -*) die "unknown option $1 (see --help)." ;;
+      sample.*=*) SAMPLING+=("${1#sample.}"); shift ;;
+      evaluate.*=*) EVALUATION+=("${1#evaluate.}"); shift ;;
       *=*) overrides+=("$1"); shift ;;
       *) die "$1 is neither an option nor key=value (see --help)." ;;
     esac
@@ -54,12 +62,14 @@ parse_options() {
 }
 
 # once STAGE NAME COMMAND...: run a command of a stage that was asked for, unless it, and all that it builds on, ran
-# before just like this. `history` holds the commands that it builds on.
+# before just like this. `history` holds the commands that it builds on. What is not launched on all machines is left
+# to the first.
 once() {
   local number=$1 name=$2 marker="$exp/$RECIPE/.done/$2" fingerprint
   shift 2
   history+=$(printf '%q ' "$@")
   ((stage <= number && number <= stop_stage)) || return 0
+  [[ $1 == launch ]] || first_machine || return 0
   fingerprint=$(cksum <<<"$history")
   if [[ -f $marker && $(<"$marker") == "$fingerprint" ]]; then
     echo "stage $number, $name: done before, skipped"
@@ -67,6 +77,7 @@ once() {
   fi
   echo "stage $number, $name: $*"
   "$@"
+  first_machine || return 0
   mkdir -p "${marker%/*}"
   echo "$fingerprint" >"$marker"
 }
@@ -81,29 +92,33 @@ packed_folder() { # DATASET
   echo "$exp/data/$1"
 }
 
-launch_train() {
+first_machine() {
+  ((${NODE_RANK:-0} == 0))
+}
+
+launch() { # VERB [key=value ...]: an mmspec command, in as many processes as were asked for
+  local where=(--standalone)
+  ((nodes == 1)) || where=(--nnodes "$nodes" --node-rank "${NODE_RANK:?is the number of this machine, from 0}" \
+    --master-addr "${MASTER_ADDR:?is the address of machine 0}" --master-port "${MASTER_PORT:-29500}")
   if ((gpus * nodes > 1)); then
-    accelerate launch --num_processes $((gpus * nodes)) --num_machines "$nodes" \
-      --machine_rank "${NODE_RANK:-0}" --main_process_ip "${MASTER_ADDR:-127.0.0.1}" \
-      --main_process_port "${MASTER_PORT:-29500}" --dynamo_backend no --mixed_precision no \
-      -m mmspec train "$@"
+    OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} torchrun "${where[@]}" --nproc-per-node "$gpus" --module mmspec "$@"
   else
-    mmspec train "$@"
+    mmspec "$@"
   fi
 }
 
 train() { # STAGE DATASET KIND EXPERIMENT [key=value ...]
   local packed
   packed=$(packed_folder "$2")
-  once "$1" "train-$2-$3" launch_train "experiment=$4" "run_dir=$(run_folder "$2" "$3")" \
+  once "$1" "train-$2-$3" launch train "experiment=$4" "run_dir=$(run_folder "$2" "$3")" \
     "data.train=$packed/train" "data.test=$packed/test" "${@:5}" "${overrides[@]}"
 }
 
 judge() { # DATASET KIND: samples of a run, and their evaluation
   local run
   run=$(run_folder "$1" "$2")
-  once 4 "sample-$1-$2" mmspec sample "from=$run" "num=$num"
-  once 5 "evaluate-$1-$2" mmspec evaluate "samples=$run"
+  once 4 "sample-$1-$2" launch sample "from=$run" "num=$num" "${SAMPLING[@]}"
+  once 5 "evaluate-$1-$2" mmspec evaluate "samples=$run" "${EVALUATION[@]}"
 }
 
 recipe() {
@@ -111,7 +126,7 @@ recipe() {
   local dataset kind runs=() history trained
   for dataset in "${DATASETS[@]}"; do
     history="$data "
-    ((stage > 0)) || fetch "$dataset"
+    ((stage > 0)) || ! first_machine || fetch "$dataset"
     once 1 "prepare-$dataset" prepare "$dataset" "$(packed_folder "$dataset")"
     train 2 "$dataset" base "$dataset"
     trained=$history
@@ -123,7 +138,7 @@ recipe() {
     done
     for kind in base none "${REGULARIZERS[@]}"; do runs+=("$(run_folder "$dataset" "$kind")"); done
   done
-  if ((stop_stage >= 6)); then
+  if ((stop_stage >= 6)) && first_machine; then
     mmspec report "runs=[$(IFS=,; echo "${runs[*]}")]" "out=$exp/$RECIPE/report.html" "title=$RECIPE"
   fi
 }

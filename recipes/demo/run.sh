@@ -3,6 +3,7 @@
 RECIPE=demo
 DATASETS=(photographs digits)
 REGULARIZERS=(amplitude_phase)
+NUM=96
 source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
 
 fetch() { :; } # both data sets come with mmspec's dependencies

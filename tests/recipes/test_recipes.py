@@ -75,4 +75,4 @@ def test_help_prints_the_defaults(tmp_path):
     result = recipe("demo", "--help", cwd=tmp_path)
     assert result.returncode == 0
     assert "0 fetch  1 prepare  2 train  3 regularize  4 sample  5 evaluate  6 report" in result.stdout
-    assert "samples drawn from each model (default 256)" in result.stdout
+    assert "samples drawn from each model (default 96)" in result.stdout
