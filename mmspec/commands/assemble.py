@@ -1,6 +1,6 @@
 """From a configuration to the objects that it names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmspec import losses
@@ -36,6 +36,25 @@ def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:
     return meta.shape if crop is None else (meta.shape[0], crop)
 
 
+def make_network(config: Mapping[str, Any], shape: Sequence[int], num_classes: int) -> Any:
+    """A new network for signals of a shape ``(C, *spatial)`` and so many classes, whatever it calls these facts.
+
+    Raises:
+        InputError: for options that the network does not take.
+    """
+    channels, *spatial = shape
+    return build(
+        config,
+        NETWORKS,
+        "network",
+        dims=len(spatial),
+        in_channels=channels,
+        num_classes=num_classes,
+        img_resolution=max(spatial),
+        label_dim=num_classes,
+    )
+
+
 def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta) -> Denoiser:
     """A new denoiser for the signals of a data set.
 
@@ -44,11 +63,8 @@ def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta) -> Denoiser:
             other.
     """
     shape = signal_shape(meta, cfg["data"]["crop"])
-    channels, *spatial = shape
     classes = meta.classes if cfg["data"]["labels"] else None
-    network = build(
-        cfg["network"], NETWORKS, "network", dims=len(spatial), in_channels=channels, num_classes=len(classes or ())
-    )
+    network = make_network(cfg["network"], shape, len(classes or ()))
     preconditioning = build(cfg["process"]["preconditioning"], PRECONDITIONINGS, "process.preconditioning")
     conditioner = None
     if cfg["conditioner"]:

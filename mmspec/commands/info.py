@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from mmspec.components import build, describe
+from mmspec.commands.assemble import make_network
+from mmspec.components import describe
 from mmspec.config import plain
 from mmspec.diffusion import Denoiser
-from mmspec.networks import NETWORKS
 from mmspec.training.checkpoint import find_denoiser
 
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
@@ -27,16 +27,8 @@ def run(cfg: DictConfig) -> None:
     if config["from"] is not None:
         facts = _denoiser_facts(Denoiser.from_pretrained(find_denoiser(config["from"])))
     elif config.get("network"):
-        channels, *spatial = config["shape"]
         with torch.device("meta"):
-            network = build(
-                config["network"],
-                NETWORKS,
-                "network",
-                dims=len(spatial),
-                in_channels=channels,
-                num_classes=config["classes"],
-            )
+            network = make_network(config["network"], config["shape"], config["classes"])
         facts = _network_facts(network)
     else:
         facts = _machine_facts()

@@ -25,7 +25,7 @@ def ddpm_sigmas(
         ValueError: for an unknown schedule, a table without entries, or betas outside (0, 1).
     """
     betas = ddpm_betas(schedule, timesteps, beta_min, beta_max)
-    if not (betas.numel() and 0 < betas.min() and betas.max() < 1):
+    if not (betas.numel() and betas.min() > 0 and betas.max() < 1):
         raise ValueError("betas must lie between 0 and 1, and there must be one or more.")
     alpha_bar = torch.cumprod(1 - betas, dim=0)
     return ((1 - alpha_bar) / alpha_bar).sqrt()

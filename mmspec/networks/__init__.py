@@ -1,9 +1,10 @@
 """Denoising networks: `network(x, c_noise, labels=None)`, x `[B, C, *spatial]` of one or two dimensions."""
 
 from mmspec.networks.diffwave import DiffWave
+from mmspec.networks.edm_unet import EDMUNet
 from mmspec.networks.gating import WaveletDown, WaveletUp
 from mmspec.networks.unet import UNet
 
-NETWORKS = {"UNet": UNet, "DiffWave": DiffWave}  # what a config's `type` may name
+NETWORKS = {"UNet": UNet, "EDMUNet": EDMUNet, "DiffWave": DiffWave}  # what a config's `type` may name
 
-__all__ = ["NETWORKS", "DiffWave", "UNet", "WaveletDown", "WaveletUp"]
+__all__ = ["NETWORKS", "DiffWave", "EDMUNet", "UNet", "WaveletDown", "WaveletUp"]
