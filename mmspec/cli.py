@@ -13,9 +13,11 @@ VERBS = {
     "train": "train or fine-tune a denoiser on a packed data set",
     "sample": "draw samples from a run, a checkpoint or a saved denoiser",
     "evaluate": "compare samples with held-out real data",
+    "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
     "info": "show versions and devices, or what a network or denoiser is made of",
 }
+MULTIRUN = ("-m", "--multirun")
 USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
@@ -23,6 +25,7 @@ USAGE = "\n".join(
         *(f"  {verb:<9} {what}" for verb, what in VERBS.items()),
         "",
         "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
+        "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
     ]
 )
 
@@ -39,10 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "-h" in overrides or "--help" in overrides:
             print(verb_help(verb))
             return 0
-        from mmspec.config import compose
+        from mmspec.config import compose, sweep
 
-        cfg = compose(verb, overrides)
-        importlib.import_module(f"mmspec.commands.{verb}").run(cfg)
+        words = [word for word in overrides if word not in MULTIRUN]
+        cfgs = [compose(verb, words)] if len(words) == len(overrides) else sweep(verb, words)
+        run = importlib.import_module(f"mmspec.commands.{verb}").run
+        for cfg in cfgs:
+            run(cfg)
     except InputError as error:
         rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
         print(f"mmspec {verb}{rank}: {error}", file=sys.stderr)

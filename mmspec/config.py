@@ -1,20 +1,22 @@
-"""From a verb and its overrides to a resolved configuration."""
+"""From a verb and its overrides to a resolved configuration, or to those of a multirun."""
 
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mmspec.errors import InputError
 
 CONF = Path(__file__).parent / "conf"
+REFERRED = ("strength",)  # keys that others take their values from, and that nobody else reads
 
 
 def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -28,6 +30,9 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra_compose(verb, list(overrides))
         OmegaConf.resolve(cfg)
+        with open_dict(cfg):
+            for key in REFERRED:
+                cfg.pop(key, None)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_sentence(error)) from None
@@ -36,12 +41,53 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     return cfg
 
 
+def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
+    """The configurations of a multirun: all combinations of overrides with several values, as ``seed=0,1,2``.
+
+    Combinations that come to the same are one: without a regularizer, its strength changes nothing. Where there is a
+    ``run_dir``, each gets a folder in it, named after the values that make it: ``vp-amplitude-weighted-0``.
+
+    Raises:
+        InputError: as for `compose`; if no override has several values (``seed=choice(0)`` counts as several), or two
+            combinations would get the same folder.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise InputError(_one_sentence(error)) from None
+    swept = [override for override in parsed if override.is_sweep_override()]
+    if not swept:
+        raise InputError("a multirun needs an override with several values, as seed=0,1,2: give one, or leave out -m.")
+    fixed = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
+    combinations: dict[str, tuple[DictConfig, list[tuple[str, ...]]]] = {}
+    for values in product(*(list(override.sweep_string_iterator()) for override in swept)):
+        chosen = [f"{override.get_key_element()}={value}" for override, value in zip(swept, values, strict=True)]
+        cfg = compose(verb, [*fixed, *chosen])
+        combinations.setdefault(OmegaConf.to_yaml(cfg), (cfg, []))[1].append(values)
+    cfgs = []
+    for cfg, alike in combinations.values():
+        if "run_dir" in cfg:
+            cfg.run_dir = f"{cfg.run_dir}/{_name(alike)}"
+        cfgs.append(cfg)
+    folders = [cfg.run_dir for cfg in cfgs if "run_dir" in cfg]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise InputError(f"two runs would be {folder}: give paths whose last parts differ.")
+    return cfgs
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """A configuration as plain dicts and lists."""
     container = OmegaConf.to_container(cfg, resolve=True)
     if not isinstance(container, dict):
         raise TypeError(f"a configuration is a mapping, not {type(container).__name__}")
     return {str(key): value for key, value in container.items()}
+
+
+def _name(alike: Sequence[tuple[str, ...]]) -> str:
+    """The values that all combinations share, joined; of a path its last part."""
+    shared = [values[0] for values in zip(*alike, strict=True) if len(set(values)) == 1]
+    return "-".join(value.strip("'\"").rstrip("/").rpartition("/")[2] for value in shared)
 
 
 def _one_sentence(error: Exception) -> str:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, ListConfig
 from mmspec.errors import InputError
 from mmspec.report.page import build
 from mmspec.report.runs import read_runs
+from mmspec.report.table import read_json
 from mmspec.training.run import provenance
 
 
@@ -34,6 +35,7 @@ def run(cfg: DictConfig) -> None:
         machine=made_by["machine"],
         version=made_by["versions"]["mmspec"],
         max_samples=cfg.max_samples,
+        table=read_json(Path(cfg.table)) if cfg.table else None,
     )
     for shown in runs:
         for part, command in shown.missing.items():

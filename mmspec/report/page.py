@@ -17,6 +17,7 @@ from mmspec.report.figures import LINE_COLOURS
 from mmspec.report.metrics_table import MetricsTable, metrics_table, short
 from mmspec.report.runs import Run
 from mmspec.report.samples import Gallery, gallery
+from mmspec.report.table import ResultsTable, headings, notes, texts
 
 # Keys that tell runs apart by name alone.
 _OWN_KEYS = ("run_dir", "resume")
@@ -39,7 +40,15 @@ class Group:
 
 
 def build(
-    runs: Sequence[Run], out: Path, title: str, *, command: str, machine: str, version: str, max_samples: int | None
+    runs: Sequence[Run],
+    out: Path,
+    title: str,
+    *,
+    command: str,
+    machine: str,
+    version: str,
+    max_samples: int | None,
+    table: ResultsTable | None = None,
 ) -> None:
     """Write the page.
 
@@ -51,6 +60,7 @@ def build(
         machine: where it was made.
         version: of mmspec.
         max_samples: shown of each set; None for 64 pictures or 6 clips.
+        table: of the experiment that the runs are part of, shown first.
     """
     by_data: dict[str, list[Run]] = {}
     for run in runs:
@@ -64,8 +74,10 @@ def build(
         lstrip_blocks=True,
     )
     environment.filters["short"] = short
+    results = table and {"table": table, "headings": headings(table), "rows": list(texts(table)), "notes": notes(table)}
     html = environment.get_template("page.html").render(
         title=title,
+        results=results,
         groups=groups,
         command=command,
         machine=machine,

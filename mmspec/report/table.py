@@ -1,0 +1,265 @@
+"""The table of an experiment: means and standard deviations over its runs, beside the figures of a paper.
+
+A layout, a YAML file, says which runs a row and a column are made of, by patterns of their folders' names::
+
+    title: FID of fine-tuned checkpoints
+    source: Spectral Regularization for Diffusion Models (arXiv 2603.02447), Table 1
+    columns:
+      VE: {metric: fid, runs: ve-*}
+      VP: {metric: fid, runs: vp-*}
+    rows:
+      Baseline: {runs: "*-none-*", paper: {VE: 2.17, VP: 2.04}}
+      Amplitude, weighted: {runs: "*-amplitude-weighted-*"}
+      Best regularized: {best_of: "*weighted", paper: {VE: 2.13, VP: 2.03}}
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mmspec.components import construct
+from mmspec.errors import InputError
+
+NOT_RUN = "not run here"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of evaluation.json, of the runs whose names match a pattern; so many digits after the point."""
+
+    metric: str
+    runs: str = "*"
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs whose names match a pattern, or the best of the rows whose names match one.
+
+    ``paper`` holds the figures of the paper, by column.
+    """
+
+    runs: str | None = None
+    best_of: str | None = None
+    paper: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.runs is None) == (self.best_of is None):
+            raise ValueError("a row has either runs or best_of, a pattern.")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is tabled."""
+
+    title: str
+    columns: Mapping[str, Column]
+    rows: Mapping[str, Row]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was measured, and what a paper says.
+
+    Attributes:
+        mean: over the runs; None where none was evaluated.
+        deviation: standard deviation of a sample of runs; None of fewer than two.
+        runs: how many.
+        paper: the paper's figure, where it is known.
+    """
+
+    mean: float | None = None
+    deviation: float | None = None
+    runs: int = 0
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class ResultsTable:
+    """Rows of cells, as table.json holds them.
+
+    Attributes:
+        title, source: of the layout.
+        note: what a reader must know of these runs.
+        columns: headings.
+        digits: of each column, after the point.
+        rows: name -> a cell a column.
+        definitions: what the metrics are, of how many signals.
+    """
+
+    title: str
+    source: str
+    note: str
+    columns: list[str]
+    digits: list[int]
+    rows: dict[str, list[Cell]]
+    definitions: list[str]
+
+
+def read_layout(file: Path) -> Layout:
+    """Read a layout.
+
+    Raises:
+        InputError: if it is missing, no YAML, or says what a layout does not have.
+    """
+    try:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): give the YAML file of a table's layout.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is no YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("columns", "rows")):
+        raise InputError(f"{file} is no layout of a table: expected title, columns and rows.")
+    parts = {
+        key: {str(name): construct(made, options or {}, f"{file}: {name}") for name, options in content[key].items()}
+        for key, made in (("columns", Column), ("rows", Row))
+    }
+    layout: Layout = construct(Layout, {**content, **parts}, str(file))
+    for name, row in layout.rows.items():
+        for column in row.paper:
+            if column not in layout.columns:
+                raise InputError(f"{file}: {name}: paper: there is no column {column}.")
+    return layout
+
+
+def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
+    """The table of the runs in a folder; a run without an evaluation.json counts as not run."""
+    evaluations = {file.parent.name: _evaluation(file) for file in sorted(folder.glob("*/evaluation.json"))}
+    rows: dict[str, list[Cell]] = {}
+    for name, row in layout.rows.items():
+        if row.runs is not None:
+            rows[name] = [
+                _cell(_values(evaluations, row.runs, column), row.paper.get(heading))
+                for heading, column in layout.columns.items()
+            ]
+    definitions = _definitions(evaluations, layout)
+    for name, row in layout.rows.items():
+        if row.best_of is not None:
+            rivals = [cells for rival, cells in rows.items() if fnmatchcase(rival, row.best_of)]
+            rows[name] = [
+                _best([cells[i] for cells in rivals], definitions.get(column.metric, []), row.paper.get(heading))
+                for i, (heading, column) in enumerate(layout.columns.items())
+            ]
+    return ResultsTable(
+        title=layout.title,
+        source=layout.source,
+        note=note,
+        columns=list(layout.columns),
+        digits=[column.digits for column in layout.columns.values()],
+        rows={name: rows[name] for name in layout.rows},
+        definitions=[f"{metric}: {text}" for metric, texts in definitions.items() for text in texts],
+    )
+
+
+def write_json(table: ResultsTable, file: Path) -> None:
+    """Write a table for the report."""
+    file.write_text(json.dumps(asdict(table), indent=1) + "\n")
+
+
+def read_json(file: Path) -> ResultsTable:
+    """Read a table that `write_json` wrote.
+
+    Raises:
+        InputError: if the file is missing or another one.
+    """
+    try:
+        content = json.loads(file.read_text())
+        content["rows"] = {name: [Cell(**cell) for cell in cells] for name, cells in content["rows"].items()}
+        return ResultsTable(**content)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{file} is no table ({error}): make it with `mmspec table`.") from None
+
+
+def headings(table: ResultsTable) -> list[str]:
+    """Of all columns: ours, and the paper's where it has figures."""
+    return [
+        text
+        for i, column in enumerate(table.columns)
+        for text in ([f"{column}, ours", f"{column}, paper"] if _has_paper(table, i) else [column])
+    ]
+
+
+def texts(table: ResultsTable) -> Iterable[tuple[str, list[str]]]:
+    """Each row's name, and its cells as text, under `headings`."""
+    for name, cells in table.rows.items():
+        row = []
+        for i, (cell, digits) in enumerate(zip(cells, table.digits, strict=True)):
+            row.append(_ours(cell, digits))
+            if _has_paper(table, i):
+                row.append("" if cell.paper is None else f"{cell.paper:.{digits}f}")
+        yield name, row
+
+
+def notes(table: ResultsTable) -> list[str]:
+    """What stands below the table."""
+    lines = ["Ours: mean ± standard deviation over runs with different seeds (so many runs)."]
+    if table.source:
+        lines.append(f"Paper: {table.source}; where its column is empty, the figure is not known here.")
+    return [*lines, *([table.note] if table.note else []), *table.definitions]
+
+
+def markdown(table: ResultsTable) -> str:
+    """The table to read as it is, with notes below."""
+    rows = [["", *headings(table)], *([name, *row] for name, row in texts(table))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    padded = ([text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows)
+    lines = [f"| {' | '.join(row)} |" for row in padded]
+    return "\n".join([f"# {table.title}", "", *lines, "", *(f"- {note}" for note in notes(table))]) + "\n"
+
+
+def _evaluation(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{file} is no JSON ({error}): delete it and run the command that writes it again.") from None
+
+
+def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: Column) -> list[float]:
+    return [
+        evaluation["metrics"][column.metric]
+        for name, evaluation in evaluations.items()
+        if fnmatchcase(name, pattern) and fnmatchcase(name, column.runs) and column.metric in evaluation["metrics"]
+    ]
+
+
+def _definitions(evaluations: Mapping[str, dict[str, Any]], layout: Layout) -> dict[str, list[str]]:
+    """Metric -> its definitions: several where runs were evaluated differently, which a reader must see."""
+    return {
+        metric: list(dict.fromkeys(e["definitions"][metric] for e in evaluations.values() if metric in e["metrics"]))
+        for metric in dict.fromkeys(column.metric for column in layout.columns.values())
+    }
+
+
+def _cell(values: list[float], paper: float | None) -> Cell:
+    if not values:
+        return Cell(paper=paper)
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Cell(statistics.fmean(values), deviation, len(values), paper)
+
+
+def _best(cells: list[Cell], definitions: list[str], paper: float | None) -> Cell:
+    run = [cell for cell in cells if cell.mean is not None]
+    if not run:
+        return Cell(paper=paper)
+    choose = max if any("higher is better" in text for text in definitions) else min
+    best = choose(run, key=lambda cell: cell.mean or 0.0)
+    return Cell(best.mean, best.deviation, best.runs, paper)
+
+
+def _ours(cell: Cell, digits: int) -> str:
+    if cell.mean is None:
+        return NOT_RUN
+    spread = "" if cell.deviation is None else f" ± {cell.deviation:.{digits}f}"
+    return f"{cell.mean:.{digits}f}{spread} ({cell.runs})"
+
+
+def _has_paper(table: ResultsTable, column: int) -> bool:
+    return any(cells[column].paper is not None for cells in table.rows.values())
