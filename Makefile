@@ -19,7 +19,7 @@ demo: setup  ## train on pictures and speech, and write a report page (minutes, 
 	PATH=$(abspath $(BIN)):$$PATH recipes/demo/run.sh
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
