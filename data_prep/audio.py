@@ -28,7 +28,7 @@ UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 EPILOG = """examples:
   python -m data_prep.audio free-spoken-digit-dataset.tar.gz data/fsdd --sample-rate 8000 --seconds 1.024 \\
       --label name:0 --holdout-pattern '*_[0-4].wav'
-  python -m data_prep.audio LJSpeech-1.1/ data/lj --sample-rate 22050 --seconds 2 --holdout-pattern 'LJ00[12]*'
+  python -m data_prep.audio LJSpeech-1.1/ data/lj --sample-rate 22050 --holdout-pattern 'LJ00[12]*'
 """
 
 
@@ -38,14 +38,14 @@ class RecordingDecoder:
 
     Attributes:
         sample_rate: in Hz.
-        samples: T.
+        samples: T; None leaves every recording as long as it is.
         channel_rule: "mono" (the mean), "stereo" (mono doubled), or "keep".
         label: how the class is read off the path.
         peak: largest absolute value that every recording is scaled to; None leaves the levels as they are.
     """
 
     sample_rate: int
-    samples: int
+    samples: int | None
     channel_rule: str
     label: LabelRule
     peak: float | None = None
@@ -69,9 +69,9 @@ class RecordingDecoder:
         if rate != self.sample_rate:
             converted.append(f"resampled from {rate} Hz")
             sound = resample(sound, rate, self.sample_rate)
-        if len(sound) != self.samples:
+        if self.samples is not None and len(sound) != self.samples:
             converted.append("cut at the end" if len(sound) > self.samples else "padded at the end")
-        sound = sound[: self.samples]
+            sound = sound[: self.samples]
         largest = float(np.abs(sound).max())
         if self.peak and largest > 0:
             sound = sound * (self.peak / largest)
@@ -80,7 +80,7 @@ class RecordingDecoder:
         stored = to_int16(sound)
         if not stored.any():
             converted.append("silence, kept")
-        return Sample(pad(stored, self.samples), label, len(stored), tuple(converted))
+        return Sample(pad(stored, self.samples or len(stored)), label, len(stored), tuple(converted))
 
     def _channels(self, sound: np.ndarray) -> tuple[np.ndarray, list[str]]:
         channels = sound.shape[1]
@@ -159,7 +159,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
     parser = argparse.ArgumentParser(
         "python -m data_prep.audio",
-        description="Decode, resample and cut or pad the recordings of a folder or an archive into a packed data set. "
+        description="Decode and resample the recordings of a folder or an archive into a packed data set. "
         "Files that are no whole recording are left out and listed in OUT/rejected.tsv.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -169,9 +169,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds",
         type=lambda text: number(text, 0, 3600),
-        required=True,
         metavar="S",
-        help="of each clip, e.g. 1.024 for 8192 samples at 8 kHz",
+        help="cut or pad every recording to this length, e.g. 1.024 for 8192 samples at 8 kHz (default: none is cut; "
+        "the packed array is as wide as the longest, and lengths.npy says where each ends)",
     )
     parser.add_argument(
         "--channel-rule",
@@ -191,12 +191,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Prepare recordings; returns the exit status."""
     options = parse(arguments)
-    samples = max(1, round(options.seconds * options.sample_rate))
+    samples = max(1, round(options.seconds * options.sample_rate)) if options.seconds else None
     decoder = RecordingDecoder(options.sample_rate, samples, options.channel_rule, options.label, options.peak)
     settings = {
         "program": "data_prep.audio",
         "--sample-rate": options.sample_rate,
-        "--seconds": samples / options.sample_rate,
+        "--seconds": samples / options.sample_rate if samples else None,
         "--channel-rule": options.channel_rule,
         "--peak": options.peak,
     }

@@ -13,7 +13,7 @@ from data_prep.samples import Rejected, Sample
 from data_prep.splitting import TRAIN
 from data_prep.statistics import measure
 from mmspec.data import DatasetMeta, PackedDataset
-from mmspec.data.packed import fill_packed
+from mmspec.data.packed import DataFile, complete
 from mmspec.data.staging import staged
 from mmspec.errors import InputError
 
@@ -43,10 +43,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Row:
-    """What is remembered of a sample while its data waits on disk."""
+    """What is remembered of a sample while its data waits on disk, from ``start`` to ``end`` on the first axis."""
 
     name: str
-    position: int
+    start: int
+    end: int
     sample: Sample
 
 
@@ -92,6 +93,7 @@ def pack(
             sample_rate=plan.sample_rate,
             classes=classes,
             preparation=plan.settings,
+            shape=(data.shape[-1], max(row.end - row.start for row in rows), *data.shape[1:-1]),
         )
         report = []
         for name in sides:
@@ -109,22 +111,29 @@ def pack(
 def _spool(
     scratch: Path, samples: Iterable[tuple[str, Sample | Rejected]]
 ) -> tuple[list[Row], list[tuple[str, Rejected]], np.ndarray]:
+    """Samples one after the other along their first axis, as ``scratch`` holds them, and where each lies."""
     rows: list[Row] = []
     rejected: list[tuple[str, Rejected]] = []
-    first = np.empty(0)
+    first, end = np.empty(0), 0
     with scratch.open("wb") as file:
         for name, sample in samples:
             if isinstance(sample, Sample) and not rows:
                 first = sample.data
-            if isinstance(sample, Sample) and sample.data.shape != first.shape:
+            if isinstance(sample, Sample) and not _alike(sample, first):
                 sample = Rejected("another shape", f"{list(sample.data.shape)}, the first has {list(first.shape)}")
             if isinstance(sample, Rejected):
                 rejected.append((name, sample))
             else:
                 file.write(sample.data.tobytes())
-                rows.append(Row(name, len(rows), replace(sample, data=first[:0])))
-    shape = (len(rows), *first.shape)
-    return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=shape) if rows else first
+                start, end = end, end + len(sample.data)
+                rows.append(Row(name, start, end, replace(sample, data=first[:0])))
+    return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=(end, *first.shape[1:])) if rows else first
+
+
+def _alike(sample: Sample, first: np.ndarray) -> bool:
+    """Whether samples fit into one array: of one shape, sound of any length."""
+    free = 0 if sample.length is None else 1
+    return sample.data.shape[free:] == first.shape[free:]
 
 
 def _write(
@@ -138,12 +147,16 @@ def _write(
         lengths = np.array([row.sample.length for row in rows])
     meta = replace(
         meta,
+        count=len(rows),
         rejected=_counted(reason for _, _, reason in rejected),
         converted=_counted(what for row in rows for what in row.sample.converted),
     )
     lines = ["path\treason", *(f"{path}\t{why}" for path, why, _ in rejected)]
     (folder / "rejected.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    meta = fill_packed(folder, data, np.array([row.position for row in rows]), labels, lengths, meta=meta)
+    with DataFile(folder, meta, new=True) as file:
+        for place, row in enumerate(rows):
+            file.write(place, data[row.start : row.end])
+    meta = complete(folder, labels, lengths, meta=meta)
     meta = replace(meta, statistics=measure(PackedDataset(folder)))
     meta.write(folder)
     return meta

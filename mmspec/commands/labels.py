@@ -1,14 +1,15 @@
 """Which class each sample is drawn from."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 
 
-def choose_labels(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | None:
-    """One-hot labels ``[num, classes]`` float32, or None for a denoiser without classes.
+def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | None:
+    """The number of each sample's class, int64 ``[num]``, or None where none has one.
 
     Args:
         wanted: "balanced" for all classes in turn, "none" for unconditional, a class's name or its number.
@@ -17,27 +18,27 @@ def choose_labels(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | N
         InputError: if the denoiser has no such class.
     """
     classes = denoiser.classes
+    if wanted == "none" or (wanted == "balanced" and not classes):
+        return None
     if not classes:
-        if wanted in ("balanced", "none"):
-            return None
         raise InputError(f"labels={wanted}: this denoiser was trained without classes; leave labels out.")
-    if wanted == "none":
-        return torch.zeros(num, len(classes))
     if wanted == "balanced":
-        return balanced_labels(denoiser, num)
-    names = {name: index for index, name in enumerate(classes)} | {str(i): i for i in range(len(classes))}
-    if str(wanted) not in names:
+        return torch.arange(num) % len(classes)
+    numbers = {name: index for index, name in enumerate(classes)} | {str(i): i for i in range(len(classes))}
+    if str(wanted) not in numbers:
         raise InputError(
             f"labels={wanted} is no class: expected balanced, none, a number from 0 to {len(classes) - 1}, "
             f"or one of {', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}."
         )
-    return _one_hot(torch.full((num,), names[str(wanted)]), len(classes))
+    return torch.full((num,), numbers[str(wanted)])
+
+
+def rows(denoiser: Denoiser, chosen: Tensor) -> Tensor:
+    """Classes ``[B]`` as one-hot rows ``[B, classes]`` float32, which guidance needs."""
+    return F.one_hot(chosen, len(denoiser.classes or ())).float()
 
 
 def balanced_labels(denoiser: Denoiser, num: int) -> Tensor | None:
-    """One-hot labels of all classes in turn; None for a denoiser without classes."""
-    return _one_hot(torch.arange(num) % len(denoiser.classes), len(denoiser.classes)) if denoiser.classes else None
-
-
-def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    return torch.nn.functional.one_hot(labels, classes).float()
+    """One-hot rows of all classes in turn; None for a denoiser without classes."""
+    chosen = choose_classes(denoiser, "balanced", num)
+    return None if chosen is None else rows(denoiser, chosen)

@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,55 +13,155 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from mmspec.commands.assemble import make_sampler
-from mmspec.commands.labels import choose_labels
+from mmspec.commands.labels import choose_classes, rows
+from mmspec.commands.processes import Processes
 from mmspec.commands.signals import whole_recordings
 from mmspec.config import plain
 from mmspec.data import DatasetMeta
-from mmspec.data.crops import Crops
+from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
-from mmspec.data.packed import decode, encode, fill_packed, refuse_other_content
+from mmspec.data.packed import DataFile, complete, decode, encode, refuse_other_content
 from mmspec.data.staging import staged
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import provenance
 
+FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "mixed_precision")  # of the configuration
+SHOWN = 64  # signals in the overview
+
 
 def run(cfg: DictConfig) -> None:
-    """Draw ``cfg.num`` samples; sample i depends on ``cfg.seed + i`` alone."""
-    config = plain(cfg)
-    source = find_denoiser(config["from"])
-    out = _output_folder(config)
+    """Draw ``cfg.num`` samples; sample i depends on ``cfg.seed + i`` alone, not on how many processes share the work.
+
+    Every process writes what it draws into one packed set, a batch at a time, so memory does not grow with ``num``.
+    """
+    config, started = plain(cfg), time.perf_counter()
+    source, out = find_denoiser(config["from"]), _output_folder(config)
     refuse_other_content(out)
-    device = "cuda" if torch.cuda.is_available() and config["device"] == "auto" else "cpu"
+    processes = Processes.of_launch()
+    draws = _draws(config, source, processes.device(config["device"]))
+    with ExitStack() as stack:
+
+        def stage() -> str:
+            folder = stack.enter_context(staged(out))
+            DataFile(folder, draws.meta, new=True).close()
+            return str(folder)
+
+        folder = Path(processes.agree("folder", stage))
+        with DataFile(folder, draws.meta) as file:
+            for index, stored in draws.stored(processes.share(draws.meta.count), shown=processes.first):
+                file.write(index, stored)
+        processes.wait("drawn")
+        if not processes.first:
+            return
+        labels = None if draws.classes is None else draws.classes.numpy()
+        lengths = draws.recordings.lengths[: draws.meta.count] if draws.recordings else None
+        complete(folder, labels, lengths, meta=draws.meta)
+        data = np.load(folder / "data.npy", mmap_mode="r")
+        write_samples(decode(np.array(data[:SHOWN])), folder, draws.meta.sample_rate)
+        facts = {key: config[key] for key in FACTS} | {"num": draws.meta.count, "processes": processes.count}
+        facts["recordings"] = str(draws.recordings.dataset.folder) if draws.recordings else None
+        seconds = time.perf_counter() - started
+        facts |= {"from": config["from"], "denoiser": str(source), "seconds": seconds, **provenance()}
+        (folder / "sample.json").write_text(json.dumps(facts, indent=2) + "\n")
+    shared = f", {processes.count} processes" if processes.count > 1 else ""
+    print(f"{draws.meta.count} samples in {out} ({seconds:.1f} s on {draws.device.type}{shared})")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn, and how.
+
+    Attributes:
+        config: of the command.
+        denoiser: that draws.
+        sampler: by which it draws.
+        recordings: which a vocoder resynthesizes, or None.
+        classes: of each sample, int64 ``[num]``, or None.
+        meta: of all samples together.
+        device: where they are drawn.
+    """
+
+    config: dict[str, Any]
+    denoiser: Denoiser
+    sampler: Callable[..., Tensor]
+    recordings: Recordings | None
+    classes: Tensor | None
+    meta: DatasetMeta
+    device: torch.device
+
+    def stored(self, indices: range, shown: bool) -> Iterator[tuple[int, np.ndarray]]:
+        """The samples at ``indices`` as they are stored, in batches, each with the index of its first.
+
+        Args:
+            shown: whether a bar shows how far it is.
+
+        Raises:
+            InputError: if a sample is not finite.
+        """
+        # Recordings differ in length, and with silence behind them would depend on the others in their batch.
+        size = self.config["batch_size"] if self.recordings is None else 1
+        console = Console(stderr=True)
+        starts = track(indices[::size], "sampling", console=console, disable=not (shown and console.is_terminal))
+        for start in starts:
+            batch = self._batch(range(start, min(start + size, indices.stop)))
+            if not batch.isfinite().all():
+                raise InputError(
+                    f"samples from {start} on hold NaN or infinity: the weights in {self.config['from']} are damaged, "
+                    "or the sampler's options do not suit them."
+                )
+            yield start, encode(batch)
+
+    def _batch(self, indices: range) -> Tensor:
+        shape: tuple[int, ...] = (len(indices), *self.meta.shape)
+        cond: dict[str, Any] = {}
+        if self.recordings is not None:
+            x0, cond = self.denoiser.condition(self.recordings[indices.start].to(self.device))
+            shape = tuple(x0.shape)
+        if self.classes is not None:
+            cond["labels"] = rows(self.denoiser, self.classes[indices.start : indices.stop])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["mixed_precision"] == "bf16"):
+            samples = sample(
+                self.denoiser,
+                shape,
+                sampler=self.sampler,
+                steps=self.config["steps"],
+                guidance=self.config["guidance"],
+                generator=seeded([self.config["seed"] + i for i in indices]),
+                **cond,
+            )
+        return samples if self.recordings is None else samples[..., : self.recordings.lengths[indices.start]]
+
+
+def _draws(config: dict[str, Any], source: Path | str, device: torch.device) -> Draws:
     denoiser = Denoiser.from_pretrained(source, device).eval()
-    if denoiser.signal_shape is None:
+    shape = denoiser.signal_shape
+    if shape is None:
         raise InputError(f"{source} does not say the shape of its signals: add signal.shape to its config.json.")
     if config["channels_last"]:
         denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    labels = choose_labels(denoiser, config["labels"], config["num"])
     recordings = whole_recordings(config, denoiser)
-    started = time.perf_counter()
-    stored = np.concatenate([encode(batch) for batch in _batches(config, denoiser, labels, recordings, device)])
-    seconds = time.perf_counter() - started
-    lengths = _cut(stored, recordings)
-    drawn_classes = labels.argmax(1).numpy() if labels is not None and labels.any() else None
+    if recordings is not None:
+        shape = (shape[0], int(recordings.lengths.max()))
+    num = len(recordings) if config["num"] == "all" and recordings else config["num"]
+    if not isinstance(num, int) or num < 1 or config["batch_size"] < 1:
+        raise InputError(f"num and batch_size must be 1 or more, not {num} and {config['batch_size']}.")
+    chosen = choose_classes(denoiser, config["labels"], num)
+    if config["guidance"] is not None and chosen is None:
+        raise InputError(f"guidance={config['guidance']} needs class labels, and there are none: leave it out.")
     meta = DatasetMeta(
         modality="audio" if denoiser.sample_rate else "image",
         source=str(source),
         sample_rate=denoiser.sample_rate,
-        classes=tuple(denoiser.classes or ()) if drawn_classes is not None else None,
+        classes=None if chosen is None else tuple(denoiser.classes or ()),
+        count=num,
+        shape=shape,
     )
-    facts = {key: config[key] for key in ("sampler", "steps", "guidance", "seed", "num", "labels", "mixed_precision")}
-    with staged(out) as beside:
-        fill_packed(beside, stored, np.arange(len(stored)), drawn_classes, lengths, meta=meta)
-        write_samples(decode(stored[:64]), beside, denoiser.sample_rate)
-        facts["recordings"] = str(recordings.dataset.folder) if recordings else None
-        facts |= {"from": config["from"], "denoiser": str(source), "seconds": seconds, **provenance()}
-        (beside / "sample.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{len(stored)} samples in {out} ({seconds:.1f} s on {device})")
+    return Draws(config, denoiser, make_sampler(config), recordings, chosen, meta, device)
 
 
 def _output_folder(config: dict[str, Any]) -> Path:
@@ -69,49 +171,3 @@ def _output_folder(config: dict[str, Any]) -> Path:
     if not (run_folder / "config.yaml").is_file():
         raise InputError(f"from={run_folder} is not a run: say with out=FOLDER where the samples go.")
     return run_folder / "samples" / "final"
-
-
-def _start(
-    denoiser: Denoiser, recordings: Crops | None, indices: range, device: str
-) -> tuple[Sequence[int], dict[str, Any]]:
-    """Shape of the samples to draw, and what they are conditioned on."""
-    if recordings is None:
-        return (len(indices), *(denoiser.signal_shape or ())), {}
-    x0, cond = denoiser.condition(recordings.batch(indices)[0].to(device))
-    return x0.shape, cond
-
-
-def _cut(stored: np.ndarray, recordings: Crops | None) -> np.ndarray | None:
-    """Silence what lies beyond the ends of the recordings that were resynthesized; their lengths."""
-    if recordings is None or recordings.dataset.lengths is None:
-        return None
-    lengths = recordings.dataset.lengths[: len(stored)]
-    stored[np.arange(stored.shape[1]) >= lengths[:, None]] = 0
-    return lengths
-
-
-def _batches(
-    config: dict[str, Any], denoiser: Denoiser, labels: torch.Tensor | None, recordings: Crops | None, device: str
-) -> Any:
-    sampler, num, size = make_sampler(config), config["num"], config["batch_size"]
-    if num < 1 or size < 1:
-        raise InputError(f"num and batch_size must be 1 or more, not {num} and {size}.")
-    if config["guidance"] is not None and labels is None:
-        raise InputError(f"guidance={config['guidance']} needs class labels, and this denoiser has none: leave it out.")
-    autocast = torch.autocast(device, torch.bfloat16, enabled=config["mixed_precision"] == "bf16")
-    console = Console(stderr=True)
-    starts = track(range(0, num, size), "sampling", console=console, disable=not console.is_terminal)
-    for start in starts:
-        indices = range(start, min(start + size, num))
-        shape, cond = _start(denoiser, recordings, indices, device)
-        with autocast:
-            yield sample(
-                denoiser,
-                shape,
-                sampler=sampler,
-                steps=config["steps"],
-                labels=None if labels is None else labels[start : start + size],
-                guidance=config["guidance"],
-                generator=seeded([config["seed"] + i for i in indices]),
-                **cond,
-            )

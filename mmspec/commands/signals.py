@@ -1,11 +1,12 @@
 """The clean signals that a command hands to a denoiser: to train on, or to sample from their spectrograms."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmspec.data import PackedDataset
-from mmspec.data.crops import Crops
+from mmspec.data.crops import Crops, Recordings
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.training.run import read_config
@@ -21,15 +22,31 @@ def training_signals(dataset: PackedDataset, denoiser: Denoiser, crop: int | Non
     require_rate(dataset, denoiser)
     if crop is None and denoiser.conditioner is None:
         return dataset
-    return _crops(dataset, denoiser, crop or dataset.meta.shape[-1])
+    if denoiser.conditioner is None:
+        return Crops(dataset, crop or dataset.meta.shape[-1])
+    margin = denoiser.conditioner.margin
+    return Crops(dataset, crop or dataset.meta.shape[-1], denoiser.conditioner.hop_samples, margin)
 
 
-def whole_recordings(config: Mapping[str, Any], denoiser: Denoiser) -> Crops | None:
+def deviation(dataset: PackedDataset, crop: int | None) -> float:
+    """Standard deviation of what a denoiser trains on: of whole samples as preparation measured it, with the silence
+    behind recordings; of crops, which hold sound alone, without it.
+    """
+    measured = dataset.meta.statistics
+    if crop is None or dataset.lengths is None:
+        return measured["sigma_data"]
+    sound = dataset.lengths.mean() / dataset.meta.shape[-1]  # its share of the array
+    mean, power = measured["mean"] / sound, (measured["std"] ** 2 + measured["mean"] ** 2) / sound
+    return math.sqrt(power - mean**2)
+
+
+def whole_recordings(config: Mapping[str, Any], denoiser: Denoiser) -> Recordings | None:
     """The recordings from whose spectrograms a vocoder samples: ``recordings``, or the run's ``data.test``; None for
     a denoiser without conditioner.
 
     Raises:
-        InputError: if none are given or needed, they are fewer than ``num``, or of another sample rate.
+        InputError: if none are given or needed, they are fewer than ``num``, or of another sample rate or more
+            channels.
     """
     folder = config["recordings"]
     if denoiser.conditioner is None:
@@ -42,9 +59,11 @@ def whole_recordings(config: Mapping[str, Any], denoiser: Denoiser) -> Crops | N
         raise InputError("this denoiser samples from spectrograms: give recordings=, a packed data set of sound.")
     dataset = PackedDataset(folder)
     require_rate(dataset, denoiser)
-    if config["num"] > len(dataset):
-        raise InputError(f"num={config['num']}, but {folder} holds {len(dataset)} recordings: take fewer.")
-    return _crops(dataset, denoiser, dataset.meta.shape[-1])
+    if dataset.meta.shape[0] != 1:
+        raise InputError(f"{folder} has {dataset.meta.shape[0]} channels, a vocoder takes 1: prepare mono recordings.")
+    if isinstance(config["num"], int) and config["num"] > len(dataset):
+        raise InputError(f"num={config['num']}, but {folder} holds {len(dataset)} recordings: take fewer, or num=all.")
+    return Recordings(dataset, denoiser.conditioner.margin)
 
 
 def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:
@@ -55,9 +74,3 @@ def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:
             f"{dataset.folder} holds {f'sound at {found} Hz' if found else 'pictures'}, the denoiser is for "
             f"{f'sound at {wanted} Hz' if wanted else 'pictures'}: prepare the data for it."
         )
-
-
-def _crops(dataset: PackedDataset, denoiser: Denoiser, samples: int) -> Crops:
-    if denoiser.conditioner is None:
-        return Crops(dataset, samples)
-    return Crops(dataset, samples, denoiser.conditioner.hop_samples, denoiser.conditioner.margin)

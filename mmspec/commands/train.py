@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler, signal_shape
 from mmspec.commands.auto import fill_auto
 from mmspec.commands.labels import balanced_labels
-from mmspec.commands.signals import training_signals
+from mmspec.commands.signals import deviation, training_signals
 from mmspec.components import build, construct, describe
 from mmspec.config import plain
 from mmspec.data import PackedDataset
@@ -31,7 +31,7 @@ def run(cfg: DictConfig) -> None:
     options = construct(TrainerOptions, config["trainer"], "trainer")
     torch.manual_seed(step_seed(cfg.seed))
     denoiser = _base_denoiser(config, dataset)
-    measured = dataset.meta.statistics["sigma_data"]
+    measured = deviation(dataset, cfg.data.crop)
     config = fill_auto(config, denoiser.preconditioning.config.get("sigma_data", measured) if denoiser else measured)
     if denoiser is None:
         denoiser = make_denoiser(config, dataset.meta)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.data.packed import PackedDataset, decode
@@ -70,3 +71,30 @@ class Crops:
         stored[~present] = 0
         labels = self.dataset.labels
         return decode(stored), None if labels is None else torch.from_numpy(labels[recordings])
+
+
+class Recordings:
+    """Whole recordings of a packed data set, one at a time, each as long as it is.
+
+    Args:
+        dataset: of sound.
+        margin: so many samples of its reflection come before and behind each recording, for windowed transforms.
+
+    Attributes:
+        lengths: ``[N]``, in samples.
+    """
+
+    def __init__(self, dataset: PackedDataset, margin: int = 0) -> None:
+        self.dataset = dataset
+        self.margin = margin
+        whole = np.full(len(dataset), dataset.meta.shape[-1])
+        self.lengths = whole if dataset.lengths is None else dataset.lengths
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """``[1, C, margin + T + margin]``; zeros behind a recording that is too short to be reflected."""
+        x = self.dataset.batch([index])[0][..., : self.lengths[index]]
+        x = F.pad(x, (0, max(0, self.margin + 1 - x.shape[-1])))
+        return F.pad(x, (self.margin, self.margin), mode="reflect")

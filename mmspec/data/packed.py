@@ -9,6 +9,8 @@ torch is imported only where arrays become tensors: preparing data needs none of
 """
 
 import hashlib
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -166,43 +168,76 @@ def write_packed(
     """
     folder = Path(folder)
     refuse_other_content(folder)
-    with staged(folder) as beside:
-        return fill_packed(beside, data, np.arange(len(data)), labels, lengths, meta=meta)
-
-
-def fill_packed(
-    folder: Path,
-    data: np.ndarray,
-    rows: np.ndarray,
-    labels: np.ndarray | None = None,
-    lengths: np.ndarray | None = None,
-    *,
-    meta: DatasetMeta,
-) -> DatasetMeta:
-    """Write some rows of ``data``, in the order of ``rows``, into an existing folder.
-
-    Array to array through two memory maps, so memory stays bounded where ``data`` is itself one. Labels and lengths
-    are those of the rows that are written. Other arguments, results and errors are those of `write_packed`.
-    """
     if data.dtype != DTYPES[meta.modality] or data.ndim not in ((4,) if meta.modality == "image" else (2, 3)):
         raise ValueError(f"{meta.modality} cannot be stored from {data.dtype} of the shape {list(data.shape)}.")
+    shape = (1, data.shape[1]) if data.ndim == 2 else (data.shape[-1], *data.shape[1:-1])
+    meta = replace(meta, count=len(data), shape=tuple(int(size) for size in shape))
+    with staged(folder) as beside:
+        with DataFile(beside, meta, new=True) as file:
+            file.write(0, data)
+        return complete(beside, labels, lengths, meta=meta)
+
+
+class DataFile:
+    """``data.npy`` of a folder that is being made: rows in any order, from one process or from several.
+
+    Plain writes, no memory map: a full disk is an error and not the end of the process, and what is never written,
+    such as the silence behind a recording, is zero and takes no room on most disks.
+
+    Args:
+        folder: where the file lies.
+        meta: whose ``count`` and ``shape`` say how large it is.
+        new: make it, all zeros; otherwise another process has.
+    """
+
+    def __init__(self, folder: Path, meta: DatasetMeta, *, new: bool = False) -> None:
+        self.dtype = np.dtype(DTYPES[meta.modality])
+        shape = (meta.count, *meta.stored_shape)
+        header = io.BytesIO()
+        fields = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, fields)
+        self._start, self._row = header.tell(), math.prod(meta.stored_shape) * self.dtype.itemsize
+        self._file = (folder / "data.npy").open("w+b" if new else "r+b")
+        if new:
+            self._file.write(header.getvalue())
+            self._file.truncate(self._start + meta.count * self._row)
+
+    def write(self, row: int, stored: np.ndarray) -> None:
+        """Put samples, or the beginning of one, at the beginning of a row and over those behind it."""
+        if stored.dtype != self.dtype:
+            raise ValueError(f"{self.dtype} is stored, not {stored.dtype}.")
+        self._file.seek(self._start + row * self._row)
+        self._file.write(np.ascontiguousarray(stored).data)
+
+    def __enter__(self) -> "DataFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hand everything that was written to the system, where other processes see it."""
+        self._file.close()
+
+
+def complete(
+    folder: Path, labels: np.ndarray | None = None, lengths: np.ndarray | None = None, *, meta: DatasetMeta
+) -> DatasetMeta:
+    """Write what belongs beside ``data.npy``; returns the meta data with its checksum, as written.
+
+    Raises:
+        ValueError: if labels or lengths do not fit the meta data.
+    """
     if (labels is None) != (meta.classes is None):
         raise ValueError("labels and meta.classes come together: give both or neither.")
-    shape = (1, data.shape[1]) if data.ndim == 2 else (data.shape[-1], *data.shape[1:-1])
-    stored = replace(meta, count=len(rows), shape=tuple(int(size) for size in shape))
     for name, values in (("labels", labels), ("lengths", lengths)):
         if values is not None:
-            if len(values) != len(rows):
-                raise ValueError(f"{len(values)} {name} do not fit {len(rows)} samples.")
+            if len(values) != meta.count:
+                raise ValueError(f"{len(values)} {name} do not fit {meta.count} samples.")
             np.save(folder / f"{name}.npy", np.asarray(values, dtype=np.int64))
-    path = folder / "data.npy"
-    target = np.lib.format.open_memmap(path, mode="w+", dtype=data.dtype, shape=(len(rows), *stored.stored_shape))
-    source = data if data.ndim == target.ndim else data[..., 0]
-    np.take(source, rows, axis=0, out=target, mode="clip")  # any other mode buffers the whole result
-    target.flush()
-    stored = replace(stored, sha256=_sha256(path))
-    stored.write(folder)
-    return stored
+    meta = replace(meta, sha256=_sha256(folder / "data.npy"))
+    meta.write(folder)
+    return meta
 
 
 def refuse_other_content(folder: Path) -> None:

@@ -83,14 +83,15 @@ def test_held_out_recordings_are_resynthesized_each_as_long_as_it_was(run):
     assert json.loads((run / "samples/final/sample.json").read_text())["recordings"].endswith("set")
 
 
-def test_resynthesis_does_not_depend_on_the_batch_size(run, tmp_path):
+def test_resynthesis_does_not_depend_on_the_batch_size_or_on_how_many_there_are(run, tmp_path):
     drawn = {}
-    for size in (1, 3):
-        out = tmp_path / str(size)
-        arguments = ["sampler=diffwave", "steps=3", "num=3", f"batch_size={size}", "device=cpu"]
+    for num, size in ((3, 1), ("all", 3)):
+        out = tmp_path / str(num)
+        arguments = ["sampler=diffwave", "steps=3", f"num={num}", f"batch_size={size}", "device=cpu"]
         assert main(["sample", f"from={run}", f"out={out}", *arguments]) == 0
-        drawn[size] = PackedDataset(out).data.astype(int)
-    np.testing.assert_allclose(drawn[1], drawn[3], atol=2)
+        drawn[num] = PackedDataset(out).data
+    assert len(drawn["all"]) == len(LENGTHS)
+    np.testing.assert_array_equal(drawn[3], drawn["all"][:3])
 
 
 def test_lmnts_weights_are_converted_fine_tuned_and_written_back(tmp_path, data, shared):

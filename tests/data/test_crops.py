@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
-from mmspec.data.crops import Crops
+from mmspec.data.crops import Crops, Recordings
 from mmspec.data.mel import LogMel
 from mmspec.errors import InputError
 
@@ -58,6 +58,16 @@ def test_whole_recordings_are_one_stretch_each(tmp_path, samples):
     padded = np.pad(dataset.data, ((0, 0), (0, samples - 4000), (0, 0)))
     reflected = np.pad(padded, ((0, 0), (MARGIN, MARGIN), (0, 0)), mode="reflect") / 32768
     np.testing.assert_array_equal(clips.numpy(), reflected.transpose(0, 2, 1).astype(np.float32))
+
+
+def test_recordings_come_one_by_one_as_long_as_they_are(tmp_path):
+    dataset = recordings(tmp_path / "set", channels=2)
+    whole = Recordings(dataset, MARGIN)
+    assert len(whole) == 4 and whole.lengths.tolist() == LENGTHS.tolist()
+    for i, length in enumerate(LENGTHS):
+        sound = dataset.data[i, : max(length, MARGIN + 1)]  # one sample more than is reflected, where it is shorter
+        reflected = np.pad(sound, ((MARGIN, MARGIN), (0, 0)), mode="reflect") / 32768
+        np.testing.assert_array_equal(whole[i][0].numpy(), reflected.T.astype(np.float32))
 
 
 def test_indices_outside_and_sets_of_pictures_are_refused(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
-from mmspec.data.packed import decode, encode
+from mmspec.data.packed import DataFile, complete, decode, encode
 from mmspec.data.staging import staged
 from mmspec.errors import InputError
 
@@ -190,6 +190,21 @@ def test_writing_replaces_a_packed_set_and_nothing_else(tmp_path):
     assert PackedDataset(tmp_path / "set").data.max() == 9
     assert opened.data.max() == 0, "a reader keeps what it opened"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "set"]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rows_come_in_any_order_from_several_writers_and_what_is_not_written_is_zero(tmp_path, channels):
+    data = np.random.default_rng(0).integers(-9999, 9999, (6, 5000, channels)).astype(np.int16)
+    meta = replace(SOUND, count=6, shape=(channels, 5000))
+    with DataFile(tmp_path, meta, new=True) as one, DataFile(tmp_path, meta) as other:
+        other.write(3, data[3:5])
+        one.write(0, data[:2])
+        other.write(5, data[5, :1000])
+    complete(tmp_path, lengths=np.array([5000, 5000, 1, 5000, 5000, 1000]), meta=meta)
+    data[2], data[5, 1000:] = 0, 0
+    np.testing.assert_array_equal(PackedDataset(tmp_path).data.reshape(data.shape), data)
+    with pytest.raises(ValueError, match="int16 is stored, not uint8"), DataFile(tmp_path, meta) as file:
+        file.write(0, np.zeros(3, np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from data_prep import audio
 from data_prep.audio import RecordingDecoder, read_sound
 from data_prep.labels import LabelRule
 from data_prep.samples import Rejected
+from mmspec.commands.signals import deviation
 from mmspec.data import PackedDataset
 
 
@@ -101,6 +102,26 @@ def test_a_folder_becomes_a_set_with_labels_lengths_and_the_spectrum_in_hz(tmp_p
     spectrum = train.meta.statistics["power_spectrum"]
     assert spectrum["unit"] == "Hz" and len(spectrum["power"]) == len(spectrum["frequency"]) <= 256
     assert spectrum["frequency"][int(np.argmax(spectrum["power"]))] == pytest.approx(1000, abs=16)
+
+
+def test_recordings_of_any_length_are_kept_whole(tmp_path: Path):
+    source = tmp_path / "recordings"
+    source.mkdir()
+    noise = 0.1 * np.random.default_rng(0).standard_normal((3, 9000))
+    for index, length in enumerate((700, 9000, 4000)):
+        (source / f"{index}.wav").write_bytes(wav(noise[index, :length]))
+    options = [str(source), str(tmp_path / "out"), "--sample-rate", "8000", "--holdout-pattern", "2*"]
+    assert audio.main(options) == 0 == audio.main(options)
+    train, test = PackedDataset(tmp_path / "out" / "train"), PackedDataset(tmp_path / "out" / "test")
+    assert train.meta.shape == test.meta.shape == (1, 9000)  # the longest of both
+    assert train.lengths.tolist() == [700, 9000] and test.lengths.tolist() == [4000]
+    for stored, length, sound in zip([*train.data, *test.data], (700, 9000, 4000), noise, strict=True):
+        np.testing.assert_allclose(stored[:length], 32768 * sound[:length], atol=1)
+        assert not stored[length:].any()
+    whole = deviation(train, None)
+    assert whole == pytest.approx(train.data.std() / 32768, rel=1e-4)
+    sound = np.concatenate([train.data[0, :700], train.data[1]])
+    assert deviation(train, crop=512) == pytest.approx(sound.std() / 32768, rel=1e-4) != whole
 
 
 def test_real_recordings(shared, tmp_path):

@@ -260,7 +260,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(mixed, tmp_path, capsys,
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "out"))
 
-    monkeypatch.setattr("data_prep.packing.fill_packed", lambda *_, **__: full())
+    monkeypatch.setattr("data_prep.packing.DataFile", lambda *_, **__: full())
     assert main_of_images(mixed, tmp_path / "out") == 2
     assert capsys.readouterr().err == f"error: {tmp_path / 'out'}: No space left on device.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["mixed"]

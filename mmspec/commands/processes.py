@@ -1,0 +1,88 @@
+"""The processes of one launch (torchrun or alike), for work that they share out without gradients.
+
+All they need of each other is a word now and then, so they talk through the launch's key-value store and set up no
+process group: no network interface to choose, nothing on the GPU.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import torch
+from torch.distributed import PrefixStore, rendezvous
+
+from mmspec.errors import InputError
+
+PATIENCE = timedelta(days=7)  # for slower processes; who waits for one that failed is ended by the launcher
+_tasks = itertools.count()  # what a launch does one after the other; each has words of its own
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of its launch.
+
+    Attributes:
+        rank: its number, from 0.
+        count: how many there are.
+        store: where they leave words for each other; None for one alone.
+    """
+
+    rank: int = 0
+    count: int = 1
+    store: Any = None
+
+    @classmethod
+    def of_launch(cls) -> "Processes":
+        """By the launcher's environment variables; alone without."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        store, rank, count = _met()
+        return cls(rank, count, PrefixStore(f"task-{next(_tasks)}", store))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is process 0, which does what only one can do."""
+        return self.rank == 0
+
+    def device(self, wanted: str) -> torch.device:
+        """The GPU of this process for "auto" where there are any, else the CPU.
+
+        Raises:
+            InputError: if there are more processes on this machine than GPUs.
+        """
+        gpus = torch.cuda.device_count() if wanted == "auto" else 0
+        if not gpus:
+            return torch.device("cpu")
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        if local_rank >= gpus:
+            raise InputError(f"this machine has {gpus} GPU(s), too few for so many processes: start one for each GPU.")
+        torch.cuda.set_device(local_rank)
+        return torch.device("cuda", local_rank)
+
+    def share(self, num: int) -> range:
+        """Which of ``num`` things this process does: neighbours, and as many as every other process, or one more."""
+        return range(num * self.rank // self.count, num * (self.rank + 1) // self.count)
+
+    def agree(self, name: str, value: Callable[[], str]) -> str:
+        """What process 0 calls ``name``, in every process; the others wait for it."""
+        if self.store is None:
+            return value()
+        if self.first:
+            self.store.set(name, value())
+        return self.store.get(name).decode()
+
+    def wait(self, name: str) -> None:
+        """Until all processes have come here; ``name`` is of this place."""
+        if self.store is not None:
+            self.store.set(f"{name}-{self.rank}", "")
+            self.store.wait([f"{name}-{rank}" for rank in range(self.count)], PATIENCE)
+
+
+@cache
+def _met() -> tuple[Any, int, int]:
+    """Store, rank and count of the launch."""
+    return next(iter(rendezvous("env://", timeout=PATIENCE)))
