@@ -1,6 +1,6 @@
 """From a verb and its overrides to a resolved configuration, or to those of a multirun."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from omegaconf.errors import OmegaConfBaseException
 from mmspec.errors import InputError
 
 CONF = Path(__file__).parent / "conf"
-REFERRED = ("strength",)  # keys that others take their values from, and that nobody else reads
 
 
 def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -31,8 +30,7 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
             cfg = hydra_compose(verb, list(overrides))
         OmegaConf.resolve(cfg)
         with open_dict(cfg):
-            for key in REFERRED:
-                cfg.pop(key, None)
+            cfg.pop("strength", None)  # regularizers have taken their values from it
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_sentence(error)) from None
@@ -44,8 +42,8 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
 def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
     """The configurations of a multirun: all combinations of overrides with several values, as ``seed=0,1,2``.
 
-    Combinations that come to the same are one: without a regularizer, its strength changes nothing. Where there is a
-    ``run_dir``, each gets a folder in it, named after the values that make it: ``vp-amplitude-weighted-0``.
+    Where there is a ``run_dir``, each gets a folder in it that is named after its values: ``vp-amplitude-weighted-0``.
+    Without a regularizer its strength is left out, and so are the combinations that differ in it alone.
 
     Raises:
         InputError: as for `compose`; if no override has several values (``seed=choice(0)`` counts as several), or two
@@ -59,19 +57,17 @@ def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
     if not swept:
         raise InputError("a multirun needs an override with several values, as seed=0,1,2: give one, or leave out -m.")
     fixed = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
-    combinations: dict[str, tuple[DictConfig, list[tuple[str, ...]]]] = {}
+    cfgs: list[DictConfig] = []
     for values in product(*(list(override.sweep_string_iterator()) for override in swept)):
-        chosen = [f"{override.get_key_element()}={value}" for override, value in zip(swept, values, strict=True)]
-        cfg = compose(verb, [*fixed, *chosen])
-        combinations.setdefault(OmegaConf.to_yaml(cfg), (cfg, []))[1].append(values)
-    cfgs = []
-    for cfg, alike in combinations.values():
+        chosen = dict(zip((override.get_key_element() for override in swept), values, strict=True))
+        cfg = compose(verb, [*fixed, *(f"{key}={value}" for key, value in chosen.items())])
         if "run_dir" in cfg:
-            cfg.run_dir = f"{cfg.run_dir}/{_name(alike)}"
-        cfgs.append(cfg)
-    folders = [cfg.run_dir for cfg in cfgs if "run_dir" in cfg]
+            cfg.run_dir = f"{cfg.run_dir}/{_name(chosen, cfg)}"
+        if cfg not in cfgs:
+            cfgs.append(cfg)
+    folders = [cfg.get("run_dir") for cfg in cfgs]
     for folder in folders:
-        if folders.count(folder) > 1:
+        if folder and folders.count(folder) > 1:
             raise InputError(f"two runs would be {folder}: give paths whose last parts differ.")
     return cfgs
 
@@ -84,10 +80,11 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def _name(alike: Sequence[tuple[str, ...]]) -> str:
-    """The values that all combinations share, joined; of a path its last part."""
-    shared = [values[0] for values in zip(*alike, strict=True) if len(set(values)) == 1]
-    return "-".join(value.strip("'\"").rstrip("/").rpartition("/")[2] for value in shared)
+def _name(chosen: Mapping[str, str], cfg: DictConfig) -> str:
+    """The values that matter, joined; of a path its last part."""
+    strong = bool(cfg.get("regularizer"))
+    values = [value for key, value in chosen.items() if strong or key.partition(".")[0] != "strength"]
+    return "-".join(value.strip("'\"").rstrip("/").rpartition("/")[2] for value in values)
 
 
 def _one_sentence(error: Exception) -> str:

@@ -112,9 +112,19 @@ def test_a_multirun_is_all_combinations_and_none_twice():
 
 
 def test_runs_are_named_after_the_ends_of_paths_and_plain_numbers():
-    cfgs = sweep("train", [*FIXED, "init_from=choice(exp/base/vp/)", "regularizer=haar", "strength.weight=1e-4,1e-5"])
-    assert [cfg.run_dir for cfg in cfgs] == ["exp/runs/vp-0.0001", "exp/runs/vp-1e-05"]
-    assert [cfg.regularizer.haar.weight for cfg in cfgs] == [1e-4, 1e-5]
+    swept = ["init_from=choice(exp/base/vp/)", "regularizer=none,haar", "strength.weight=1e-4,1e-5"]
+    cfgs = sweep("train", [*FIXED, *swept])
+    assert [cfg.run_dir for cfg in cfgs] == ["exp/runs/vp-none", "exp/runs/vp-haar-0.0001", "exp/runs/vp-haar-1e-05"]
+    assert [cfg.regularizer.haar.weight for cfg in cfgs[1:]] == [1e-4, 1e-5]
+
+
+def test_the_name_of_a_run_does_not_depend_on_the_other_runs():
+    (cfg,) = sweep("train", [*FIXED, "regularizer=choice(none)", "strength=choice(weighted)", "seed=choice(0)"])
+    assert cfg.run_dir == "exp/runs/none-0"
+
+
+def test_other_verbs_do_one_thing_after_the_other():
+    assert [cfg["from"] for cfg in sweep("sample", ["from=a/x,b/x"])] == ["a/x", "b/x"]
 
 
 @pytest.mark.parametrize(
