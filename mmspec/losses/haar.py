@@ -4,7 +4,7 @@ All coefficients of a block of 4x4 or 16 samples, two or four levels of them, ar
 The approximations that remain, one a block, are the signal of the next product.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,24 +26,12 @@ def fits_blocks(x: Tensor, wavelet: str, levels: int) -> bool:
 def blockwise_l1(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
     """Weighted L1 norm of all coefficients of a signal for which `fits_blocks`: ``[B, C, *spatial]`` -> ``[B]``.
 
-    The second derivative by x, 0 wherever it exists, is left out of the graph.
+    The norm of M x is ``<x, g>`` with ``g = M^T sign(M x)``, and g is its gradient as well, constant as long as no
+    coefficient changes its sign: taken for a constant it gives both.
     """
-    return _BlockwiseL1.apply(x, wavelet, weights)
-
-
-class _BlockwiseL1(torch.autograd.Function):
-    """``||M x||_1 = <x, g>`` with ``g = M^T sign(M x)``, which is the gradient as well."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, wavelet: str, weights: Weights) -> Tensor:
+    with torch.no_grad():
         gradient = _gradient(x.flatten(0, 1), wavelet, weights).view(x.shape)
-        ctx.save_for_backward(gradient)
-        return torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad.view(-1, *[1] * (gradient.ndim - 1)), None, None
+    return torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
 
 
 def _gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
@@ -82,8 +70,8 @@ def _to_blocks(x: Tensor, side: int) -> Tensor:
     if x.ndim == 2:
         return x.reshape(-1, side)
     n, h, w = x.shape
-    blocks = _by_fours(x, side).view(n, h // side, side, w // side, -1).transpose(2, 3).contiguous()
-    return blocks.view(x.dtype).view(-1, side**2)
+    blocks = _by_fours(x, side).view(n, h // side, side, w // side, -1).transpose(2, 3)
+    return blocks.reshape(n * h * w // side**2, -1).view(x.dtype)
 
 
 def _from_blocks(blocks: Tensor, side: int, shape: torch.Size) -> Tensor:
@@ -91,8 +79,8 @@ def _from_blocks(blocks: Tensor, side: int, shape: torch.Size) -> Tensor:
     if len(shape) == 2:
         return blocks.view(shape)
     n, h, w = shape
-    rows = _by_fours(blocks, side).view(n, h // side, w // side, side, -1).transpose(2, 3).contiguous()
-    return rows.view(blocks.dtype).view(shape)
+    rows = _by_fours(blocks, side).view(n, h // side, w // side, side, -1).transpose(2, 3)
+    return rows.reshape(n, h, -1).view(blocks.dtype)
 
 
 def _by_fours(x: Tensor, side: int) -> Tensor:
