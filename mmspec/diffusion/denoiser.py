@@ -91,6 +91,7 @@ class Denoiser(nn.Module):
         sigma = torch.as_tensor(sigma, device=x.device).to(dtype).expand(x.shape[0])
         c_skip, c_out, c_in, c_noise = self.preconditioning.scalings(sigma)
         raw = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
+        raw = raw[:, : x.shape[1]]  # iDDPM's networks put out a variance too
         return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
 
     def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Any]]:
@@ -123,7 +124,7 @@ class Denoiser(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, device: str | torch.device = "cpu") -> "Denoiser":
-        """Read what `save_pretrained` wrote; nothing in it is executed.
+        """Read what `save_pretrained` wrote, in evaluation mode; nothing in it is executed.
 
         Args:
             source: folder, or an "owner/name" of the Hugging Face hub where no such folder exists.
@@ -154,7 +155,7 @@ class Denoiser(nn.Module):
         denoiser = cls(
             network, preconditioning, signal["shape"], signal["sample_rate"], signal["classes"], conditioner
         )
-        return denoiser.to(device)
+        return denoiser.to(device).eval()
 
 
 def _local_folder(source: str | Path) -> Path:

@@ -24,6 +24,11 @@ CHOICES = {
     "encoder_type": ("standard", "skip", "residual"),
     "decoder_type": ("standard", "skip"),
 }
+LEAST = {
+    **dict.fromkeys(("img_resolution", "in_channels", "out_channels", "model_channels", "num_blocks"), 1),
+    **dict.fromkeys(("channel_mult", "channel_mult_emb", "channel_mult_noise"), 1),
+    **dict.fromkeys(("label_dim", "augment_dim"), 0),
+}
 SONG_OPTIONS = {  # of DDPM++ and NCSN++ alone, with their defaults
     "embedding_type": "positional",
     "channel_mult_noise": 1,
@@ -216,6 +221,12 @@ class EDMUNet(nn.Module):
 
 
 def _check(config: Mapping[str, Any]) -> None:
+    for name, least in LEAST.items():
+        values = config[name] if isinstance(config[name], list) else [config[name]]
+        if config[name] is not None and min(values, default=-1) < least:
+            raise ValueError(f"{name} must be {least} or more, not {config[name]}")
+    if len(config["resample_filter"]) % 2 or not config["resample_filter"]:
+        raise ValueError(f"resample_filter must have an even number of taps, not {config['resample_filter']}")
     if config["dims"] != 2:
         raise ValueError(f"EDMUNet is for images, dims=2, not for dims={config['dims']}")
     for name, choices in CHOICES.items():
@@ -225,7 +236,7 @@ def _check(config: Mapping[str, Any]) -> None:
     if config["model_type"] == "DhariwalUNet" and idle:
         raise ValueError(f"{idle[0]} is no option of DhariwalUNet: leave it out")
     halvings = len(config["channel_mult"] or FAMILIES[config["model_type"]].channel_mult) - 1
-    if config["img_resolution"] < 1 or config["img_resolution"] % 2**halvings:
+    if config["img_resolution"] % 2**halvings:
         raise ValueError(
             f"img_resolution={config['img_resolution']} cannot be halved {halvings} times, as the levels of "
             "channel_mult need"
