@@ -1,5 +1,6 @@
 """``mmspec train``: a packed data set and a configuration in, a run out."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,12 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
     """The denoiser that ``init_from`` names; the config then says what it is made of."""
     if config["init_from"] is None:
         return None
-    denoiser = Denoiser.from_pretrained(find_denoiser(config["init_from"]))
+    source = find_denoiser(config["init_from"])
+    denoiser = Denoiser.from_pretrained(source)
+    weights = Path(source) / "model.safetensors"
+    if weights.is_file():  # a run from other weights is another run
+        with weights.open("rb") as file:
+            config["init_from_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     shape = signal_shape(dataset.meta, config["data"]["crop"])
     if denoiser.signal_shape != shape:
         raise InputError(
