@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mmspec.commands.judges import Panel
 from mmspec.data import PackedDataset
+from mmspec.data.crops import side_by_side
 from mmspec.errors import InputError
-from mmspec.metrics.evaluation import Metric, Summary, compare, summarise, too_few
+from mmspec.metrics.evaluation import Metric, Summary, compare, of_stretches, summarise, too_few
 from mmspec.metrics.features import Extractor, extractor
 from mmspec.metrics.spectrum import default_cutoff
 from mmspec.training.run import provenance, read_config
@@ -29,6 +30,8 @@ class Sources:
     reference: Path
     train: Path | None
     out: Path
+    paired: Path | None = None
+    crop: int | None = None
 
 
 def run(cfg: DictConfig) -> None:
@@ -47,7 +50,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def find_sources(cfg: DictConfig) -> Sources:
-    """The folders that the keys ``samples, reference, train, out`` mean.
+    """What the keys ``samples, reference, train, out, paired, crop`` mean.
 
     Raises:
         InputError: if the run has no final samples, or nothing says what to compare them with.
@@ -68,7 +71,11 @@ def find_sources(cfg: DictConfig) -> Sources:
         train = None  # the run was trained elsewhere, or is compared with its own data; the row "real" is a bonus
     final = folder is not None and samples.resolve() == (folder / "samples" / "final").resolve()
     out = Path(cfg.out) if cfg.out else (folder if folder and final else samples) / "evaluation.json"
-    return Sources(samples, Path(reference), Path(train) if train else None, out)
+    paired = _resynthesized(samples) if cfg.paired == "auto" else cfg.paired
+    crop = data.get("crop") if cfg.crop == "auto" else cfg.crop
+    return Sources(
+        samples, Path(reference), Path(train) if train else None, out, Path(paired) if paired else None, crop
+    )
 
 
 def evaluate(cfg: DictConfig, sources: Sources) -> dict[str, Any]:
@@ -81,21 +88,21 @@ def evaluate(cfg: DictConfig, sources: Sources) -> dict[str, Any]:
     train = PackedDataset(sources.train) if sources.train else None
     for path, dataset in ((sources.reference, reference), (sources.samples, samples), (sources.train, train)):
         if dataset is not None:
-            _must_match(path, dataset, sources.reference, reference)
+            _must_match(path, dataset, sources.reference, reference, sources.crop)
     if cfg.batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {cfg.batch_size}.")
     device = torch.device("cuda" if cfg.device == "auto" and torch.cuda.is_available() else "cpu")
     features = extractor(cfg.features, reference.meta.shape[0], reference.meta.sample_rate)
-    panel = Panel(cfg, reference, samples, device)
+    panel = Panel(cfg, reference, samples, device, sources.crop, sources.paired)
 
     def summary(dataset: PackedDataset, indices: Tensor) -> Summary:
-        return summarise(dataset, indices, features, cfg.batch_size, device)
+        return summarise(*side_by_side(dataset, indices, sources.crop), features, cfg.batch_size, device)
 
     everything = torch.arange(len(samples))
     real, generated = summary(reference, torch.arange(len(reference))), summary(samples, everything)
     cutoff = _cutoff(cfg, reference)
     verdict = panel.verdict(samples, everything)
-    metrics = _compare(real, generated, features, cutoff) + verdict.metrics
+    metrics = of_stretches(_compare(real, generated, features, cutoff), sources.crop) + verdict.metrics
     evaluation: dict[str, Any] = {
         "command": provenance()["command"],
         "samples": {"path": str(sources.samples), "count": len(samples)},
@@ -128,9 +135,19 @@ def _run_of(path: Path) -> Path | None:
     return next((folder for folder in candidates if (folder / "config.yaml").is_file()), None)
 
 
-def _must_match(path: Path | None, dataset: PackedDataset, reference_path: Path, reference: PackedDataset) -> None:
+def _resynthesized(samples: Path) -> str | None:
+    """The recordings that a vocoder made samples from."""
+    file = samples / "sample.json"
+    return json.loads(file.read_text()).get("recordings") if file.is_file() else None
+
+
+def _must_match(
+    path: Path | None, dataset: PackedDataset, reference_path: Path, reference: PackedDataset, crop: int | None
+) -> None:
     for key in ("modality", "shape", "sample_rate"):
         ours, theirs = getattr(dataset.meta, key), getattr(reference.meta, key)
+        if key == "shape" and crop is not None:  # stretches are of one length
+            ours, theirs = ours[:1], theirs[:1]
         if ours != theirs:
             raise InputError(
                 f"{path} has {key} {ours} but {reference_path} has {theirs}: compare sets that were prepared alike."

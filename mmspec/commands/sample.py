@@ -62,7 +62,7 @@ def run(cfg: DictConfig) -> None:
         lengths = draws.recordings.lengths[: draws.meta.count] if draws.recordings else None
         complete(folder, labels, lengths, meta=draws.meta)
         data = np.load(folder / "data.npy", mmap_mode="r")
-        write_samples(decode(np.array(data[:SHOWN])), folder, draws.meta.sample_rate)
+        write_samples(decode(np.array(data[:SHOWN])), folder, draws.meta.sample_rate, lengths)
         facts = {key: config[key] for key in FACTS} | {"num": draws.meta.count, "processes": processes.count}
         facts["recordings"] = str(draws.recordings.dataset.folder) if draws.recordings else None
         seconds = time.perf_counter() - started
@@ -146,7 +146,7 @@ def _draws(config: dict[str, Any], source: Path | str, device: torch.device) -> 
         denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recordings = whole_recordings(config, denoiser)
     if recordings is not None:
-        shape = (shape[0], int(recordings.lengths.max()))
+        shape = recordings.meta.shape  # as wide as the set that they are from
     num = len(recordings) if config["num"] == "all" and recordings else config["num"]
     if not isinstance(num, int) or num < 1 or config["batch_size"] < 1:
         raise InputError(f"num and batch_size must be 1 or more, not {num} and {config['batch_size']}.")

@@ -1,12 +1,15 @@
 """Stretches of long recordings, as samples of their own."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmspec.data.meta import DatasetMeta
 from mmspec.data.packed import PackedDataset, decode
 from mmspec.errors import InputError
 
@@ -32,7 +35,7 @@ class Crops:
 
     def __init__(self, dataset: PackedDataset, samples: int, hop: int = 256, margin: int = 0) -> None:
         if dataset.meta.modality != "audio":
-            raise InputError(f"{dataset.folder} holds pictures, and only sound is cropped: leave data.crop out.")
+            raise InputError(f"{dataset.folder} holds pictures, and only sound is cropped: leave crop out.")
         if samples <= margin or hop < 1:
             raise InputError(f"a crop of {samples} samples is too short: it must be more than {margin}.")
         self.dataset = dataset
@@ -41,10 +44,23 @@ class Crops:
         self.margin = margin
         stored = np.full(len(dataset), dataset.meta.shape[-1]) if dataset.lengths is None else dataset.lengths
         self._lengths = np.maximum(stored, samples)
-        self._ends = np.cumsum(1 + (self._lengths - samples) // hop)  # the stretches up to and of each recording
+        self._counts = 1 + (self._lengths - samples) // hop
+        self._ends = np.cumsum(self._counts)  # the stretches up to and of each recording
 
     def __len__(self) -> int:
         return int(self._ends[-1])
+
+    @property
+    def meta(self) -> DatasetMeta:
+        """Of the stretches, as if they were a data set."""
+        meta = self.dataset.meta
+        name = hashlib.sha256(f"{meta.sha256} {self.samples} {self.hop} {self.margin}".encode()).hexdigest()
+        return replace(meta, count=len(self), shape=(meta.shape[0], self.samples), sha256=name)
+
+    def of(self, recordings: "Sequence[int] | np.ndarray | Tensor") -> np.ndarray:
+        """Indices of all stretches of some recordings."""
+        whose = np.repeat(np.arange(len(self.dataset)), self._counts)
+        return np.flatnonzero(np.isin(whose, np.asarray(recordings)))
 
     def batch(self, indices: "Sequence[int] | np.ndarray | Tensor") -> tuple[Tensor, Tensor | None]:
         """Gather a batch of stretches at once.
@@ -73,6 +89,19 @@ class Crops:
         return decode(stored), None if labels is None else torch.from_numpy(labels[recordings])
 
 
+def side_by_side(dataset: PackedDataset, indices: Tensor, crop: int | None) -> tuple[PackedDataset | Crops, Tensor]:
+    """What to compare of a data set's samples at ``indices``, ``[N]``: these, or their stretches of ``crop`` samples,
+    one after the other, so that recordings of all lengths can be compared and the silence behind them is not.
+
+    Returns:
+        A set, and indices into it.
+    """
+    if crop is None:
+        return dataset, indices
+    crops = Crops(dataset, crop, hop=crop)
+    return crops, torch.from_numpy(crops.of(indices))
+
+
 class Recordings:
     """Whole recordings of a packed data set, one at a time, each as long as it is.
 
@@ -82,6 +111,7 @@ class Recordings:
 
     Attributes:
         lengths: ``[N]``, in samples.
+        meta: of the data set.
     """
 
     def __init__(self, dataset: PackedDataset, margin: int = 0) -> None:
@@ -89,6 +119,7 @@ class Recordings:
         self.margin = margin
         whole = np.full(len(dataset), dataset.meta.shape[-1])
         self.lengths = whole if dataset.lengths is None else dataset.lengths
+        self.meta = dataset.meta
 
     def __len__(self) -> int:
         return len(self.dataset)

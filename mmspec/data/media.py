@@ -72,9 +72,15 @@ def write_wav(file: Path | BinaryIO, x: Tensor, sample_rate: int) -> None:
     soundfile.write(file, x.T.cpu().numpy(), sample_rate, format="WAV", subtype="PCM_16")
 
 
-def write_samples(x: Tensor, folder: Path, sample_rate: int | None) -> None:
-    """``grid.png`` of all signals, and of sound the first recordings as ``000.wav``, ``001.wav``, ..."""
+def write_samples(x: Tensor, folder: Path, sample_rate: int | None, lengths: np.ndarray | None = None) -> None:
+    """``grid.png`` of all signals, and of sound the first recordings as ``000.wav``, ``001.wav``, ...
+
+    Args:
+        x: ``[N, C, *spatial]`` in [-1, 1].
+        lengths: of recordings, in samples, where silence is behind them.
+    """
     overview(x, sample_rate).save(folder / "grid.png")
     if sample_rate is not None:
         for index, clip in enumerate(x[:_CLIPS]):
-            write_wav(folder / f"{index:03}.wav", clip, sample_rate)
+            end = None if lengths is None else lengths[index]
+            write_wav(folder / f"{index:03}.wav", clip[:, :end], sample_rate)

@@ -40,6 +40,8 @@ class Listener(Extractor):
             vectors or scores.
     """
 
+    any_length = True
+
     def __init__(self, name: str, path: str | Path, sample_rate: int, wanted: int) -> None:
         super().__init__()
         self.name = name

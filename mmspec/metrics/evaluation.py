@@ -1,12 +1,13 @@
 """All metrics of one set of signals against another, from one pass over each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mmspec.data import PackedDataset
+from mmspec.data.crops import Crops
 from mmspec.metrics.features import Extractor
 from mmspec.metrics.frechet import Moments, frechet_distance, kernel_distance
 from mmspec.metrics.spectrogram import MeanSpectrograms, Resolution, mr_stft_between_sets
@@ -37,9 +38,9 @@ class Summary:
 
 @torch.no_grad()
 def summarise(
-    dataset: PackedDataset, indices: Tensor, extractor: Extractor, batch_size: int, device: torch.device
+    dataset: PackedDataset | Crops, indices: Tensor, extractor: Extractor, batch_size: int, device: torch.device
 ) -> Summary:
-    """Summarise the signals of a packed data set at ``indices`` (``[N]``), a batch at a time."""
+    """Summarise the signals of a set at ``indices`` (``[N]``), a batch at a time."""
     extractor = extractor.to(device).eval()
     audio = dataset.meta.sample_rate is not None
     spectrum, spectrograms, moments = MeanSpectrum(dataset.meta.sample_rate), MeanSpectrograms(), Moments()
@@ -62,6 +63,14 @@ class Metric:
     name: str
     value: float
     definition: str
+
+
+def of_stretches(metrics: list[Metric], crop: int | None) -> list[Metric]:
+    """Metrics of stretches of ``crop`` samples, which their definitions then say."""
+    if crop is None:
+        return metrics
+    said = f"These are stretches of {crop:,} samples, side by side in the recordings."
+    return [replace(metric, definition=f"{metric.definition} {said}") for metric in metrics]
 
 
 def compare(real: Summary, generated: Summary, extractor: Extractor, cutoff: float) -> list[Metric]:
@@ -146,7 +155,7 @@ def _counts(real: Summary, generated: Summary) -> str:
 
 
 def _batches(
-    dataset: PackedDataset, indices: Tensor, batch_size: int, device: torch.device
+    dataset: PackedDataset | Crops, indices: Tensor, batch_size: int, device: torch.device
 ) -> Iterator[tuple[int, Tensor]]:
     for start in range(0, len(indices), batch_size):
         x, _ = dataset.batch(indices[start : start + batch_size].numpy())

@@ -17,10 +17,12 @@ class Extractor(nn.Module):
     Attributes:
         name: what metrics are named after: ``frechet_<name>``.
         definition: a noun phrase that says what the features are.
+        any_length: whether clips of all lengths give features that can be compared.
     """
 
     name: str
     definition: str
+    any_length = False
 
 
 class LogMel(Extractor):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmspec.data import PackedDataset
+from mmspec.data.crops import Crops, Recordings
 from mmspec.metrics.evaluation import Metric
 from mmspec.metrics.features import Extractor
 from mmspec.metrics.frechet import frechet_distance, kernel_distance_in_blocks, moments
@@ -42,29 +43,34 @@ class Judge(ABC):
         """Judge ``[M, D]`` generated vectors against ``[N, D]`` real ones."""
 
 
+Signals = PackedDataset | Crops | Recordings  # samples of one size, stretches, or recordings as long as they are
+
+
 @torch.no_grad()
 def extract(
-    extractor: Extractor, dataset: PackedDataset, indices: Tensor, batch_size: int, device: torch.device
+    extractor: Extractor, signals: Signals, indices: Tensor, batch_size: int, device: torch.device
 ) -> Tensor:
     """Feature vectors of the signals at ``indices`` (``[N]``), float32 ``[n, D]`` in their order."""
     extractor = extractor.to(device).eval()
-    parts = [extractor(dataset.batch(rows.numpy())[0].to(device)) for rows in indices.split(batch_size)]
+    if isinstance(signals, Recordings):
+        parts = [extractor(signals[index].to(device)) for index in indices.tolist()]
+    else:
+        parts = [extractor(signals.batch(rows.numpy())[0].to(device)) for rows in indices.split(batch_size)]
     return torch.cat([part.float().cpu() for part in parts])
 
 
-def extract_once(
-    judge: Judge, dataset: PackedDataset, cache: Path | None, batch_size: int, device: torch.device
-) -> Tensor:
-    """Feature vectors of a whole data set, kept in the folder ``cache`` under the checksums of data and network."""
-    everything = torch.arange(len(dataset))
+def extract_once(judge: Judge, signals: Signals, cache: Path | None, batch_size: int, device: torch.device) -> Tensor:
+    """Feature vectors of all signals, kept in the folder ``cache`` under the checksums of data and network."""
+    everything = torch.arange(len(signals))
     if cache is None or judge.key is None:
-        return extract(judge.extractor, dataset, everything, batch_size, device)
-    file = cache / f"{dataset.meta.sha256[:16]}-{judge.key}.npy"
+        return extract(judge.extractor, signals, everything, batch_size, device)
+    whole = "-whole" if isinstance(signals, Recordings) else ""
+    file = cache / f"{signals.meta.sha256[:16]}-{judge.key}{whole}.npy"
     try:
         return torch.from_numpy(np.load(file, allow_pickle=False))
     except (FileNotFoundError, ValueError, EOFError):  # none yet, or a damaged one
         pass
-    features = extract(judge.extractor, dataset, everything, batch_size, device)
+    features = extract(judge.extractor, signals, everything, batch_size, device)
     cache.mkdir(parents=True, exist_ok=True)
     beside = cache / f".{file.name}.{os.getpid()}"
     with beside.open("wb") as stream:

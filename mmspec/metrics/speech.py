@@ -21,7 +21,7 @@ class PairJudge:
     """Means over pairs of the n-th real and the n-th generated clip, each cut to the real one's valid samples.
 
     Args:
-        real: what the clips should be.
+        real: what the clips should be; there may be more of them.
         generated: what they are.
         perceptual: PESQ and STOI too.
 
@@ -48,8 +48,8 @@ class PairJudge:
             if valid:
                 text = f"{definition}; mean of {len(valid):,} pairs of a generated and a real clip."
                 verdict.metrics.append(Metric(name, sum(valid) / len(valid), text))
-            if missing := len(self.real) - len(valid):
-                note = f"{missing:,} of {len(self.real):,} pairs are too short or hold no speech for {name}."
+            if missing := len(self.generated) - len(valid):
+                note = f"{missing:,} of {len(self.generated):,} pairs are too short or hold no speech for {name}."
                 verdict.warnings.append(note)
         return verdict
 
@@ -60,7 +60,7 @@ def _common_rate(real: PackedDataset, generated: PackedDataset) -> int:
         raise InputError(f"paired={real.folder} holds pictures: expected the clips that the samples should be.")
     for key in ("count", "shape", "sample_rate"):
         theirs, ours = getattr(real.meta, key), getattr(generated.meta, key)
-        if ours != theirs:
+        if ours > theirs if key == "count" else ours != theirs:
             raise InputError(
                 f"paired={real.folder} has {key} {theirs} but {generated.folder} has {ours}: the n-th clip of one "
                 "must belong to the n-th of the other."
@@ -70,7 +70,7 @@ def _common_rate(real: PackedDataset, generated: PackedDataset) -> int:
 
 def _pairs(real: PackedDataset, generated: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
     """``(real, generated)``, each ``[1, C, T]``."""
-    for i in range(len(real)):
+    for i in range(len(generated)):
         length = real.meta.shape[-1] if real.lengths is None else int(real.lengths[i])
         (x, _), (y, _) = real.batch([i]), generated.batch([i])
         yield x[..., :length], y[..., :length]

@@ -60,12 +60,14 @@ def gallery(
         columns = min(count, 8 if max(dataset.meta.shape[1:]) <= 96 else 4)
         return Gallery(owner, colour, caption, png(tiled([picture(pixels) for pixels in encode(x)], columns)), ())
     names = [classes[label] for label in labels.tolist()] if labels is not None and classes else []
+    lengths = np.full(len(dataset), x.shape[-1]) if dataset.lengths is None else dataset.lengths
+    cut = [clip[:, :length] for clip, length in zip(x, lengths[indices], strict=True)]
     clips = [
         Clip(
             name=names[i] if names else f"#{index}",
-            wav=wav(x[i], rate),
-            spectrogram=png(spectrogram(x[i], rate)),
-            outline=outline(x[i]),
+            wav=wav(cut[i], rate),
+            spectrogram=png(spectrogram(cut[i], rate)),
+            outline=outline(cut[i]),
         )
         for i, index in enumerate(indices)
     ]

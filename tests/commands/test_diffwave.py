@@ -83,6 +83,16 @@ def test_held_out_recordings_are_resynthesized_each_as_long_as_it_was(run):
     assert json.loads((run / "samples/final/sample.json").read_text())["recordings"].endswith("set")
 
 
+def test_resynthesized_recordings_are_judged_in_pairs_and_by_stretches_as_in_training(run, tmp_path):
+    assert main(["sample", f"from={run}", "sampler=diffwave", "steps=2", "num=5", "device=cpu"]) == 0
+    assert main(["evaluate", f"samples={run}", "device=cpu", f"extractors.cache={tmp_path}"]) == 0
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert "5 pairs of a generated and a real clip" in evaluation["definitions"]["mr_stft"]
+    stretches = sum(max(1, length // 1024) for length in LENGTHS.tolist())
+    assert f"{stretches} real" in evaluation["definitions"]["frechet_log_mel"]
+    assert "stretches of 1,024 samples" in evaluation["definitions"]["frechet_log_mel"]
+
+
 def test_resynthesis_does_not_depend_on_the_batch_size_or_on_how_many_there_are(run, tmp_path):
     drawn = {}
     for num, size in ((3, 1), ("all", 3)):
