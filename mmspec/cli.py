@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ VERBS = {
     "evaluate": "compare samples with held-out real data",
     "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
+    "convert": "read other people's weights, write a folder that all commands read",
     "info": "show versions and devices, or what a network or denoiser is made of",
 }
+POSITIONAL = {"convert": ("format", "source", "out")}  # keys that a verb's words without a key stand for, in turn
 MULTIRUN = ("-m", "--multirun")
 USAGE = "\n".join(
     [
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         from mmspec.config import compose, sweep
 
-        words = [word for word in overrides if word not in MULTIRUN]
+        words = with_keys(verb, [word for word in overrides if word not in MULTIRUN])
         cfgs = [compose(verb, words)] if len(words) == len(overrides) else sweep(verb, words)
         run = importlib.import_module(f"mmspec.commands.{verb}").run
         for cfg in cfgs:
@@ -54,6 +57,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mmspec {verb}{rank}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def with_keys(verb: str, words: Sequence[str]) -> list[str]:
+    """The overrides that words stand for: ``convert edm FILE OUT`` is ``format='edm' source='FILE' out='OUT'``.
+
+    Raises:
+        InputError: for more words without a key than the verb has places for.
+    """
+    if verb not in POSITIONAL:
+        return list(words)
+    places, overrides = iter(POSITIONAL[verb]), []
+    for word in words:
+        if not re.match(r"\w+=", word):
+            key = next(places, None)
+            if key is None:
+                raise InputError(f"{word!r} is one word too many: mmspec {verb} {' '.join(POSITIONAL[verb]).upper()}.")
+            quoted = word.replace("\\", "\\\\").replace("'", "\\'")
+            word = f"{key}='{quoted}'"
+        overrides.append(word)
+    return overrides
 
 
 def verb_help(verb: str) -> str:

@@ -36,7 +36,7 @@ def read_torch_file(path: str | Path) -> Any:
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Any], where: str) -> None:
-    """Load a state dict, as float32.
+    """Give a network, which may be on the meta device, the weights of a state dict, as float32.
 
     Raises:
         InputError: if a weight is missing, unknown or of another shape.
@@ -54,7 +54,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Any], where: str) -> N
             f"{where} does not fit a {type(network).__name__} of {_options(network)}: {len(missing)} weights are "
             f"missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, {len(other)} of another shape {other[:3]}."
         )
-    network.load_state_dict({name: weights[name].float() for name in expected})
+    network.load_state_dict({name: weights[name].detach().float().clone() for name in expected}, assign=True)
 
 
 def is_state_dict(content: Any) -> bool:

@@ -1,0 +1,181 @@
+"""Read a pickle as data.
+
+Pickle is a program for a small stack machine, which can import and call anything. `read` walks through that program
+itself: where it names a global, a closed table says what stands for it, and every other name is refused. Nothing is
+ever imported, and nothing but the table's functions is ever called.
+"""
+
+import pickletools
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+
+class Refused(ValueError):
+    """A pickle asks for what its reader does not allow; the message names it."""
+
+
+class Global(NamedTuple):
+    """What stands for a global of the table until it is called."""
+
+    name: str
+
+
+class Made(dict[str, Any]):
+    """An object as its class name and its state; the class itself is nowhere.
+
+    Attributes:
+        kind: name of the class.
+    """
+
+    def __init__(self, kind: str, state: Mapping[str, Any] | None = None) -> None:
+        super().__init__(state or {})
+        self.kind = kind
+
+
+Table = Mapping[str, Callable[..., Any]]
+
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+CONTAINERS: dict[str, type] = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+LITERALS = (
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+)
+
+
+def read(stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None) -> Any:
+    """The object that the pickle at the stream's position describes; leaves the stream behind it.
+
+    Args:
+        stream: an open file or `io.BytesIO`.
+        table: full name of a global -> function of the arguments that the pickle gives it.
+        persistent: function of a persistent id; None refuses them.
+
+    Raises:
+        Refused: for a global outside the table, or an instruction that data have no need of.
+        ValueError, TypeError, LookupError: for a stream that is cut short or makes no sense.
+    """
+    machine = _Machine(table, persistent)
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name == "STOP":
+            break
+        machine.step(opcode.name, argument)
+    return machine.stack.pop()
+
+
+class _Machine:
+    """Pickle's stack machine; a method for each instruction that is more than a value."""
+
+    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None) -> None:
+        self.table, self.persistent = table, persistent
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []  # the stacks below each mark
+        self.memo: dict[int, Any] = {}
+
+    def step(self, name: str, argument: Any) -> None:
+        if name in LITERALS:
+            self.stack.append(argument)
+        elif name in CONSTANTS:
+            self.stack.append(CONSTANTS[name])
+        elif name in CONTAINERS:
+            self.stack.append(CONTAINERS[name]())
+        elif name in TUPLES:
+            count = TUPLES[name]
+            self.stack[-count:] = [tuple(self._top(count))]
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = self.stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            self.stack.append(self.memo[argument])
+        elif name not in ("PROTO", "FRAME"):
+            instruction = getattr(self, f"on_{name.lower()}", None)
+            if instruction is None:
+                raise Refused(_called(argument) if name == "INST" else f"the pickle instruction {name}")
+            instruction(argument)
+
+    def _top(self, count: int) -> list[Any]:
+        if len(self.stack) < count:
+            raise IndexError("an empty stack")
+        return self.stack[-count:]
+
+    def _above_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def _named(self, name: str) -> Global:
+        if name not in self.table:
+            raise Refused(name)
+        return Global(name)
+
+    def on_memoize(self, _: None) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def on_mark(self, _: None) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def on_pop(self, _: None) -> None:
+        self.stack.pop()
+
+    def on_tuple(self, _: None) -> None:
+        items = self._above_mark()
+        self.stack.append(tuple(items))
+
+    def on_append(self, _: None) -> None:
+        self._extend([self.stack.pop()])
+
+    def on_appends(self, _: None) -> None:
+        self._extend(self._above_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise TypeError("only lists are appended to")
+        self.stack[-1].extend(items)
+
+    def on_additems(self, _: None) -> None:
+        items = self._above_mark()
+        if type(self.stack[-1]) is not set:
+            raise TypeError("only sets are added to")
+        self.stack[-1].update(items)
+
+    def on_setitem(self, _: None) -> None:
+        items = [self.stack.pop(), self.stack.pop()]
+        self._update(items[::-1])
+
+    def on_setitems(self, _: None) -> None:
+        self._update(self._above_mark())
+
+    def _update(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not dict:
+            raise TypeError("only dictionaries have items")
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+
+    def on_global(self, argument: str) -> None:
+        self.stack.append(self._named(_called(argument)))
+
+    def on_stack_global(self, _: None) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.stack.append(self._named(f"{module}.{name}"))
+
+    def on_reduce(self, _: None) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if type(function) is not Global or type(arguments) is not tuple:
+            raise Refused("a call of what is no global")
+        self.stack.append(self.table[function.name](*arguments))
+
+    on_newobj = on_reduce
+
+    def on_build(self, _: None) -> None:
+        state = self.stack.pop()
+        if type(self.stack[-1]) is not Made or type(state) not in (dict, tuple):
+            raise Refused("a state for what has none")
+        self.stack[-1].update(state if type(state) is dict else {"state": state})
+
+    def on_binpersid(self, _: None) -> None:
+        if self.persistent is None:
+            raise Refused("a persistent id")
+        self.stack.append(self.persistent(self.stack.pop()))
+
+
+def _called(argument: str) -> str:
+    """``module name`` of an instruction as ``module.name``."""
+    return argument.replace(" ", ".")
