@@ -109,7 +109,9 @@ def _move_aside(folder: Path) -> None:
 
 
 def _git_commit() -> str | None:
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except OSError:  # a machine without git
+        return None
     return result.stdout.strip() or None

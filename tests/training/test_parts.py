@@ -19,7 +19,7 @@ from mmspec.training.checkpoint import (
 )
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.meters import Meters
-from mmspec.training.run import open_run, read_config
+from mmspec.training.run import open_run, provenance, read_config
 
 
 def parts():
@@ -156,3 +156,8 @@ def test_a_run_goes_on_with_the_same_config_and_refuses_another(tmp_path):
         find_denoiser(run)
     with pytest.raises(InputError, match="not the folder of a run"):
         read_config(tmp_path)
+
+
+def test_a_machine_without_git_has_no_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert provenance()["git_commit"] is None
