@@ -56,7 +56,7 @@ class RunLog:
         self._progress.stop()
         if error is not None and self.active:
             self._append("log.txt", f"{_now()} ended by {type(error).__name__}: {error}")
-        self._track(self.accelerator.end_training)
+        self._track(self._finish_trackers)
 
     def advance(self, step: int) -> None:
         """Move the progress bar."""
@@ -88,6 +88,10 @@ class RunLog:
         except Exception as error:  # whatever a tracker raises must not end a training run
             self._trackers_work = False
             self.say(f"tracking stopped, training goes on: {type(error).__name__}: {error}")
+
+    def _finish_trackers(self) -> None:
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def _append(self, name: str, line: str) -> None:
         with open(self.folder / name, "a") as file:

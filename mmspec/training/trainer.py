@@ -1,5 +1,6 @@
 """The one trainer: any denoiser, any objective, images and audio, on one device or many."""
 
+import atexit
 import copy
 import resource
 import signal
@@ -113,6 +114,7 @@ class Trainer:
             log_with="tensorboard" if options.tensorboard else None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
+        atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
         self.device = self.accelerator.device
         if options.channels_last:
             denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
