@@ -1,7 +1,14 @@
 """Regularizers: `loss = Loss(**options)(input, target)` on `[B, C, T]` or `[B, C, H, W]`, light to import alone."""
 
 from mmspec.losses.fourier import FourierAmplitudeLoss, FourierAmplitudePhaseLoss
+from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.stft import MultiResolutionSTFTLoss
 from mmspec.losses.wavelet import WaveletLoss
 
-__all__ = ["FourierAmplitudeLoss", "FourierAmplitudePhaseLoss", "MultiResolutionSTFTLoss", "WaveletLoss"]
+__all__ = [
+    "FourierAmplitudeLoss",
+    "FourierAmplitudePhaseLoss",
+    "MultiResolutionSTFTLoss",
+    "Regularizer",
+    "WaveletLoss",
+]
