@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """The runs whose names match a pattern, or the best of the rows whose names match one.
+    """The runs whose names match a pattern, or the best of the rows whose names match one, once all of them were run.
 
     ``paper`` holds the figures of the paper, by column.
     """
@@ -178,12 +178,9 @@ def read_json(file: Path) -> ResultsTable:
 
 
 def headings(table: ResultsTable) -> list[str]:
-    """Of all columns: ours, and the paper's where it has figures."""
-    return [
-        text
-        for i, column in enumerate(table.columns)
-        for text in ([f"{column}, ours", f"{column}, paper"] if _has_paper(table, i) else [column])
-    ]
+    """Of all columns, each followed by the paper's where it has figures."""
+    both = ([name, "paper"] if _has_paper(table, i) else [name] for i, name in enumerate(table.columns))
+    return [heading for column in both for heading in column]
 
 
 def texts(table: ResultsTable) -> Iterable[tuple[str, list[str]]]:
@@ -246,11 +243,10 @@ def _cell(values: list[float], paper: float | None) -> Cell:
 
 
 def _best(cells: list[Cell], definitions: list[str], paper: float | None) -> Cell:
-    run = [cell for cell in cells if cell.mean is not None]
-    if not run:
+    if not cells or any(cell.mean is None for cell in cells):
         return Cell(paper=paper)
     choose = max if any("higher is better" in text for text in definitions) else min
-    best = choose(run, key=lambda cell: cell.mean or 0.0)
+    best = choose(cells, key=lambda cell: cell.mean or 0.0)
     return Cell(best.mean, best.deviation, best.runs, paper)
 
 
