@@ -237,7 +237,7 @@ class Block(nn.Module):
             h = silu(torch.addcmul(shift, self.norm1(h), scale + 1))
         else:
             h = silu(self.norm1(h.add_(affine)))
-        h = self.conv1(F.dropout(h, self.dropout, self.training))
+        h = self.conv1(F.dropout(h, self.dropout, self.training, inplace=True))
         x = h.add_(self.skip(x)).mul_(self.style.skip_scale)
         return self.attention(x).add_(x).mul_(self.style.skip_scale) if self.heads else x
 

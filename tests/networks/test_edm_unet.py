@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mmspec.commands.assemble import make_network
+from mmspec.config import compose, plain
 from mmspec.networks import NETWORKS, EDMUNet
 from mmspec.networks.edm_layers import (
     Block,
@@ -334,6 +336,21 @@ def test_new_networks_begin_close_to_nothing_and_train_everywhere():
     conv0, conv1 = song.enc["16x16_block0"].conv0.weight, song.enc["16x16_block0"].conv1.weight
     bound = math.sqrt(6 / (2 * 16 * 9))  # Xavier's
     assert 0.98 * bound < conv0.abs().max() <= bound and 0.98 * bound < 1e5 * conv1.abs().max() <= 1.0001 * bound
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parameters"),
+    [
+        ("edm_ddpmpp network.channel_mult=[2,2,2] network.augment_dim=9 shape=[3,32,32] classes=10", 55_735_299),
+        ("edm_ncsnpp network.augment_dim=9 shape=[3,64,64]", 62_761_091),
+        ("edm_adm shape=[3,64,64] classes=1000", 295_899_267),
+    ],
+)
+def test_the_configurations_here_are_the_official_ones(overrides, parameters):
+    config = plain(compose("info", f"network={overrides}".split()))
+    with torch.device("meta"):
+        network = make_network(config["network"], config["shape"], config["classes"])
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
 def test_config_builds_the_same_network_again():
