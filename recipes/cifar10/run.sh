@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
-# CIFAR-10: a class-conditional wavelet-gated UNet with EDM, fine-tuned with and without amplitude and phase.
-RECIPE=cifar10
-DATASETS=(cifar10)
-REGULARIZERS=(amplitude_phase)
-source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+# CIFAR-10: EDM's class-conditional checkpoints, fine-tuned with and without spectral regularizers, and the paper's table.
+RECIPE=cifar10 NUM=32 SAMPLING=(steps=18)
+WEIGHTS=(https://nvlabs-fi-cdn.nvidia.com/edm/pretrained/edm-cifar10-32x32-cond-{ve,vp}.pkl)
+ARCHIVE=cifar-10-binary.tar.gz
+common=$(dirname "${BASH_SOURCE[0]}")/../common
+source "$common/recipe.sh"
+source "$common/download.sh"
+source "$common/table.sh"
 
 fetch() {
-  [[ -n $data ]] || die "give the pictures with --data PATH: README.md says where to get them."
+  [[ -n $data ]] || download "https://www.cs.toronto.edu/~kriz/$ARCHIVE" "$exp/downloads/$ARCHIVE" \
+    c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd
 }
 
-prepare() { # DATASET FOLDER
-  python -m data_prep.images "$data" "$2" --size 32 --classes parent --holdout 0.1
+prepare() { # FOLDER
+  case ${data:=$exp/downloads/$ARCHIVE} in
+    *"$ARCHIVE") python -m data_prep.cifar10 "$data" "$1" ;;
+    *) python -m data_prep.images "$data" "$1" --size 32 --classes parent ;;
+  esac
 }
 
-recipe "$@"
+parse_options "$@"
+table_recipe

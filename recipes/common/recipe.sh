@@ -11,6 +11,8 @@ stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
 [[ -v SAMPLING ]] || SAMPLING=()
 [[ -v EVALUATION ]] || EVALUATION=()
 overrides=()
+OPTIONS=(stage stop_stage data num gpus nodes exp)
+more_usage() { :; } # help on options that a recipe adds to OPTIONS
 
 usage() {
   cat <<EOF
@@ -25,6 +27,7 @@ usage: recipes/$RECIPE/run.sh [options] [key=value ...]
   --nodes N        machines with one file system; start the same command on each, with NODE_RANK (0 to N - 1),
                    MASTER_ADDR and MASTER_PORT set; machine 0 does alone what cannot be shared
   --exp DIR        where everything is written (default $exp)
+$(more_usage)
   key=value        overrides for \`mmspec train\` in stages 2 and 3, such as trainer.max_steps=100;
                    sample.key=value and evaluate.key=value are for the commands of stages 4 and 5
 
@@ -38,13 +41,16 @@ die() {
 }
 
 parse_options() {
+  local name option
   while (($#)); do
+    name=${1#--}
+    name=${name//-/_}
     case $1 in
       -h | --help) usage; exit 0 ;;
-      --stage | --stop-stage | --data | --num | --gpus | --nodes | --exp)
+      --*)
+        [[ " ${OPTIONS[*]} " == *" $name "* ]] || die "unknown option $1 (see --help)."
         (($# > 1)) || die "$1 needs a value (see --help)."
-        local name=${1#--}
-        printf -v "${name//-/_}" %s "$2"
+        printf -v "$name" %s "$2"
         shift 2
         ;;
       -*) die "unknown option $1 (see --help)." ;;
@@ -54,7 +60,6 @@ parse_options() {
       *) die "$1 is neither an option nor key=value (see --help)." ;;
     esac
   done
-  local option
   for option in stage stop_stage num gpus nodes; do
     [[ ${!option} =~ ^[0-9]+$ ]] || die "--${option//_/-} must be a whole number, not '${!option}'."
   done

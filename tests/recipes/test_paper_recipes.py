@@ -1,0 +1,109 @@
+"""The recipes of the spectral regularization paper: from base weights to its table, whatever interrupts them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmspec.report.table import read_json
+
+ROOT = Path(__file__).parents[2]
+LOOK = ["--num", "4", "--regularizers", "amplitude", "--strengths", "weighted", "sample.steps=2"]
+LOOK += ["trainer.batch_size=2", "trainer.max_steps=2", "trainer.tensorboard=false"]
+
+
+def start(name, *arguments, cwd):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [str(ROOT / f"recipes/{name}/run.sh"), *map(str, arguments)]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True, **piped)
+
+
+def run(name, *arguments, cwd):
+    process = start(name, *arguments, cwd=cwd)
+    out, error = process.communicate()
+    return process.returncode, out, error
+
+
+def pictures(folder):
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        path = folder / ("cat", "dog")[index % 2] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (70, 66, 3)).astype(np.uint8)).save(path)
+    return folder
+
+
+class Inception(torch.nn.Module):
+    """Has the interface of NVIDIA's file."""
+
+    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(x.float(), [32, 64]).mean(1).flatten(1)
+
+
+def test_killed_in_each_stage_it_goes_on_to_the_same_table(tmp_path):
+    arguments = ["--data", pictures(tmp_path / "source"), *LOOK]
+    killed = 0
+    for stage in range(1, 6):
+        process = start("afhq", *arguments, cwd=tmp_path)
+        for line in process.stdout:
+            if re.match(rf"stage {stage}, (?!.*skipped)", line):
+                os.killpg(process.pid, signal.SIGKILL)
+                killed += 1
+                break
+        process.communicate()
+    assert killed == 5
+    code, out, error = run("afhq", *arguments, cwd=tmp_path)
+    assert code == 0, error[-3000:]
+    assert "not the official ones." in out
+    table = read_json(tmp_path / "exp/afhq/table.json")
+    assert table.rows["Baseline"][0].paper == 2.17 and table.rows["Best of these eight"][1].paper == 2.03
+    column = table.columns.index("LSD VP (dB)")
+    measured = {name: cells[column].mean for name, cells in table.rows.items()}
+    names = {"Base weights as they are": "vp-base-0", "Amplitude, weighted": "vp-amplitude-weighted-0"}
+    assert {name for name, mean in measured.items() if mean is not None} == set(names)
+    for name, folder in names.items():
+        evaluation = json.loads((tmp_path / "exp/afhq/runs" / folder / "evaluation.json").read_text())
+        assert measured[name] == evaluation["metrics"]["log_spectral_distance"]
+    assert "not run here" in (tmp_path / "exp/afhq/report.html").read_text()
+    code, out, error = run("afhq", *arguments, cwd=tmp_path)
+    assert code == 0 and out.count("done before, skipped") == 3 + 2 * 2
+
+
+def test_given_weights_are_converted_fine_tuned_and_judged_by_fid(tmp_path, shared):
+    inception = tmp_path / "inception.pt"
+    torch.jit.script(Inception()).save(str(inception))
+    weights = shared / "golden/edm/edm_ncsnpp_cond_aug.pkl"
+    arguments = ["--data", pictures(tmp_path / "source"), "--weights", weights, "--inception", inception, *LOOK]
+    code, _, error = run("cifar10", *arguments, "--regularizers", "none", cwd=tmp_path)
+    assert code == 0, error[-3000:]
+    table = read_json(tmp_path / "exp/cifar10/table.json")
+    ve, vp = table.rows["Baseline"][:2]
+    assert (ve.paper, vp.paper) == (1.81, 1.84) and ve.mean > 0 and vp.mean is None
+    assert not table.note and any("inception.pt" in text for text in table.definitions)
+    times = [(file, file.stat().st_mtime_ns) for file in (tmp_path / "exp/cifar10").rglob("step_00000002/COMPLETE")]
+    code, out, _ = run("cifar10", *arguments, "--regularizers", "none", cwd=tmp_path)
+    assert code == 0 and out.count("done before, skipped") == 3 + 2 * 2
+    assert times and all(file.stat().st_mtime_ns == time for file, time in times)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("afhq", ["--weights", "nowhere.pkl"], "--weights nowhere.pkl: no such file or folder."),
+        ("cifar10", ["--inception", "nowhere.pt"], "--inception nowhere.pt: no such file."),
+        ("ffhq", [], "give the pictures with --data PATH"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(tmp_path, name, arguments, message):
+    code, _, error = run(name, *arguments, cwd=tmp_path)
+    assert code == 2 and message in error and len(error.strip().splitlines()) == 1
