@@ -45,7 +45,7 @@ def _gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
     y = _to_blocks(x, side) @ transform
     if not later:
         return _from_blocks(y.sign_() @ transform.mT, side, x.shape)
-    low = y[:, 0].view(-1, *(n // side for n in x.shape[1:]))
+    low = y[:, 0].view(x.shape[0], *(n // side for n in x.shape[1:]))
     by_low = _gradient(low, wavelet, later)
     y.sign_()
     low.copy_(by_low)
@@ -68,10 +68,11 @@ def _block_transform(
 def _to_blocks(x: Tensor, side: int) -> Tensor:
     """`[N, *spatial]` -> `[blocks, samples of a block]`."""
     if x.ndim == 2:
-        return x.reshape(-1, side)
+        return x.reshape(x.numel() // side, side)
     n, h, w = x.shape
-    blocks = _by_fours(x, side).view(n, h // side, side, w // side, -1).transpose(2, 3)
-    return blocks.reshape(n * h * w // side**2, -1).view(x.dtype)
+    rows, run = _by_fours(x, side)
+    blocks = rows.view(n, h // side, side, w // side, run).transpose(2, 3)
+    return blocks.reshape(n * h * w // side**2, side * run).view(x.dtype)
 
 
 def _from_blocks(blocks: Tensor, side: int, shape: torch.Size) -> Tensor:
@@ -79,11 +80,15 @@ def _from_blocks(blocks: Tensor, side: int, shape: torch.Size) -> Tensor:
     if len(shape) == 2:
         return blocks.view(shape)
     n, h, w = shape
-    rows = _by_fours(blocks, side).view(n, h // side, w // side, side, -1).transpose(2, 3)
-    return rows.reshape(n, h, -1).view(blocks.dtype)
+    columns, run = _by_fours(blocks, side)
+    rows = columns.view(n, h // side, w // side, side, run).transpose(2, 3)
+    return rows.reshape(n, h, w // side * run).view(blocks.dtype)
 
 
-def _by_fours(x: Tensor, side: int) -> Tensor:
-    """Runs of four floats as single elements: processors then rearrange them up to four times as fast."""
+def _by_fours(x: Tensor, side: int) -> tuple[Tensor, int]:
+    """x, and how many elements a run of `side` samples is: one if four floats can pass for a complex number.
+
+    Processors rearrange such elements up to four times as fast.
+    """
     fours = side == 4 and x.is_contiguous() and x.dtype == torch.float32 and x.device.type == "cpu"
-    return x.view(torch.complex128) if fours and not torch.compiler.is_compiling() else x
+    return (x.view(torch.complex128), 1) if fours and not torch.compiler.is_compiling() else (x, side)
