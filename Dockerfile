@@ -6,9 +6,10 @@
 #       mmspec recipes/demo/run.sh --exp /exp
 FROM python:3.11-slim
 
-# For Triton, which compiles kernels as they are first used, and for PESQ, which is compiled as it is installed.
+# gcc for Triton, which compiles kernels as they are first used, and for PESQ, which is compiled as it is installed; curl
+# for the recipes that fetch data.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && apt-get install --yes --no-install-recommends curl gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 
 # Whoever the container runs as (docker run --user) finds a home for the caches of torch, Triton and matplotlib.

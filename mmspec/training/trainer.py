@@ -110,7 +110,7 @@ class Trainer:
             )
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
-            cpu=options.device == "cpu",
+            cpu=options.device == "cpu" or not torch.cuda.is_available(),  # or processes on CPUs would not meet
             log_with="tensorboard" if options.tensorboard else None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
