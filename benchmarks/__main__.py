@@ -5,6 +5,7 @@ import pkgutil
 import sys
 
 import benchmarks
+from mmspec.allocator import keep_freed_memory
 
 NOT_BENCHMARKS = {"__main__", "timing"}
 
@@ -14,6 +15,7 @@ def main(names: list[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}: choose from {', '.join(known)}")
+    keep_freed_memory()  # as every command of mmspec does
     for name in names or known:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"\n### {name}\n\n{(module.__doc__ or '').strip()}\n", flush=True)

@@ -45,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "-h" in overrides or "--help" in overrides:
             print(verb_help(verb))
             return 0
+        from mmspec.allocator import keep_freed_memory
         from mmspec.config import compose, sweep
 
+        keep_freed_memory()
         words = with_keys(verb, [word for word in overrides if word not in MULTIRUN])
         cfgs = [compose(verb, words)] if len(words) == len(overrides) else sweep(verb, words)
         run = importlib.import_module(f"mmspec.commands.{verb}").run
