@@ -48,10 +48,13 @@ class SpectralLoss(nn.Module):
         dtype = torch.promote_types(input.dtype, target.dtype)
         with torch.autocast(input.device.type, enabled=False):
             values = self.distance(input.to(dtype), target.to(dtype))
-        if self.reduction == "none":
+        if self.reduction == "none" or values.ndim == 0:
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
 
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
-        """The distance of each sample, ``[B]``: summed over its elements if ``reduction="sum"``, else averaged."""
+        """The distance of each sample, ``[B]``: summed over its elements if ``reduction="sum"``, else averaged.
+
+        Unless ``reduction="none"``, it may be reduced already, ``[]``.
+        """
         raise NotImplementedError

@@ -23,15 +23,17 @@ def fits_blocks(x: Tensor, wavelet: str, levels: int) -> bool:
     return tap_count(wavelet) == 2 and levels > 0 and all(n % 2**levels == 0 for n in x.shape[2:])
 
 
-def blockwise_l1(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
-    """Weighted L1 norm of all coefficients of a signal for which `fits_blocks`: ``[B, C, *spatial]`` -> ``[B]``.
+def blockwise_l1(x: Tensor, wavelet: str, weights: Weights, per_sample: bool) -> Tensor:
+    """Weighted L1 norm of all coefficients of a signal for which `fits_blocks`: `[B]` or `[]`.
 
     The norm of M x is ``<x, g>`` with ``g = M^T sign(M x)``, and g is its gradient as well, constant as long as no
     coefficient changes its sign: taken for a constant it gives both.
     """
     with torch.no_grad():
         gradient = _gradient(x.flatten(0, 1), wavelet, weights).view(x.shape)
-    return torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
+    if per_sample:
+        return torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
+    return torch.dot(x.flatten(), gradient.flatten())
 
 
 def _gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:

@@ -73,11 +73,15 @@ class WaveletLoss(SpectralLoss):
                 f"a signal {list(input.shape)} has {bands} sub-bands, but band_weights are {min(self.gamma)}."
             )
         if fits_blocks(difference, self.wavelet, self.levels):
-            total = blockwise_l1(difference, self.wavelet, self.gamma[bands])
-            count = math.prod(input.shape[1:])
-        else:
-            total, count = self._bandwise_l1(*_without_single_axes(difference, self.gamma[bands]))
+            return self._blockwise(difference, self.gamma[bands])
+        total, count = self._bandwise_l1(*_without_single_axes(difference, self.gamma[bands]))
         return total if self.reduction == "sum" else total / count
+
+    def _blockwise(self, x: Tensor, gamma: Weights) -> Tensor:
+        """The reduced distance at once, its divisor in the weights: every node of autograd less is time saved."""
+        count = {"sum": 1, "none": math.prod(x.shape[1:]), "mean": max(x.numel(), 1)}[self.reduction]
+        gamma = tuple(tuple(weight / count for weight in row) for row in gamma)
+        return blockwise_l1(x, self.wavelet, gamma, per_sample=self.reduction == "none")
 
     def _bandwise_l1(self, x: Tensor, gamma: Weights) -> tuple[Tensor, int]:
         """Weighted L1 norm of all coefficients ``[B]``, and how many a sample has."""
