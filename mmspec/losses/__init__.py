@@ -1,5 +1,6 @@
 """Regularizers: `loss = Loss(**options)(input, target)` on `[B, C, T]` or `[B, C, H, W]`, light to import alone."""
 
+from mmspec.losses.distillation import SpectrumAwareDistillationLoss
 from mmspec.losses.fourier import FourierAmplitudeLoss, FourierAmplitudePhaseLoss
 from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.stft import MultiResolutionSTFTLoss
@@ -10,5 +11,6 @@ __all__ = [
     "FourierAmplitudePhaseLoss",
     "MultiResolutionSTFTLoss",
     "Regularizer",
+    "SpectrumAwareDistillationLoss",
     "WaveletLoss",
 ]
