@@ -1,7 +1,7 @@
 """Spectrum-aware distillation: a student imitates a teacher most where the signal's spectrum is weak."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -56,8 +56,8 @@ class SpectrumAwareDistillationLoss(nn.Module):
     Shape:
         outputs and x0 ``[B, C, T]`` or ``[B, C, H, W]``, features ``[B, channels, *their size]``.
 
-    Gradients reach the student's tensors and the 1x1 convolutions, never the teacher's tensors or x0. Computed in
-    float64 where the outputs are float64, else in float32, also under autocast.
+    Gradients reach the student's tensors and the 1x1 convolutions, never the teacher's tensors or x0. Everything is
+    computed in float32, also under autocast; a loss that was made ``.double()`` takes float64.
 
     Raises:
         ValueError: for an option that is out of its range.
@@ -136,15 +136,14 @@ class SpectrumAwareDistillationLoss(nn.Module):
             output, x0 = as_signal(input), as_signal(x0.detach())
             pairs = [(output, as_signal(target.detach()))]
             for align, ours, theirs in zip(self.align, features, target_features, strict=True):
-                aligned = align(as_signal(ours).to(align.weight.dtype))
-                pairs.append((aligned.to(output.dtype), as_signal(theirs.detach())))
+                pairs.append((align(as_signal(ours)), as_signal(theirs.detach())))
             spatial = frequency = output.new_zeros(len(output))
             for ours, theirs in pairs:
-                difference = theirs.to(output.dtype) - ours
+                difference = theirs - ours
                 if self.spatial:
                     spatial = spatial + self._sum(difference.square().flatten(1).sum(1), difference)
                 if self.frequency:
-                    weight = self.omega(x0.to(output.dtype), difference.shape[2:])
+                    weight = self.omega(x0, difference.shape[2:])
                     frequency = frequency + self._sum(_weighted_energy(difference, weight), difference)
         return DistillationTerms(spatial, frequency)
 
@@ -155,8 +154,8 @@ class SpectrumAwareDistillationLoss(nn.Module):
             x0: clean signal, ``[B, C, *spatial]``, float32 or float64.
             size: spatial size of a pair.
         """
-        pool = F.adaptive_avg_pool1d if len(size) == 1 else F.adaptive_avg_pool2d
-        resized = x0 if x0.shape[2:] == torch.Size(size) else pool(x0, tuple(size))  # type: ignore[operator]
+        pool: Callable[..., Tensor] = F.adaptive_avg_pool1d if len(size) == 1 else F.adaptive_avg_pool2d
+        resized = x0 if x0.shape[2:] == torch.Size(size) else pool(x0, tuple(size))
         amplitude = torch.fft.rfftn(resized, dim=spatial_axes(resized), norm="ortho").abs().mean(1, keepdim=True)
         mean = _mean_over_spectrum(amplitude, size)
         relative = torch.where(mean > 0, amplitude / mean, torch.ones_like(amplitude))
