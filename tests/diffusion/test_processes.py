@@ -1,4 +1,4 @@
-"""VP, VE, EDM, DDPM, iDDPM and flow matching: one denoiser, one objective, one regularizer in all of them."""
+"""VP, VE, EDM, DDPM, iDDPM, flow matching and DiffWave: one denoiser, one objective, one regularizer in all of them."""
 
 import json
 import math
@@ -18,10 +18,11 @@ from mmspec.diffusion.schedules import iddpm_sigmas, vp_sigma, vp_time
 from mmspec.losses import FourierAmplitudePhaseLoss, WaveletLoss
 from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.weighting import InverseSigmaGate, NoisePredictionWeight, VelocityWeight
+from mmspec.networks import DiffWave as DiffWaveNetwork
 from mmspec.networks import UNet
 from tests.oracles import Gaussian
 
-PROCESSES = ["ddpm", "vp", "ve", "edm", "iddpm", "flow"]
+PROCESSES = ["ddpm", "vp", "ve", "edm", "iddpm", "flow", "diffwave"]
 SHAPES = [(4, 1, 32), (4, 2, 12, 8)]
 
 
@@ -164,14 +165,20 @@ LOSSES = {
 @pytest.mark.parametrize("process", PROCESSES)
 def test_the_same_regularizer_works_in_every_process(process, shape, loss):
     regularizer = Regularizer(LOSSES[loss], 0.1, InverseSigmaGate(), balance="gradient")
-    config = plain(compose("train", [f"process={process}", "run_dir=x", "data.train=y"]))
+    distance = "l1" if process == "diffwave" else "l2"
+    overrides = [f"process={process}", f"objective.distance={distance}", "run_dir=x", "data.train=y"]
+    config = plain(compose("train", overrides))
     for part in config["process"].values():  # what follows from the data has its default here
         for key in [key for key, value in part.items() if value == "auto"]:
             del part[key]
     objective = make_objective(config)
     objective.regularizers["spectral"] = regularizer
     torch.manual_seed(0)
-    network = UNet(len(shape) - 2, shape[1], model_channels=8, channel_mult=(1, 2), num_blocks=1, attention_levels=())
+    if process == "diffwave" and len(shape) == 3:
+        network = DiffWaveNetwork(residual_channels=8, residual_layers=2, unconditional=True)
+    else:
+        small = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": ()}
+        network = UNet(len(shape) - 2, shape[1], **small)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     denoiser = Denoiser(network, build(config["process"]["preconditioning"], PRECONDITIONINGS, process))
@@ -182,7 +189,8 @@ def test_the_same_regularizer_works_in_every_process(process, shape, loss):
     sigma = draw.sigma.reshape(-1, *[1] * (len(shape) - 1))
     x0_hat = denoiser(x0 + sigma * draw.noise, draw.sigma)
     torch.testing.assert_close(terms.parts["spectral"], LOSSES[loss](x0_hat, x0).detach())
-    expected = objective.weighting(draw.sigma) * (x0_hat - x0).square().flatten(1).mean(1)
+    weight, error = objective.weighting(draw.sigma), (x0_hat - x0).flatten(1)
+    expected = weight.sqrt() * error.abs().mean(1) if distance == "l1" else weight * error.square().mean(1)
     torch.testing.assert_close(terms.parts["denoising"], expected.detach())
     torch.testing.assert_close(terms.total, terms.parts["denoising"] + terms.parts["spectral_weighted"])
     assert terms.grad_shares["spectral"].item() == pytest.approx(0.1, rel=1e-3)  # balanced at every scale of weights
