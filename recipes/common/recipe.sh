@@ -2,7 +2,7 @@
 #   RECIPE         its name
 #   DATASETS       names of what it trains on; conf/experiment/<dataset>.yaml and <dataset>_finetune.yaml say how
 #   REGULARIZERS   what stage 3 fine-tunes with, besides "none"
-#   NUM            samples drawn from each model, unless 256
+#   NUM            samples drawn from each model, unless 256; of a vocoder, all: every held-out recording
 #   SAMPLING, EVALUATION   options of `mmspec sample` and `mmspec evaluate`, where it has any
 # and defines fetch and prepare, which get the name of a data set.
 set -euo pipefail
@@ -61,7 +61,7 @@ parse_options() {
     esac
   done
   for option in stage stop_stage num gpus nodes; do
-    [[ ${!option} =~ ^[0-9]+$ ]] || die "--${option//_/-} must be a whole number, not '${!option}'."
+    [[ ${!option} =~ ^[0-9]+$ || $option == num && $num == "${NUM-}" ]] || die "--${option//_/-} must be a whole number, not '${!option}'."
   done
   [[ -z $data || -e $data ]] || die "--data $data: no such file or folder."
 }

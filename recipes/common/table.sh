@@ -5,9 +5,10 @@
 #   FORMAT         that `mmspec convert` reads them in (edm)
 #   BASE           what a base is called that is trained here (vp)
 #   SPLIT          yes, where prepare holds data out in FOLDER/test; else samples are compared with the training data
-# and defines fetch and prepare, which gets a FOLDER; conf/experiment/<name>_finetune.yaml says how a base is fine-tuned,
-# table.yaml beside run.sh what the table shows.
-FORMAT=${FORMAT-edm} BASE=${BASE-vp} SPLIT=${SPLIT-}
+#   TUNING         conf/experiment/<name>.yaml that says how a cell is trained (<RECIPE>_finetune)
+# and defines fetch and prepare, which gets a FOLDER; table.yaml beside run.sh says what the table shows. A recipe whose
+# cells all start from scratch defines `bases` to do nothing.
+FORMAT=${FORMAT-edm} BASE=${BASE-vp} SPLIT=${SPLIT-} TUNING=${TUNING-${RECIPE}_finetune}
 weights="" inception="" experiment=edm_small seeds=0 strengths=weighted,unweighted
 regularizers=none,amplitude,amplitude_phase,haar,bior13
 SEEDS_APART=1000000 # between the samples of one seed and of the next
@@ -62,13 +63,13 @@ bases() { # stage 2: base weights, given or trained here; adds their folders to 
 
 cells() { # prints a line NAME SEED [BASE] for each cell of the table; BASE: the folder of weights judged as they are
   local base regularizer strength seed
-  for base in "${base_folders[@]}"; do
+  for base in "${base_folders[@]-}"; do
     for seed in ${seeds//,/ }; do
-      echo "${base##*/}-base-$seed $seed $base"
+      [[ -z $base ]] || echo "${base##*/}-base-$seed $seed $base"
       for regularizer in ${regularizers//,/ }; do
         for strength in ${strengths//,/ }; do
           [[ $regularizer != none ]] || strength=""
-          echo "${base##*/}-$regularizer${strength:+-$strength}-$seed $seed"
+          echo "${base:+${base##*/}-}$regularizer${strength:+-$strength}-$seed $seed"
         done
       done
     done
@@ -97,11 +98,10 @@ table_recipe() { # after parse_options
   fi
   once 1 prepare prepare "$packed"
   bases
-  local trained=$history table
+  local trained=$history table swept=("regularizer=choice($regularizers)" "strength=choice($strengths)" "seed=choice($seeds)")
+  ((${#base_folders[@]} == 0)) || swept=("init_from=choice($(IFS=,; echo "${base_folders[*]}"))" "${swept[@]}")
   mapfile -t table < <(cells)
-  once 3 finetune launch train -m "experiment=${RECIPE}_finetune" "run_dir=$home/runs" \
-    "init_from=choice($(IFS=,; echo "${base_folders[*]}"))" "regularizer=choice($regularizers)" \
-    "strength=choice($strengths)" "seed=choice($seeds)" "${on_data[@]}" "${overrides[@]}"
+  once 3 finetune launch train -m "experiment=$TUNING" "run_dir=$home/runs" "${swept[@]}" "${on_data[@]}" "${overrides[@]}"
   local cell shown=()
   for cell in "${table[@]}"; do
     read -r name seed base <<<"$cell"

@@ -1,37 +1,18 @@
 """The recipes of the spectral regularization paper: from base weights to its table, whatever interrupts them."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from mmspec.data import PackedDataset
 from mmspec.report.table import read_json
+from tests.recipe_runs import kill_in_each_stage, run
 
-ROOT = Path(__file__).parents[2]
 LOOK = ["--num", "4", "--regularizers", "amplitude", "--strengths", "weighted", "sample.steps=2"]
 LOOK += ["trainer.batch_size=2", "trainer.max_steps=2", "trainer.tensorboard=false"]
-
-
-def start(name, *arguments, cwd):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [str(ROOT / f"recipes/{name}/run.sh"), *map(str, arguments)]
-    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True, **piped)
-
-
-def run(name, *arguments, cwd):
-    process = start(name, *arguments, cwd=cwd)
-    out, error = process.communicate()
-    return process.returncode, out, error
 
 
 def pictures(folder):
@@ -52,16 +33,7 @@ class Inception(torch.nn.Module):
 
 def test_killed_in_each_stage_it_goes_on_to_the_same_table(tmp_path):
     arguments = ["--data", pictures(tmp_path / "source"), *LOOK]
-    killed = 0
-    for stage in range(1, 6):
-        process = start("afhq", *arguments, cwd=tmp_path)
-        for line in process.stdout:
-            if re.match(rf"stage {stage}, (?!.*skipped)", line):
-                os.killpg(process.pid, signal.SIGKILL)
-                killed += 1
-                break
-        process.communicate()
-    assert killed == 5
+    assert kill_in_each_stage("afhq", *arguments, cwd=tmp_path) == [1, 2, 3, 4, 5]
     code, out, error = run("afhq", *arguments, cwd=tmp_path)
     assert code == 0, error[-3000:]
     assert "not the official ones." in out
@@ -96,9 +68,25 @@ def test_given_weights_are_converted_fine_tuned_and_judged_by_fid(tmp_path, shar
     assert times and all(file.stat().st_mtime_ns == time for file, time in times)
 
 
+def test_checkerboards_are_drawn_and_learnt_from_scratch(tmp_path):
+    small = ["network.model_channels=8", "network.channel_mult=[1]", "network.attention_levels=[]"]
+    arguments = ["--size", 16, "--seeds", "0,1", *LOOK, "--strengths", "balanced", *small]
+    arguments[arguments.index("amplitude")] = "none,amplitude_phase"
+    code, _, error = run("checkerboard", *arguments, cwd=tmp_path)
+    assert code == 0, error[-3000:]
+    train, _ = PackedDataset(tmp_path / "exp/data/checkerboard/train").batch(np.arange(100))
+    assert train.shape == (100, 1, 16, 16) and set(train.unique().tolist()) == {-1.0, 1.0}
+    table = read_json(tmp_path / "exp/checkerboard/table.json")
+    plain, gated, everywhere = (row[0] for row in table.rows.values())
+    assert plain.mean > 0 and gated.mean > 0 and everywhere.mean is None and plain.deviation > 0
+    runs = {file.parent.name for file in (tmp_path / "exp/checkerboard/runs").glob("*/evaluation.json")}
+    assert runs == {"none-0", "none-1", "amplitude_phase-balanced-0", "amplitude_phase-balanced-1"}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
+        ("checkerboard", ["--size", "big"], "--size must be a whole number, not 'big'."),
         ("afhq", ["--weights", "nowhere.pkl"], "--weights nowhere.pkl: no such file or folder."),
         ("cifar10", ["--inception", "nowhere.pt"], "--inception nowhere.pt: no such file."),
         ("ffhq", [], "give the pictures with --data PATH"),
