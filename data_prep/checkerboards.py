@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--test", type=whole_number, default=1024, metavar="N", help="pictures (default: 1024)")
     options = parser.parse_args(arguments)
     counts = {TRAIN: options.train, TEST: options.test}
-    settings = {"program": "data_prep.checkerboards", "--size": options.size, "sides": list(SIDES), **counts}
+    settings = {"program": "data_prep.checkerboards", "sides": list(SIDES), "--size": options.size}
+    settings |= {f"--{part}": count for part, count in counts.items()}
     plan = Plan("image", settings, source="checkerboards drawn at random")
     return run(lambda: pack(options.out, checkerboards(options.size, counts), first_folder, tuple(counts), plan))
 
