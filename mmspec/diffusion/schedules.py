@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BETA_SCHEDULES = ("linear", "cosine")
+BETA_SCHEDULES = ("linear", "scaled_linear", "cosine")
 
 
 def ddpm_sigmas(
@@ -16,10 +16,11 @@ def ddpm_sigmas(
     """``sigma_t = sqrt((1 - abar_t) / abar_t)`` for t = 0 .. timesteps - 1, ascending, ``[timesteps]`` float64.
 
     Args:
-        schedule: "linear" (Ho et al. 2020: betas evenly spaced), "cosine" (Nichol and Dhariwal 2021, Eq. 17:
-            ``abar = cos^2((t / T + s) / (1 + s) pi / 2)``, s = 0.008, betas at most 0.999), or the betas themselves.
+        schedule: "linear" (Ho et al. 2020: betas evenly spaced), "scaled_linear" (Rombach et al. 2022: their square
+            roots are), "cosine" (Nichol and Dhariwal 2021, Eq. 17: ``abar = cos^2((t / T + s) / (1 + s) pi / 2)``,
+            s = 0.008, betas at most 0.999), or the betas themselves.
         timesteps: length of the table, unless the betas are given.
-        beta_min, beta_max: first and last beta of the linear schedule.
+        beta_min, beta_max: first and last beta of the linear schedules.
 
     Raises:
         ValueError: for an unknown schedule, a table without entries, or betas outside (0, 1).
@@ -41,6 +42,8 @@ def ddpm_betas(
         raise ValueError(f"timesteps must be 1 or more, not {timesteps}.")
     if schedule == "linear":
         return torch.linspace(beta_min, beta_max, timesteps, dtype=torch.float64)
+    if schedule == "scaled_linear":
+        return torch.linspace(beta_min**0.5, beta_max**0.5, timesteps, dtype=torch.float64) ** 2
     if schedule == "cosine":
         t = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
         alpha_bar = torch.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2

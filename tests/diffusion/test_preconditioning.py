@@ -73,5 +73,5 @@ def test_sampling_grids_descend_from_the_highest_level_to_the_lowest():
 def test_bad_arguments_say_what_was_expected():
     with pytest.raises(ValueError, match="0 < sigma_min < sigma_max"):
         EDM(sigma_min=3, sigma_max=1)
-    with pytest.raises(ValueError, match="one of linear, cosine, not 'quadratic'"):
+    with pytest.raises(ValueError, match="one of linear, scaled_linear, cosine, not 'quadratic'"):
         DDPM("quadratic")
