@@ -17,13 +17,22 @@ def conv(dims: int, in_channels: int, out_channels: int, kernel_size: int = 3, s
     return layer(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
 
 
-def group_norm(channels: int, group_channels: int) -> nn.GroupNorm:
+def group_norm(channels: int, group_channels: int, eps: float = 1e-5) -> nn.GroupNorm:
     """GroupNorm with the largest power of two of groups, up to 32, that leaves each `group_channels` or more.
 
     A group of one channel would subtract the time embedding that was just added to it (one number a channel).
     """
     groups = [g for g in (1, 2, 4, 8, 16, 32) if channels % g == 0 and channels >= g * group_channels]
-    return nn.GroupNorm(max(groups, default=1), channels, eps=1e-5)
+    return nn.GroupNorm(max(groups, default=1), channels, eps=eps)
+
+
+def head_count(channels: int, head_channels: int, num_heads: int = 0) -> int:
+    """How many heads attention of this width has: `num_heads`, or by `head_channels` where that is 0 (one at least)."""
+    heads = num_heads or max(1, channels // head_channels)
+    if channels % heads:
+        change = "num_heads" if num_heads else "head_channels"
+        raise ValueError(f"{channels} channels do not split into {heads} heads: change {change}")
+    return heads
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
@@ -43,7 +52,8 @@ def sinusoid(c_noise: Tensor, channels: int) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Norm, SiLU, conv, twice, around which x is carried; the embedding is added in between.
+    """Norm, SiLU, conv, twice, around which x is carried; in between the embedding is added, before the second norm,
+    or with `scale_shift` scales and shifts what that norm puts out, its first half the scale.
 
     Shape: x `[B, in_channels, *spatial]`, embedding `[B, embed_channels]` (after its SiLU) ->
     `[B, out_channels, *spatial]`.
@@ -57,11 +67,13 @@ class ResidualBlock(nn.Module):
         embed_channels: int,
         dropout: float = 0.0,
         group_channels: int = 4,
+        scale_shift: bool = False,
     ) -> None:
         super().__init__()
+        self.scale_shift = scale_shift
         self.norm1 = group_norm(in_channels, group_channels)
         self.conv1 = conv(dims, in_channels, out_channels)
-        self.embed = nn.Linear(embed_channels, out_channels)
+        self.embed = nn.Linear(embed_channels, 2 * out_channels if scale_shift else out_channels)
         self.norm2 = group_norm(out_channels, group_channels)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = zeroed(conv(dims, out_channels, out_channels))
@@ -70,9 +82,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
-        h = h + self.embed(embedding).reshape(-1, h.shape[1], *[1] * (h.ndim - 2))
-        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
-        return self.skip(x) + h
+        embedded = self.embed(embedding)[(..., *[None] * (h.ndim - 2))]
+        if self.scale_shift:
+            scale, shift = embedded.chunk(2, dim=1)
+            h = self.norm2(h) * (1 + scale) + shift
+        else:
+            h = self.norm2(h + embedded)
+        return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
 
 
 class ConvDown(nn.Sequential):
@@ -92,15 +108,12 @@ class ConvUp(nn.Sequential):
 class SelfAttention(nn.Module):
     """Multi-head self-attention over all positions, around which x is carried.
 
-    Shape: `[B, channels, *spatial]` -> the same. Heads have `head_channels` channels; a layer narrower than that
-    has one head. `qkv` puts out [head][q, k, v][channel].
+    Shape: `[B, channels, *spatial]` -> the same. `qkv` puts out [head][q, k, v][channel].
     """
 
-    def __init__(self, channels: int, head_channels: int, group_channels: int = 4) -> None:
+    def __init__(self, channels: int, heads: int, group_channels: int = 4) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_channels)
-        if channels % self.heads:
-            raise ValueError(f"{channels} channels do not split into {self.heads} heads: change head_channels")
+        self.heads = heads
         self.norm = group_norm(channels, group_channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = zeroed(nn.Linear(channels, channels))

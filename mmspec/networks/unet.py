@@ -17,15 +17,17 @@ from mmspec.networks.layers import (
     SelfAttention,
     conv,
     group_norm,
+    head_count,
     sinusoid,
     zeroed,
 )
+from mmspec.networks.transformer import SpatialTransformer
 
 Resizing = Callable[[int], nn.Module]  # from channels to a layer that halves or doubles the size
 
 
 class Block(nn.Module):
-    """A residual block, then self-attention where the level has it."""
+    """A residual block, then attention where the level has it: on itself, and on the context where there is one."""
 
     def __init__(
         self,
@@ -37,14 +39,28 @@ class Block(nn.Module):
         embed_channels: int,
         dropout: float,
         head_channels: int,
+        num_heads: int,
+        context_channels: int,
+        transformer_depth: int,
         group_channels: int,
+        scale_shift: bool,
     ) -> None:
         super().__init__()
-        self.residual = ResidualBlock(dims, in_channels, out_channels, embed_channels, dropout, group_channels)
-        self.attention = SelfAttention(out_channels, head_channels, group_channels) if attends else nn.Identity()
+        self.residual = ResidualBlock(
+            dims, in_channels, out_channels, embed_channels, dropout, group_channels, scale_shift
+        )
+        self.attention: nn.Module = nn.Identity()
+        if attends:
+            heads = head_count(out_channels, head_channels, num_heads)
+            self.attention = (
+                SpatialTransformer(dims, out_channels, context_channels, heads, transformer_depth, group_channels)
+                if context_channels
+                else SelfAttention(out_channels, heads, group_channels)
+            )
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        return self.attention(self.residual(x, embedding))
+    def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
+        h = self.residual(x, embedding)
+        return self.attention(h, context) if isinstance(self.attention, SpatialTransformer) else self.attention(h)
 
 
 class EncoderLevel(nn.Module):
@@ -55,11 +71,11 @@ class EncoderLevel(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.down = down
 
-    def forward(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> list[Tensor]:
         """What every block, and the way down, put out: each is a skip connection, the last goes on."""
         outputs = []
         for block in self.blocks:
-            x = block(x, embedding)
+            x = block(x, embedding, context)
             outputs.append(x)
         return [*outputs, self.down(x)] if len(self.down) else outputs
 
@@ -72,19 +88,19 @@ class DecoderLevel(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.up = up
 
-    def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor, context: Tensor | None) -> Tensor:
         """Takes one tensor a block off the end of `skips`."""
         for block in self.blocks:
-            x = block(torch.cat([x, skips.pop()], dim=1), embedding)
+            x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
         return self.up(x)
 
 
 class UNet(nn.Module):
-    """Residual blocks with a time embedding, self-attention at chosen levels, class labels.
+    """Residual blocks with a time embedding, attention at chosen levels, class labels, a context.
 
-    Shape: x `[B, in_channels, *spatial]`, c_noise `[B]`, labels `[B]` or `[B, num_classes]` ->
-    `[B, out_channels, *spatial]`. A size that the levels do not divide is padded at its far end by its last sample,
-    and the output cropped.
+    Shape: x `[B, in_channels, *spatial]`, c_noise `[B]`, labels `[B]` or `[B, num_classes]`, context
+    `[B, L, context_channels]` -> `[B, out_channels, *spatial]`. A size that the levels do not divide is padded at its
+    far end by its last sample, and the output cropped.
 
     Args:
         dims: 1 for waveforms `[B, C, T]`, 2 for images `[B, C, H, W]`.
@@ -93,8 +109,11 @@ class UNet(nn.Module):
         model_channels: width of the first level.
         channel_mult: width of each level in units of `model_channels`; one level an entry.
         num_blocks: blocks a level on the way down; on the way up one more.
-        attention_levels: levels with self-attention, 0 the finest; the middle always has it.
-        head_channels: channels of an attention head.
+        attention_levels: levels with attention, 0 the finest; the middle always has it.
+        head_channels: channels of an attention head; a layer narrower than that has one head.
+        num_heads: heads at every width; 0 goes by `head_channels`.
+        context_channels: of the context, on which attention then looks too (`SpatialTransformer`); 0 for none.
+        transformer_depth: transformer blocks in each of these.
         num_classes: 0 for a network without class labels.
         dropout: in the residual blocks.
         resample: "conv" (3x3 with stride 2; nearest and 3x3) or "wavelet" (`WaveletDown`, `WaveletUp`).
@@ -103,9 +122,11 @@ class UNet(nn.Module):
             halvings in a row.
         patch_size: blocks of so many samples (2D: so many by so many) become channels first; for long waveforms.
         group_channels: the least channels in a group of GroupNorm; 1 gives LDM's 32 groups at every width.
+        scale_shift: the embedding scales and shifts what the second norm of a block puts out, in place of being added
+            before it.
 
     Raises:
-        ValueError: an argument, or the shape of x or labels, that does not fit.
+        ValueError: an argument, or the shape of x, labels or context, that does not fit.
     """
 
     def __init__(
@@ -118,6 +139,9 @@ class UNet(nn.Module):
         num_blocks: int = 2,
         attention_levels: Sequence[int] = (2,),
         head_channels: int = 32,
+        num_heads: int = 0,
+        context_channels: int = 0,
+        transformer_depth: int = 1,
         num_classes: int = 0,
         dropout: float = 0.0,
         resample: str = "conv",
@@ -125,11 +149,13 @@ class UNet(nn.Module):
         factors: int | Sequence[int] = 2,
         patch_size: int = 1,
         group_channels: int = 4,
+        scale_shift: bool = False,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
         self.config = {name: _plain(value) for name, value in arguments.items()}
         self.dims, self.in_channels, self.num_classes = dims, in_channels, num_classes
+        self.context_channels = context_channels
         self.out_channels = in_channels if out_channels is None else out_channels
         self.model_channels, self.patch_size = model_channels, patch_size
         factors = _one_each(factors, len(channel_mult) - 1)
@@ -148,7 +174,11 @@ class UNet(nn.Module):
             embed_channels=embed_channels,
             dropout=dropout,
             head_channels=head_channels,
+            num_heads=num_heads,
+            context_channels=context_channels,
+            transformer_depth=transformer_depth,
             group_channels=group_channels,
+            scale_shift=scale_shift,
         )
         down, up = _resizings(resample, dims, wavelet)
 
@@ -174,15 +204,19 @@ class UNet(nn.Module):
         self.norm_out = group_norm(last, group_channels)
         self.conv_out = zeroed(conv(dims, last, self.out_channels * patch_size**dims))
 
-    def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None
+    ) -> Tensor:
         """The raw output for x, already scaled by c_in, at noise labels `c_noise`.
 
-        `labels` are classes or one-hot rows; a row of zeros, or None, is unconditional. A class out of range is a
+        `labels` are classes or one-hot rows; a row of zeros, or None, is unconditional; `context` are tokens, such as
+        embeddings of a text, and are given just where the network has `context_channels`. A class out of range is a
         ValueError on the CPU alone: on a GPU to look would be to wait, and the embedding's own check must do.
         """
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
             spatial = {1: "T", 2: "H, W"}[self.dims]
             raise ValueError(f"this UNet takes x of shape [B, {self.in_channels}, {spatial}], got {list(x.shape)}")
+        self._check_context(context, x.shape[0])
         embedding = self.embed_time(sinusoid(c_noise, self.model_channels).to(x.dtype))
         if labels is not None:
             embedding = embedding + self._label_embedding(labels)
@@ -191,14 +225,24 @@ class UNet(nn.Module):
         blocks = fold(pad_to_multiple(x, self.multiple), self.patch_size)
         skips = [self.conv_in(blocks.flatten(1, 2))]
         for level in self.encoder:
-            skips += level(skips[-1], embedding)
+            skips += level(skips[-1], embedding, context)
         h = skips[-1]
         for block in self.middle:
-            h = block(h, embedding)
+            h = block(h, embedding, context)
         for level in self.decoder:
-            h = level(h, skips, embedding)
+            h = level(h, skips, embedding, context)
         h = self.conv_out(F.silu(self.norm_out(h)))
         return crop(unfold(h.unflatten(1, (-1, self.out_channels)), self.patch_size), x.shape[2:])
+
+    def _check_context(self, context: Tensor | None, batch: int) -> None:
+        if context is None and self.context_channels:
+            raise ValueError(f"this UNet looks at a context: give one of shape [B, L, {self.context_channels}]")
+        if context is not None and not self.context_channels:
+            raise ValueError("this UNet was built with context_channels=0: leave the context out")
+        if context is not None and (context.ndim != 3 or context.shape[::2] != (batch, self.context_channels)):
+            raise ValueError(
+                f"this UNet takes a context of shape [{batch}, L, {self.context_channels}], got {list(context.shape)}"
+            )
 
     def _label_embedding(self, labels: Tensor) -> Tensor:
         if self.embed_label is None:

@@ -13,6 +13,7 @@ from mmspec.networks.layers import (
     SelfAttention,
     conv,
     group_norm,
+    head_count,
     sinusoid,
     zeroed,
 )
@@ -114,7 +115,7 @@ def test_dropout_acts_in_training_only():
 @pytest.mark.parametrize("spatial", [(7,), (3, 5), (1, 1)])
 def test_attention_in_numpy(spatial):
     channels, heads, width = 12, 3, 4
-    layer = randomized(SelfAttention(channels, head_channels=width, group_channels=3)).double()
+    layer = randomized(SelfAttention(channels, heads=channels // width, group_channels=3)).double()
     x = torch.randn(2, channels, *spatial, dtype=torch.float64)
     tokens = layer.norm(x).detach().numpy().reshape(2, channels, -1)
     qkv = np.einsum("oc,bct->bot", layer.qkv.weight.detach(), tokens) + layer.qkv.bias.detach().numpy()[:, None]
@@ -129,10 +130,12 @@ def test_attention_in_numpy(spatial):
 
 
 def test_attention_heads():
-    assert SelfAttention(64, head_channels=32).heads == 2
-    assert SelfAttention(16, head_channels=32).heads == 1
-    with pytest.raises(ValueError, match="100 channels do not split into 3 heads"):
-        SelfAttention(100, head_channels=32)
+    assert [head_count(channels, head_channels=32) for channels in (16, 64)] == [1, 2]
+    assert [head_count(channels, head_channels=32, num_heads=8) for channels in (16, 64)] == [8, 8]
+    with pytest.raises(ValueError, match="100 channels do not split into 3 heads: change head_channels"):
+        head_count(100, head_channels=32)
+    with pytest.raises(ValueError, match="100 channels do not split into 8 heads: change num_heads"):
+        head_count(100, head_channels=32, num_heads=8)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])

@@ -37,19 +37,31 @@ def relative(value: Tensor, expected: np.ndarray) -> float:
 
 
 def from_compvis(state: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]:
-    """The names that CompVis' UNetModel gives its tensors, as ours; its attention layers are Conv1d of kernel 1."""
+    """The names that CompVis' UNetModel gives its tensors, as ours; its AttentionBlocks have Conv1d of kernel 1."""
     first = {"time_embed": "embed_time", "input_blocks.0.0": "conv_in", "out.0": "norm_out", "out.2": "conv_out"}
-    inner = {
+    residual = {
         "in_layers.0": "residual.norm1",
         "in_layers.2": "residual.conv1",
         "emb_layers.1": "residual.embed",
         "out_layers.0": "residual.norm2",
         "out_layers.3": "residual.conv2",
         "skip_connection": "residual.skip",
-        "norm": "attention.norm",
-        "qkv": "attention.qkv",
-        "proj_out": "attention.proj",
     }
+    transformer = {
+        "transformer_blocks": "blocks",
+        "to_out.0": "to_out",
+        "ff.net.0": "feed_forward.0",
+        "ff.net.2": "feed_forward.1",
+    }
+
+    def inner(layer: str) -> str:
+        if layer in residual:
+            return residual[layer]
+        if layer == "proj_out" and not uses_context:
+            return "attention.proj"
+        for old, new in transformer.items():
+            layer = layer.replace(old, new)
+        return f"attention.{layer}"
 
     def rename(key: str) -> str:
         for old, new in first.items():
@@ -57,68 +69,79 @@ def from_compvis(state: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]
                 return new + key.removeprefix(old)
         old, kind = key.rsplit(".", 1)
         if match := re.match(r"middle_block\.(\d)\.(.*)", old):
-            return f"middle.{int(match[1]) // 2}.{inner[match[2]]}.{kind}"
+            return f"middle.{int(match[1]) // 2}.{inner(match[2])}.{kind}"
         half, index, layer = re.match(r"(input|output)_blocks\.(\d+)\.\d\.(.*)", old).groups()
         level, block = divmod(int(index) - (half == "input"), num_blocks + 1)
         place = f"{'encoder' if half == 'input' else 'decoder'}.{level}"
         if layer in ("op", "conv"):
             return f"{place}.down.0.0.{kind}" if layer == "op" else f"{place}.up.0.1.{kind}"
-        return f"{place}.blocks.{block}.{inner[layer]}.{kind}"
+        return f"{place}.blocks.{block}.{inner(layer)}.{kind}"
 
-    return {
-        rename(key): tensor.squeeze(-1) if re.search(r"(qkv|proj_out)\.weight", key) else tensor
-        for key, tensor in state.items()
-    }
+    uses_context = any("transformer_blocks" in key for key in state)
+    return {rename(key): tensor.squeeze(-1) if tensor.ndim == 3 else tensor for key, tensor in state.items()}
 
 
-@pytest.fixture(scope="module")
-def compvis() -> tuple[UNet, dict[str, Tensor], dict[str, np.ndarray]]:
-    if not GOLDEN.is_dir():
-        pytest.skip(f"no reference values at {GOLDEN}")
-    config = json.loads((GOLDEN / "ldm/unet_uncond.json").read_text())["config"]
-    network = UNet(
-        in_channels=config["in_channels"],
-        out_channels=config["out_channels"],
-        model_channels=config["model_channels"],
-        channel_mult=config["channel_mult"],
-        num_blocks=config["num_res_blocks"],
-        attention_levels=[int(math.log2(factor)) for factor in config["attention_resolutions"]],
-        head_channels=config["num_head_channels"],
-        group_channels=1,
-    ).eval()
-    state = torch.load(GOLDEN / "ldm/unet_uncond.pt", weights_only=True)
-    network.load_state_dict(from_compvis(state, config["num_res_blocks"]))
-    return network, state, np.load(GOLDEN / "ldm/unet_uncond.npz")
+class CompVis:
+    """A UNet of CompVis with its weights and outputs, and ours with the same weights."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        config = json.loads((folder / f"{name}.json").read_text())["config"]
+        self.num_blocks = config["num_res_blocks"]
+        self.state = torch.load(folder / f"{name}.pt", weights_only=True)
+        self.golden = np.load(folder / f"{name}.npz")
+        self.network = UNet(
+            in_channels=config["in_channels"],
+            out_channels=config["out_channels"],
+            model_channels=config["model_channels"],
+            channel_mult=config["channel_mult"],
+            num_blocks=self.num_blocks,
+            attention_levels=[int(math.log2(factor)) for factor in config["attention_resolutions"]],
+            head_channels=config.get("num_head_channels", 32),
+            num_heads=config.get("num_heads", 0),
+            context_channels=config.get("context_dim", 0),
+            group_channels=1,
+        ).eval()
+        self.load(self.state)
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        self.network.load_state_dict(from_compvis(state, self.num_blocks))
+
+    def inputs(self, case: str = "") -> dict[str, Tensor]:
+        names = {"x": "x", "c_noise": "t"} | ({"context": "context"} if self.network.context_channels else {})
+        return {ours: torch.from_numpy(self.golden[theirs + case]) for ours, theirs in names.items()}
+
+
+@pytest.fixture(scope="module", params=["unet_uncond", "unet_cin", "unet_text"])
+def compvis(shared, request) -> CompVis:
+    return CompVis(shared / "golden/ldm", request.param)
 
 
 @pytest.mark.parametrize("case", ["", "_frac", "_rect"])
 def test_compvis_outputs(compvis, case):
-    network, _, golden = compvis
     with torch.no_grad():
-        out = network(torch.from_numpy(golden["x" + case]), torch.from_numpy(golden["t" + case]))
-    assert relative(out, golden["out" + case]) < 1e-5
+        out = compvis.network(**compvis.inputs(case))
+    assert relative(out, compvis.golden["out" + case]) < 1e-5
 
 
 def test_compvis_gradient(compvis):
-    network, _, golden = compvis
-    x = torch.from_numpy(golden["x"]).requires_grad_()
-    network(x, torch.from_numpy(golden["t"])).backward(torch.from_numpy(golden["grad_w"]))
-    assert relative(x.grad, golden["grad_x"]) < 1e-5
+    inputs = compvis.inputs()
+    inputs["x"].requires_grad_()
+    compvis.network(**inputs).backward(torch.from_numpy(compvis.golden["grad_w"]))
+    assert relative(inputs["x"].grad, compvis.golden["grad_x"]) < 1e-5
 
 
-@needs_golden
-def test_compvis_quiet(compvis):
+def test_compvis_quiet(compvis, shared, request):
     """Small weights and inputs: here another eps in the norms would show."""
-    network, state, golden = compvis
-    quiet = np.load(GOLDEN / "ldm/quiet.npz")
-    norms = re.compile(r"(in_layers\.0|out_layers\.0|norm|^out\.0)\.(weight|bias)$")
+    name = request.node.callspec.params["compvis"]
+    quiet = np.load(shared / "golden/ldm/quiet.npz")
+    norms = re.compile(r"(in_layers\.0|out_layers\.0|norm\d?|^out\.0)\.(weight|bias)$")
     factor = float(quiet["factor"])
-    scaled = {key: tensor if norms.search(key) else tensor * factor for key, tensor in state.items()}
-    network.load_state_dict(from_compvis(scaled, num_blocks=2))
+    compvis.load({key: value if norms.search(key) else value * factor for key, value in compvis.state.items()})
+    inputs = compvis.inputs()
     with torch.no_grad():
-        out = network(torch.from_numpy(golden["x"]) * 0.01, torch.from_numpy(golden["t"]))
-    network.load_state_dict(from_compvis(state, num_blocks=2))
-    assert relative(out, quiet["unet_uncond/out"]) < 1e-5
+        out = compvis.network(**{**inputs, "x": inputs["x"] * 0.01})
+    compvis.load(compvis.state)
+    assert relative(out, quiet[f"{name}/out"]) < 1e-5
 
 
 # The paper's sizes
@@ -147,6 +170,7 @@ KINDS = [
     {"dims": 2, "resample": "wavelet"},
     {"dims": 1, "resample": "wavelet", "factors": 4, "patch_size": 2},
     {"dims": 2, "resample": "wavelet", "wavelet": "db2", "num_classes": 5},
+    {"dims": 2, "scale_shift": True, "num_heads": 4},
 ]
 IDS = [" ".join(str(value) for value in kind.values()) for kind in KINDS]
 
@@ -333,6 +357,63 @@ def test_labels_without_classes():
     network = build()
     with pytest.raises(ValueError, match="num_classes=0"):
         network(*inputs(network), torch.tensor([0, 1]))
+
+
+# Context
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def seeing(request) -> UNet:
+    """A network that looks at a context."""
+    return build(dims=request.param, context_channels=6, resample="wavelet")
+
+
+def seen(length: int = 5) -> Tensor:
+    return torch.randn(2, length, 6, generator=torch.Generator().manual_seed(2))
+
+
+def test_context_of_every_sample_is_its_own(seeing):
+    (x, c_noise), context = inputs(seeing), seen()
+    out = seeing(x, c_noise, context=context)
+    each = torch.cat([seeing(x[i : i + 1], c_noise[i : i + 1], context=context[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(out, each, rtol=1e-4, atol=1e-4)
+    assert (out - seeing(x, c_noise, context=context.flip(0))).abs().max() > 1e-3
+
+
+def test_context_and_all_parameters_get_a_finite_gradient(seeing):
+    (x, c_noise), context = inputs(seeing), seen().requires_grad_()
+    seeing.zero_grad()
+    seeing(x, c_noise, context=context).square().mean().backward()
+    for name, tensor in [("context", context), *seeing.named_parameters()]:
+        assert tensor.grad.isfinite().all() and tensor.grad.any(), name
+
+
+def test_context_exports():
+    network = build(context_channels=6, attention_levels=())
+    (x, c_noise), context = inputs(network), seen()
+    program = torch.export.export(network, (x, c_noise), {"context": context})
+    torch.testing.assert_close(program.module()(x, c_noise, context=context), network(x, c_noise, context=context))
+
+
+def test_config_with_a_context_makes_the_same_network(seeing):
+    twin = UNet(**json.loads(json.dumps(seeing.config))).eval()
+    twin.load_state_dict(seeing.state_dict())
+    (x, c_noise), context = inputs(seeing), seen()
+    assert torch.equal(twin(x, c_noise, context=context), seeing(x, c_noise, context=context))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7), (3, 5, 6), (2, 6)])
+def test_contexts_that_do_not_fit(shape):
+    network = build(context_channels=6)
+    with pytest.raises(ValueError, match=r"context of shape \[2, L, 6\], got"):
+        network(*inputs(network), context=torch.zeros(shape))
+
+
+def test_context_where_there_is_none_and_none_where_there_is():
+    with pytest.raises(ValueError, match="context_channels=0"):
+        build()(*inputs(build()), context=seen())
+    with pytest.raises(ValueError, match=r"give one of shape \[B, L, 6\]"):
+        build(context_channels=6)(*inputs(build()))
 
 
 # Arguments
