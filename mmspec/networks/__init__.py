@@ -1,4 +1,4 @@
-"""Denoising networks: `network(x, c_noise, **cond)`, x `[B, C, *spatial]` of one or two dimensions."""
+"""Denoising networks: `network(x, c_noise, **cond)`, x `[B, C, *spatial]` of one or two dimensions; and the first
 stages of latent diffusion."""
 
 from mmspec.networks.diffwave import DiffWave
