@@ -3,7 +3,7 @@ stages of latent diffusion."""
 
 from mmspec.networks.diffwave import DiffWave
 from mmspec.networks.edm_unet import EDMUNet
-from mmspec.networks.first_stage import FIRST_STAGES, AutoencoderKL, VQModel
+from mmspec.networks.first_stage import FIRST_STAGES, AutoencoderKL, FirstStage, VQModel
 from mmspec.networks.gating import WaveletDown, WaveletUp
 from mmspec.networks.unet import UNet
 
@@ -15,6 +15,7 @@ __all__ = [
     "AutoencoderKL",
     "DiffWave",
     "EDMUNet",
+    "FirstStage",
     "UNet",
     "VQModel",
     "WaveletDown",
