@@ -8,12 +8,21 @@ from mmspec.components import build, construct
 from mmspec.data import DatasetMeta
 from mmspec.data.mel import CONDITIONERS
 from mmspec.diffusion import Denoiser, Objective
+from mmspec.diffusion.distillation import DistillationObjective
 from mmspec.diffusion.noise import FlowUniform, IDDPMUniform, LogNormal, LogUniform, TableUniform, VPUniform
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS
 from mmspec.diffusion.samplers import SAMPLERS
 from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
-from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, NoisePredictionWeight, StepGate, VelocityWeight
+from mmspec.losses.weighting import (
+    EDMWeight,
+    InverseSigmaGate,
+    MinSNRWeight,
+    NoisePredictionWeight,
+    P2Weight,
+    StepGate,
+    VelocityWeight,
+)
 from mmspec.networks import NETWORKS
 
 LOSSES = {
@@ -27,7 +36,15 @@ NOISES = {
 }
 WEIGHTS = {
     weight.__name__: weight
-    for weight in (EDMWeight, NoisePredictionWeight, VelocityWeight, InverseSigmaGate, StepGate)
+    for weight in (
+        EDMWeight,
+        NoisePredictionWeight,
+        VelocityWeight,
+        P2Weight,
+        MinSNRWeight,
+        InverseSigmaGate,
+        StepGate,
+    )
 }
 
 
@@ -85,6 +102,37 @@ def make_objective(cfg: Mapping[str, Any]) -> Objective:
         noise=build(process["noise"], NOISES, "process.noise"),
         weighting=build(process["weighting"], WEIGHTS, "process.weighting"),
         regularizers={name: _regularizer(name, term) for name, term in cfg["regularizer"].items()},
+    )
+
+
+def with_teacher(
+    cfg: Mapping[str, Any], objective: Objective, teacher: Denoiser, student: Denoiser, example: Any
+) -> DistillationObjective:
+    """The objective with the distillation of a configuration.
+
+    Args:
+        cfg: the configuration.
+        objective: without distillation.
+        teacher, student: what is imitated, and what learns.
+        example: one signal and its conditioning, as `Denoiser.condition` returns them.
+
+    Raises:
+        InputError: for options that distillation does not take, or a teacher and a student that do not fit each other.
+    """
+    options = {key: value for key, value in cfg["distillation"].items() if not key.startswith("teacher")}
+    if cfg["data"]["augment"] is not None and not teacher.network.config.get("augment_dim"):
+        raise InputError(
+            "data.augment is for networks that are told how pictures were augmented, which the teacher is not: leave "
+            "data.augment=null."
+        )
+    return construct(
+        DistillationObjective,
+        options,
+        "distillation",
+        objective=objective,
+        teacher=teacher,
+        student=student,
+        example=example,
     )
 
 

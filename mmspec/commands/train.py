@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler, signal_shape
+from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler, signal_shape, with_teacher
 from mmspec.commands.auto import fill_auto
 from mmspec.commands.labels import balanced_labels
 from mmspec.commands.signals import deviation, training_signals
@@ -17,7 +17,7 @@ from mmspec.config import plain
 from mmspec.data import PackedDataset
 from mmspec.data.augment import AUGMENTATIONS, EDMAugment
 from mmspec.data.media import overview
-from mmspec.diffusion import Denoiser, sample, seeded
+from mmspec.diffusion import Denoiser, Objective, sample, seeded
 from mmspec.errors import InputError
 from mmspec.training.batches import Dataset, step_seed
 from mmspec.training.checkpoint import find_denoiser
@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
     signals = training_signals(dataset, denoiser, cfg.data.crop)
     trainer = Trainer(
         denoiser,
-        make_objective(config),
+        _objective(config, denoiser, signals),
         signals,
         options,
         folder,
@@ -60,10 +60,8 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
         return None
     source = find_denoiser(config["init_from"])
     denoiser = Denoiser.from_pretrained(source)
-    weights = Path(source) / "model.safetensors"
-    if weights.is_file():  # a run from other weights is another run
-        with weights.open("rb") as file:
-            config["init_from_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if fingerprint := _fingerprint(source):
+        config["init_from_sha256"] = fingerprint
     shape = signal_shape(dataset.meta, config["data"]["crop"])
     if denoiser.signal_shape != shape:
         raise InputError(
@@ -77,6 +75,30 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
     table = {key: value for key, value in preconditioning.items() if key in process["noise"] and key != "type"}
     process["noise"] |= table  # training draws from the levels that the base denoiser knows
     return denoiser
+
+
+def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset) -> Objective:
+    """What is minimized, with a teacher where ``distillation`` has a weight; the config then says which it is."""
+    objective, options = make_objective(config), config["distillation"]
+    if not options["spatial"] and not options["frequency"]:
+        return objective
+    if options["teacher"] is None:
+        raise InputError("distillation.teacher must be given: the run, checkpoint or saved denoiser to learn from.")
+    source = find_denoiser(options["teacher"])
+    teacher = Denoiser.from_pretrained(source)
+    if fingerprint := _fingerprint(source):
+        options["teacher_sha256"] = fingerprint
+    clips, _ = signals.batch(np.zeros(1, int))
+    return with_teacher(config, objective, teacher, denoiser, denoiser.condition(clips))
+
+
+def _fingerprint(source: Path | str) -> str | None:
+    """SHA-256 of a denoiser's weights, if they are here: a run with others is another run."""
+    weights = Path(source) / "model.safetensors"
+    if not weights.is_file():
+        return None
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _augmentation(config: dict[str, Any], denoiser: Denoiser) -> EDMAugment | None:

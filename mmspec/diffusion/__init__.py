@@ -1,7 +1,8 @@
 """Processes, objectives and samplers, all in terms of one denoiser ``D(x; sigma)``."""
 
 from mmspec.diffusion.denoiser import Denoiser
+from mmspec.diffusion.distillation import DistillationObjective
 from mmspec.diffusion.objective import Objective
 from mmspec.diffusion.samplers import sample, seeded
 
-__all__ = ["Denoiser", "Objective", "sample", "seeded"]
+__all__ = ["Denoiser", "DistillationObjective", "Objective", "sample", "seeded"]

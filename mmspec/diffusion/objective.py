@@ -108,17 +108,27 @@ class Objective(nn.Module):
             cond: further conditioning, handed to the denoiser.
         """
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
-        if labels is not None:
-            cond["labels"] = labels * draw.keep_labels[:, None] if self.label_dropout else labels
-        x0_hat = denoiser(x0 + expand_sigma(draw.sigma, x0) * draw.noise, draw.sigma, **cond)
+        noisy, cond = self.corrupt(x0, draw, labels, cond)
+        return self.compare(denoiser(noisy, draw.sigma, **cond), x0, draw.sigma, step)
 
-        error = expand_sigma(self.weighting(draw.sigma).sqrt(), x0) * (x0_hat - x0)
+    def corrupt(
+        self, x0: Tensor, draw: Draw, labels: Tensor | None, cond: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a denoiser is given: noisy signals ``[B, C, *spatial]``, and the conditioning with the labels left."""
+        told = dict(cond)
+        if labels is not None:
+            told["labels"] = labels * draw.keep_labels[:, None] if self.label_dropout else labels
+        return x0 + expand_sigma(draw.sigma, x0) * draw.noise, told
+
+    def compare(self, x0_hat: Tensor, x0: Tensor, sigma: Tensor, step: int | None = None) -> LossTerms:
+        """The loss of predictions ``x0_hat`` of clean signals ``x0``, made at noise levels ``sigma`` ``[B]``."""
+        error = expand_sigma(self.weighting(sigma).sqrt(), x0) * (x0_hat - x0)
         denoising = (error.square() if self.distance == "l2" else error.abs()).flatten(1).mean(1)
         total, parts, shares = denoising, {"denoising": denoising.detach()}, {}
         for name, regularizer in self.regularizers.items():
-            term = regularizer(x0_hat, x0, draw.sigma, step, denoising)
+            term = regularizer(x0_hat, x0, sigma, step, denoising)
             total = total + term.weighted
             parts |= {name: term.raw, f"{name}_weighted": term.weighted.detach()}
             if term.grad_share is not None:
                 shares[name] = term.grad_share
-        return LossTerms(total, draw.sigma, parts, shares)
+        return LossTerms(total, sigma, parts, shares)

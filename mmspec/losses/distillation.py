@@ -82,6 +82,8 @@ class SpectrumAwareDistillationLoss(nn.Module):
             raise ValueError(f"dims must be 1 or 2, not {dims}.")
         if spatial < 0 or frequency < 0:
             raise ValueError(f"spatial and frequency must be 0 or more, not {spatial} and {frequency}.")
+        if not math.isfinite(alpha):
+            raise ValueError(f"alpha must be finite, not {alpha}.")
         if not floor > 0:
             raise ValueError(f"floor must be above 0, not {floor}.")
         if reduction not in ("mean", "sum", "none"):

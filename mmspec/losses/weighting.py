@@ -41,6 +41,55 @@ class VelocityWeight:
 
 
 @dataclass(frozen=True)
+class P2Weight:
+    """``1 / sigma^2 / (k + SNR)^gamma``, ``SNR = 1 / sigma^2``: the noise prediction loss with less weight where little
+    noise is left to remove (Choi et al. 2022, "Perception Prioritized Training of Diffusion Models").
+
+    Args:
+        k: keeps the weight finite as the signal-to-noise ratio goes to 0, above 0.
+        gamma: 0 is the noise prediction loss itself; the paper takes 0.5 or 1.
+
+    Raises:
+        ValueError: if k is not above 0, or gamma is below 0.
+    """
+
+    k: float = 1.0
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.k <= 0 or self.gamma < 0:
+            raise ValueError(f"P2 needs k > 0 and gamma >= 0, not k={self.k}, gamma={self.gamma}.")
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``."""
+        snr = sigma**-2
+        return snr / (self.k + snr) ** self.gamma
+
+
+@dataclass(frozen=True)
+class MinSNRWeight:
+    """``min(SNR, gamma)``, ``SNR = 1 / sigma^2``: the noise prediction loss, with the weight of D's error cut off (Hang
+    et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy").
+
+    Args:
+        gamma: the highest weight, above 0; the paper takes 5.
+
+    Raises:
+        ValueError: if gamma is not above 0.
+    """
+
+    gamma: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.gamma <= 0:
+            raise ValueError(f"min-SNR needs gamma > 0, not {self.gamma}.")
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``."""
+        return (sigma**-2).clamp(max=self.gamma)
+
+
+@dataclass(frozen=True)
 class InverseSigmaGate:
     """``min(1, sigma_gate / sigma)``: full weight at low noise, fading where D is a mean over many signals.
 

@@ -1,20 +1,21 @@
 """Checkpoints that are whole or absent: written beside their place, then renamed into it.
 
 ``checkpoints/step_00001000/`` holds ``model.safetensors`` (weights in training), ``ema/`` (the averaged denoiser, ready
-for `mmspec.from_pretrained`), ``optimizer.safetensors``, ``state.json`` and, written last, the marker ``COMPLETE``.
-``checkpoints/latest`` names the newest one.
+for `mmspec.from_pretrained`), ``optimizer.safetensors``, ``objective.safetensors`` where the objective has weights that
+are trained too, ``state.json`` and, written last, the marker ``COMPLETE``. ``checkpoints/latest`` names the newest one.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
@@ -23,9 +24,17 @@ MARKER = "COMPLETE"
 
 
 def save_checkpoint(
-    folder: Path, step: int, denoiser: Denoiser, ema: Denoiser, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    step: int,
+    denoiser: Denoiser,
+    ema: Denoiser,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    objective: nn.Module | None = None,
 ) -> Path:
     """Write ``folder/step_XXXXXXXX`` and point ``folder/latest`` at it.
+
+    Of the objective only what is trained is kept, not a teacher.
 
     Raises:
         OSError: if the disk refuses; what was half written is removed and older checkpoints are untouched.
@@ -37,6 +46,8 @@ def save_checkpoint(
         beside.mkdir(parents=True)
         save_file(_contiguous(denoiser.network.state_dict()), beside / "model.safetensors")
         save_file(_flatten(optimizer), beside / "optimizer.safetensors")
+        if trained := trained_parameters(objective):
+            save_file(_contiguous(trained), beside / "objective.safetensors")
         ema.save_pretrained(beside / "ema")
         (beside / "state.json").write_text(json.dumps({"step": step, **state}, indent=2) + "\n")
         (beside / MARKER).touch()
@@ -54,12 +65,16 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    checkpoint: Path, denoiser: Denoiser, ema: Denoiser, optimizer: torch.optim.Optimizer
+    checkpoint: Path,
+    denoiser: Denoiser,
+    ema: Denoiser,
+    optimizer: torch.optim.Optimizer,
+    objective: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Put a checkpoint's weights and optimizer state in place; returns what state.json holds.
 
     Raises:
-        InputError: if the checkpoint is incomplete or of another network.
+        InputError: if the checkpoint is incomplete, or of another network or objective.
     """
     if not is_complete(checkpoint):
         raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
@@ -67,12 +82,22 @@ def load_checkpoint(
         denoiser.network.load_state_dict(load_file(checkpoint / "model.safetensors"))
         ema.network.load_state_dict(load_file(checkpoint / "ema" / "model.safetensors"))
         _unflatten(load_file(checkpoint / "optimizer.safetensors"), optimizer)
-    except (RuntimeError, ValueError, KeyError) as error:
+        if trained := trained_parameters(objective):
+            saved = load_file(checkpoint / "objective.safetensors")
+            for name, parameter in trained.items():
+                parameter.data.copy_(saved[name])
+    except (FileNotFoundError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(
             f"{checkpoint} does not fit this network ({str(error).splitlines()[0]}): resume with the config that "
             "wrote it, or start another run with init_from."
         ) from None
     return json.loads((checkpoint / "state.json").read_text())
+
+
+def trained_parameters(module: nn.Module | None) -> dict[str, nn.Parameter]:
+    """The parameters of a module that require gradients, by name."""
+    named = () if module is None else module.named_parameters()
+    return {name: parameter for name, parameter in named if parameter.requires_grad}
 
 
 def is_complete(checkpoint: Path) -> bool:
@@ -117,7 +142,7 @@ def find_denoiser(source: str | Path) -> Path | str:
     return source
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 

@@ -22,7 +22,12 @@ from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser, Objective
 from mmspec.errors import InputError
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
-from mmspec.training.checkpoint import load_checkpoint, prune_checkpoints, save_checkpoint
+from mmspec.training.checkpoint import (
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+    trained_parameters,
+)
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.finite import FiniteGuard
 from mmspec.training.log import RunLog
@@ -75,7 +80,7 @@ class Trainer:
 
     Args:
         denoiser: what is trained, in place.
-        objective: what is minimized.
+        objective: what is minimized; its own parameters that require gradients are trained too, and not averaged.
         dataset: where the samples come from.
         options: how to train.
         folder: of the run.
@@ -117,12 +122,14 @@ class Trainer:
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
         self.device = self.accelerator.device
         if options.channels_last:
-            denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for module in (denoiser, objective):
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.denoiser = denoiser.to(self.device)
         self.objective = objective.to(self.device)
         self.ema = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
+        self.objective_weights = list(trained_parameters(self.objective).values())
         optimizer = torch.optim.AdamW(
-            denoiser.parameters(),
+            [*denoiser.parameters(), *self.objective_weights],
             lr=options.learning_rate,
             betas=(options.betas[0], options.betas[1]),
             weight_decay=options.weight_decay,
@@ -147,7 +154,8 @@ class Trainer:
         options = self.options
         step, stop = 0, False
         if resume is not None:
-            step = load_checkpoint(resume, self.denoiser, self.ema, self.optimizer.optimizer)["step"]
+            optimizer = self.optimizer.optimizer
+            step = load_checkpoint(resume, self.denoiser, self.ema, optimizer, self.objective)["step"]
         if options.tensorboard:
             self.accelerator.init_trackers("tensorboard")
         self.model.train()
@@ -197,13 +205,21 @@ class Trainer:
                 terms = self.objective(self.model, x0, step=step, draw=draw[share], **cond)
                 self.accelerator.backward(terms.total.mean() / len(shares))
             self._measure(terms.total, terms.sigma, terms.parts, terms.grad_shares)
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.grad_clip or float("inf"))
+        self._share_gradients()
+        trained = [*self.model.parameters(), *self.objective_weights]
+        grad_norm = torch.nn.utils.clip_grad_norm_(trained, options.grad_clip or float("inf"))
         finite = torch.isfinite(grad_norm).float()
         self._update(step, 1 - finite)
         self.meters.add("train/grad_norm", grad_norm)
         update_ema(self.ema, self.denoiser, self._decay(step), finite)
         mine = slice(shares[0].start, shares[-1].stop)
         self.guard.watch(step, finite, draw.sigma[mine], order.indices(step)[mine])
+
+    def _share_gradients(self) -> None:
+        """Average over processes what the objective's own parameters received; the model does so by itself."""
+        if self.accelerator.num_processes > 1:
+            for parameter in self.objective_weights:
+                parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
 
     def _update(self, step: int, found_inf: Tensor) -> None:
         warmup = min(1.0, (step + 1) / self.options.warmup_steps) if self.options.warmup_steps else 1.0
@@ -244,7 +260,9 @@ class Trainer:
             folder = self.folder / "checkpoints"
             state = {"nimg": step * self.options.batch_size, "seed": self.seed}
             try:
-                save_checkpoint(folder, step, self.denoiser, self.ema, self.optimizer.optimizer, state)
+                save_checkpoint(
+                    folder, step, self.denoiser, self.ema, self.optimizer.optimizer, state, self.objective
+                )
                 prune_checkpoints(folder, self.options.keep_last, self.options.keep_every)
             except OSError as error:
                 if required:

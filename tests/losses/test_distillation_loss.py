@@ -171,6 +171,7 @@ def test_pairs_are_the_last_features_of_each_common_size():
     [
         ({"dims": 3}, "dims must be 1 or 2, not 3"),
         ({"spatial": -1}, "must be 0 or more, not -1 and 0.1"),
+        ({"alpha": float("nan")}, "alpha must be finite, not nan"),
         ({"floor": 0}, "floor must be above 0, not 0"),
         ({"reduction": "max"}, 'reduction must be "mean", "sum" or "none"'),
     ],

@@ -1,0 +1,100 @@
+"""``mmspec train distillation=... distillation.teacher=...``: from a trained run to a smaller student."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from mmspec import from_pretrained
+from mmspec.cli import main
+from mmspec.data import DatasetMeta, write_packed
+
+SMALL = [
+    "network.num_blocks=1",
+    "network.attention_levels=[]",
+    "network.channel_mult=[1,2]",
+    "trainer.batch_size=4",
+    "trainer.max_steps=2",
+    "trainer.device=cpu",
+    "trainer.tensorboard=false",
+]
+
+
+def pictures(folder, size=8):
+    pixels = np.random.default_rng(0).integers(0, 255, (12, size, size, 3)).astype(np.uint8)
+    statistics = {"mean": 0.0, "std": 0.5, "sigma_data": 0.5}
+    write_packed(folder, pixels, meta=DatasetMeta(modality="image", source="noise", statistics=statistics))
+    return folder
+
+
+def train(folder, data, *overrides):
+    return main(["train", f"run_dir={folder}", f"data.train={data}", *SMALL, *overrides])
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher")
+    assert train(folder / "run", pictures(folder / "data"), "network.model_channels=16") == 0
+    return folder / "run"
+
+
+def distil(teacher, folder, *overrides):
+    slim = ["network=wavelet_unet", "network.model_channels=8", f"distillation.teacher={teacher}"]
+    return train(folder, teacher.parent / "data", *slim, *overrides)
+
+
+@pytest.mark.parametrize("kind", ["none", "spatial", "frequency", "both"])
+def test_each_choice_trains_a_student_of_its_own(teacher, tmp_path, kind):
+    assert distil(teacher, tmp_path / "run", f"distillation={kind}", "regularizer=amplitude") == 0
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["distillation"]
+    weights = {"none": (0, 0), "spatial": (0.1, 0), "frequency": (0, 0.1), "both": (0.1, 0.1)}[kind]
+    assert (config["spatial"], config["frequency"]) == weights
+    assert ("teacher_sha256" in config) == (kind != "none")
+    line = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert line["train/grad_share/amplitude"] > 0
+    for term, weight in zip(("spatial", "frequency"), weights, strict=True):
+        assert (line.get(f"train/loss/distill_{term}_weighted", 0) > 0) == (weight > 0)
+    assert from_pretrained(tmp_path / "run").network.config["model_channels"] == 8
+    assert distil(teacher, tmp_path / "run", f"distillation={kind}", "regularizer=amplitude") == 0  # nothing left to do
+
+
+def test_a_teacher_that_trained_on_is_another_one(teacher, tmp_path, capsys):
+    older, data = tmp_path / "teacher", pictures(tmp_path / "data")
+    assert train(older, data, "network.model_channels=16") == 0
+    assert distil(older, tmp_path / "run", "distillation=both") == 0
+    assert train(older, data, "network.model_channels=16", "trainer.max_steps=3") == 0
+    assert distil(older, tmp_path / "run", "distillation=both", "trainer.max_steps=3") == 2
+    assert "distillation.teacher_sha256 was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("process", ["ddpm_p2", "ddpm_min_snr"])
+def test_weightings_of_the_baselines_are_processes(teacher, tmp_path, process):
+    assert train(tmp_path / "run", teacher.parent / "data", "network.model_channels=8", f"process={process}") == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["distillation.teacher=nowhere"], "nowhere holds no denoiser"),
+        (["distillation.alpha=x"], "distillation: must be real number, not str"),
+        (["distillation.floor=0"], "distillation: floor must be above 0, not 0"),
+        (["distillation.mixed_precision=fp8"], 'distillation: mixed_precision must be "no" or "bf16"'),
+        (["network.patch_size=4"], "distillation: teacher and student have no features of one scale"),
+        (["+distillation.beta=1"], "distillation.beta is no option of DistillationObjective"),
+        (["distillation=none", "distillation.spatial=1", "distillation.teacher=null"], "distillation.teacher must be"),
+    ],
+)
+def test_mistakes_get_one_sentence_before_anything_is_written(teacher, tmp_path, capsys, overrides, message):
+    assert distil(teacher, tmp_path / "run", "distillation=both", *overrides) == 2
+    err = capsys.readouterr().err
+    assert message in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_a_teacher_of_other_pictures_is_refused(teacher, tmp_path, capsys):
+    data = pictures(tmp_path / "data", size=16)
+    assert train(tmp_path / "run", data, "distillation=both", f"distillation.teacher={teacher}") == 2
+    assert "the teacher has signals of shape (3, 8, 8), the student (3, 16, 16)" in capsys.readouterr().err
+    assert train(tmp_path / "run", data, "distillation=both") == 2
+    assert "distillation.teacher must be given" in capsys.readouterr().err
