@@ -1,20 +1,12 @@
-"""Plots as inline SVG that takes its colours and font from the page, so that one file serves light and dark."""
+"""The report's plots, as inline SVG."""
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-# Colours in which matplotlib draws -> the style sheet's variables. Line 0 is real data, line n the n-th run.
-_INK, _MUTED, _GRID = "#000001", "#000002", "#000003"
-LINE_COLOURS = 9
+from mmspec.report.drawing import canvas, inline, line_colour, set_scale
 
 
 @dataclass(frozen=True)
@@ -84,70 +76,22 @@ def _plot(
     zero: bool = False,
     marker: str | None = None,
 ) -> Markup:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     description = f"{title}: {', '.join(dict.fromkeys(line.label for line in lines))}"
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": description, "font.size": 11}):
-        figure = Figure(figsize=(6.2, 3.7), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set(xlabel=xlabel, ylabel=ylabel)
-        _scale(axes, "x", xscale)
-        _scale(axes, "y", yscale)
-        if zero:
-            axes.axhline(0, color=_line_colour(0), linewidth=1.2)
-        for line in lines:
-            axes.plot(
-                line.x,
-                line.y,
-                color=_line_colour(line.colour),
-                linewidth=1.0 if line.faint else 1.8,
-                alpha=0.4 if line.faint else 1,
-                marker=None if line.faint else marker,
-                markersize=4,
-                solid_joinstyle="round",
-            )
-        _restrain(axes)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True)
-    return _inline(buffer.getvalue(), description)
-
-
-def _scale(axes: "Axes", direction: str, scale: str) -> None:
-    """Plain numbers at 1, 2 and 5 of each decade instead of powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if scale == "log":
-        getattr(axes, f"set_{direction}scale")("log")
-        axis = getattr(axes, f"{direction}axis")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
-
-
-def _restrain(axes: "Axes") -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_MUTED)
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", color=_MUTED, labelcolor=_MUTED, left=False, labelsize=10)
-    axes.xaxis.label.set_color(_INK)
-    axes.yaxis.label.set_color(_INK)
-    axes.margins(x=0.01)
-
-
-def _line_colour(index: int) -> str:
-    return f"#0000f{index % LINE_COLOURS}"
-
-
-def _inline(svg: str, description: str) -> Markup:
-    opening, body = svg[svg.index("<svg") :].split(">", 1)
-    opening = re.sub(r'\s(xmlns(:xlink)?|version|width|height)="[^"]*"', "", opening)
-    opening = opening.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)  # such names repeat from plot to plot
-    body = re.sub(r"font-family: [^;\"]+", "font-family: var(--sans)", body)
-    for colour, variable in ((_INK, "--ink"), (_MUTED, "--muted"), (_GRID, "--rule")):
-        body = body.replace(colour, f"var({variable})")
-    body = re.sub(r"#0000f(\d)", r"var(--line-\1)", body)
-    return Markup(f"{opening}>{body}")
+    figure, (axes,) = canvas()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    set_scale(axes, "x", xscale)
+    set_scale(axes, "y", yscale)
+    if zero:
+        axes.axhline(0, color=line_colour(0), linewidth=1.2)
+    for line in lines:
+        axes.plot(
+            line.x,
+            line.y,
+            color=line_colour(line.colour),
+            linewidth=1.0 if line.faint else 1.8,
+            alpha=0.4 if line.faint else 1,
+            marker=None if line.faint else marker,
+            markersize=4,
+            solid_joinstyle="round",
+        )
+    return inline(figure, description)

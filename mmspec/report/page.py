@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmspec.data import PackedDataset
 from mmspec.errors import InputError
 from mmspec.report.curves import Figure, spectrum_figures, training_figures
-from mmspec.report.figures import LINE_COLOURS
+from mmspec.report.drawing import LINES
 from mmspec.report.metrics_table import MetricsTable, metrics_table, short
 from mmspec.report.runs import Run
 from mmspec.report.samples import Gallery, gallery
@@ -91,7 +91,7 @@ def build(
 
 
 def _group(anchor: str, members: Sequence[Run], max_samples: int | None) -> Group:
-    runs = [(1 + i % (LINE_COLOURS - 1), run) for i, run in enumerate(members)]
+    runs = [(1 + i % (len(LINES) - 1), run) for i, run in enumerate(members)]
     reference, note = _open_reference(members[0].reference)
     some = reference or next((run.samples for run in members if run.samples), None)
     galleries = [gallery(reference, "real", 0, ["held-out data"], max_samples)] if reference else []

@@ -1,0 +1,95 @@
+"""How all plots look: colours of the page, restrained axes, inline SVG that follows the reader's light or dark mode."""
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+# The style sheet's colours in light mode, by which an SVG knows which of its variables to take instead.
+INK, MUTED, GRID = "#1b1d22", "#646a76", "#e5e6ea"
+LINES = ("#8b909b", "#2563d9", "#d9480f", "#0b8577", "#9330b8", "#b27c00", "#c2255c", "#3f7a12", "#5f4bd8")
+VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--rule", **{c: f"--line-{i}" for i, c in enumerate(LINES)}}
+
+
+def line_colour(index: int) -> str:
+    """Colour 0 is of real data, colour n of the n-th model."""
+    return LINES[index % len(LINES)]
+
+
+def shades(index: int) -> "Colormap":
+    """From nothing to a line's colour, for pictures that lie on any background."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    rgb = to_rgb(line_colour(index))
+    return LinearSegmentedColormap.from_list(f"shades-{index}", [(*rgb, 0.0), (*rgb, 1.0)])
+
+
+def canvas(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.2, 3.7), **options: object
+) -> "tuple[Figure, list[Axes]]":
+    """An empty figure and its axes, row by row.
+
+    Args:
+        rows, columns: of axes.
+        size: width and height in inches.
+        options: of `matplotlib.figure.Figure.subplots`, such as ``sharey``.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.size": 11}):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **options)  # type: ignore[arg-type]
+    for each in axes.flat:
+        restrain(each)
+    return figure, list(axes.flat)
+
+
+def restrain(axes: "Axes") -> None:
+    """Nothing but a base line, pale lines across and labels."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", color=MUTED, labelcolor=MUTED, left=False, labelsize=10)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.title.set_color(INK)
+    axes.margins(x=0.01)
+
+
+def set_scale(axes: "Axes", direction: str, scale: str) -> None:
+    """A linear scale, or a logarithmic one with plain numbers at 1, 2 and 5 of each decade instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if scale == "log":
+        getattr(axes, f"set_{direction}scale")("log")
+        axis = getattr(axes, f"{direction}axis")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def inline(figure: "Figure", description: str) -> Markup:
+    """A figure as SVG that takes its colours and font from the page it stands in."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
+        figure.savefig(buffer, format="svg", transparent=True)
+    svg = buffer.getvalue()
+    opening, body = svg[svg.index("<svg") :].split(">", 1)
+    opening = re.sub(r'\s(xmlns(:xlink)?|version|width|height)="[^"]*"', "", opening)
+    opening = opening.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*"', "<g", body)  # such names repeat from plot to plot
+    body = re.sub(r"font-family: [^;\"]+", "font-family: var(--sans)", body)
+    for colour, variable in VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    return Markup(f"{opening}>{body}")
