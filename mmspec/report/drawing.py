@@ -2,7 +2,7 @@
 
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
@@ -31,7 +31,7 @@ def shades(index: int) -> "Colormap":
 
 
 def canvas(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.2, 3.7), **options: object
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.2, 3.7), **options: Any
 ) -> "tuple[Figure, list[Axes]]":
     """An empty figure and its axes, row by row.
 
@@ -45,7 +45,7 @@ def canvas(
 
     with rc_context({"font.size": 11}):
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, **options)  # type: ignore[arg-type]
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
     for each in axes.flat:
         restrain(each)
     return figure, list(axes.flat)
