@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from mmspec.components import build, describe
 from mmspec.data.mel import CONDITIONERS
+from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS, Preconditioning
 from mmspec.errors import InputError
-from mmspec.networks import NETWORKS
+from mmspec.networks import FIRST_STAGES, NETWORKS, FirstStage
 
 FORMAT = "mmspec-denoiser-1"
+WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
 
 
 def expand_sigma(sigma: Tensor, x: Tensor) -> Tensor:
@@ -29,9 +31,9 @@ def expand_sigma(sigma: Tensor, x: Tensor) -> Tensor:
     return sigma.reshape(-1, *[1] * (x.ndim - 1))
 
 
-class Denoiser(nn.Module):
+class Denoiser(LatentSpace):
     """A preconditioned network: from a signal with Gaussian noise of standard deviation sigma on it, the best guess
-    of the clean signal (Karras et al. 2022, Eq. 7).
+    of the clean signal (Karras et al. 2022, Eq. 7). With a first stage, all of this happens to latents of signals.
 
     Args:
         network: ``network(x, c_noise, **cond)``, e.g. `mmspec.networks.UNet`.
@@ -40,6 +42,8 @@ class Denoiser(nn.Module):
         sample_rate: of audio, in Hz.
         classes: names of the class labels, in their order.
         conditioner: what the network is told of a signal besides labels, e.g. `mmspec.data.mel.LogMel` of a vocoder.
+        first_stage: frozen, between signals and the latents that the network works on, e.g.
+            `mmspec.networks.AutoencoderKL`.
     """
 
     network: Any  # a module with a `config` of its constructor arguments
@@ -52,11 +56,11 @@ class Denoiser(nn.Module):
         sample_rate: int | None = None,
         classes: Sequence[str] | None = None,
         conditioner: Any = None,
+        first_stage: FirstStage | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(signal_shape, first_stage)
         self.network = network
         self.preconditioning = preconditioning
-        self.signal_shape = tuple(signal_shape) if signal_shape is not None else None
         self.sample_rate = sample_rate
         self.classes = list(classes) if classes is not None else None
         self.conditioner = conditioner
@@ -79,7 +83,8 @@ class Denoiser(nn.Module):
         """The predicted clean signal.
 
         Args:
-            x: noisy signal ``x0 + sigma n``, ``[B, C, *spatial]``, in [-1, 1] where clean.
+            x: noisy signal ``x0 + sigma n``, ``[B, C, *spatial]``, in [-1, 1] where clean; latents of it with a first
+                stage.
             sigma: noise level, a float, ``[]`` or ``[B]``.
             cond: handed to the network, e.g. ``labels`` (``[B]`` int64 or one-hot ``[B, classes]``).
 
@@ -98,15 +103,17 @@ class Denoiser(nn.Module):
         """Clean signals, and what the network is told of each.
 
         Args:
-            clips: signals ``[B, C, *spatial]``; where there is a conditioner, with its margin around them.
+            clips: signals ``[B, C, *spatial]``; where there is a conditioner, with its margin around them; or what
+                `encode` takes in their place.
 
         Returns:
-            The signals without margin, and keyword arguments for `forward`.
+            What `forward` takes of the signals, and keyword arguments for it.
         """
-        return (clips, {}) if self.conditioner is None else self.conditioner.condition(clips)
+        x0, cond = (clips, {}) if self.conditioner is None else self.conditioner.condition(clips)
+        return self.encode(x0), cond
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into a folder."""
+        """Write ``config.json`` and ``model.safetensors`` into a folder, and a first stage beside them."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         config = {
@@ -114,12 +121,12 @@ class Denoiser(nn.Module):
             "network": describe(self.network),
             "preconditioning": describe(self.preconditioning),
             "conditioner": describe(self.conditioner) if self.conditioner else None,
+            "first_stage": describe(self.first_stage) if self.first_stage else None,
             "signal": {"shape": self.signal_shape, "sample_rate": self.sample_rate, "classes": self.classes},
         }
-        save_file(
-            {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()},
-            folder / "model.safetensors",
-        )
+        for module, file in ((self.network, WEIGHTS), (self.first_stage, FIRST_STAGE_WEIGHTS)):
+            if module is not None:
+                save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, folder / file)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     @classmethod
@@ -147,13 +154,22 @@ class Denoiser(nn.Module):
         preconditioning = build(
             config["preconditioning"], PRECONDITIONINGS, f"{folder / 'config.json'}: preconditioning"
         )
-        _load_weights(network, folder / "model.safetensors")
+        _load_weights(network, folder / WEIGHTS)
         signal = config["signal"]
-        conditioner = None
+        conditioner = first_stage = None
         if config["conditioner"] is not None:
             conditioner = build(config["conditioner"], CONDITIONERS, f"{folder / 'config.json'}: conditioner")
+        if config.get("first_stage") is not None:  # folders from before there were first stages have no such key
+            first_stage = build(config["first_stage"], FIRST_STAGES, f"{folder / 'config.json'}: first_stage")
+            _load_weights(first_stage, folder / FIRST_STAGE_WEIGHTS)
         denoiser = cls(
-            network, preconditioning, signal["shape"], signal["sample_rate"], signal["classes"], conditioner
+            network,
+            preconditioning,
+            signal["shape"],
+            signal["sample_rate"],
+            signal["classes"],
+            conditioner,
+            first_stage,
         )
         return denoiser.to(device).eval()
 
@@ -167,7 +183,7 @@ def _local_folder(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(source), allow_patterns=["config.json", "model.safetensors"]))
+        return Path(snapshot_download(str(source), allow_patterns=["config.json", WEIGHTS, FIRST_STAGE_WEIGHTS]))
     except Exception as error:
         raise InputError(
             f"{source} is neither a folder here nor could it be fetched from the Hugging Face hub "

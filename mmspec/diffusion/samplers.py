@@ -172,14 +172,15 @@ def sample(
 
     Args:
         denoiser: a `mmspec.diffusion.Denoiser`, or any ``D(x, sigma, **cond)``; the latter needs ``sigmas``.
-        start: shape ``(B, C, *spatial)``, or standard normal noise of this shape.
+        start: shape ``(B, C, *spatial)`` of the samples; or standard normal noise, in the shape of the latents where
+            the denoiser has a first stage.
         sampler: "ddpm", "ddim", "euler", "heun", "dpmpp_2m", or a sampler object with options of its own.
         steps: number of steps; heun calls the denoiser ``2 steps - 1`` times, the others ``steps`` times.
         sigmas: noise levels, descending, without the final 0; None takes the denoiser's own grid.
         labels: one-hot ``[B, classes]``, or int64 ``[B]`` without guidance; None is unconditional.
         guidance: scale of classifier-free guidance, which needs one-hot labels; None samples without.
         generator: one generator, or one a sample (see `seeded`): then each sample is the same in any batch.
-        callback: told ``(step, x, denoised)`` after each step.
+        callback: told ``(step, x, denoised)`` after each step; latents where the denoiser has a first stage.
         device: where to sample; None follows the denoiser's weights.
         cond: further conditioning, handed to the denoiser.
 
@@ -200,7 +201,10 @@ def sample(
         device = weights.device if weights is not None else "cpu"
     preconditioning = getattr(denoiser, "preconditioning", None)
     levels = _noise_levels(denoiser, steps, sigmas)
+    first_stage = getattr(denoiser, "first_stage", None)
     shape = tuple(start.shape if isinstance(start, Tensor) else start)
+    if first_stage is not None and not isinstance(start, Tensor):
+        shape = (shape[0], *first_stage.latent_shape(shape[1:]))
     draw = _noise_source(shape, generator, torch.device(device))
     noise = start.to(device, torch.float64) if isinstance(start, Tensor) else draw()
 
@@ -210,7 +214,8 @@ def sample(
     on_step = callback if callback is not None else lambda step, x, denoised: None
     start_scale = preconditioning.start_scale(levels[0]) if preconditioning is not None else levels[0]
     samples = walk(conditioned, start_scale * noise, [*levels, 0.0], draw, on_step)
-    return samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
+    samples = samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
+    return samples if first_stage is None else denoiser.decode(samples)  # type: ignore[attr-defined]
 
 
 def _rounded(denoiser: Callable[..., Tensor], sigmas: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Read a pickle as data.
 
 Pickle is a program for a small stack machine, which can import and call anything. `read` walks through that program
-itself: where it names a global, a closed table says what stands for it, and every other name is refused. Nothing is
-ever imported, and nothing but the table's functions is ever called.
+itself: where it names a global, a closed table says what stands for it. Objects of packages that are declared inert
+become their names and states; every other name is refused. Nothing is ever imported, and nothing but the table's
+functions is ever called.
 """
 
 import pickletools
@@ -43,19 +44,23 @@ LITERALS = (
 )
 
 
-def read(stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None) -> Any:
+def read(
+    stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None, inert: tuple[str, ...] = ()
+) -> Any:
     """The object that the pickle at the stream's position describes; leaves the stream behind it.
 
     Args:
         stream: an open file or `io.BytesIO`.
         table: full name of a global -> function of the arguments that the pickle gives it.
         persistent: function of a persistent id; None refuses them.
+        inert: beginnings of full names of globals that stand for nothing: called, they make a `Made` of that name.
+            With any, dictionaries may be given a state, which is dropped.
 
     Raises:
-        Refused: for a global outside the table, or an instruction that data have no need of.
+        Refused: for a global that is neither in the table nor inert, or an instruction that data have no need of.
         ValueError, TypeError, LookupError: for a stream that is cut short or makes no sense.
     """
-    machine = _Machine(table, persistent)
+    machine = _Machine(table, persistent, inert)
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name == "STOP":
             break
@@ -66,8 +71,8 @@ def read(stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None
 class _Machine:
     """Pickle's stack machine; a method for each instruction that is more than a value."""
 
-    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None) -> None:
-        self.table, self.persistent = table, persistent
+    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None, inert: tuple[str, ...]) -> None:
+        self.table, self.persistent, self.inert = table, persistent, inert
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # the stacks below each mark
         self.memo: dict[int, Any] = {}
@@ -102,7 +107,7 @@ class _Machine:
         return items
 
     def _named(self, name: str) -> Global:
-        if name not in self.table:
+        if name not in self.table and not name.startswith(self.inert):
             raise Refused(name)
         return Global(name)
 
@@ -160,12 +165,15 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(function) is not Global or type(arguments) is not tuple:
             raise Refused("a call of what is no global")
-        self.stack.append(self.table[function.name](*arguments))
+        made = self.table.get(function.name)
+        self.stack.append(Made(function.name) if made is None else made(*arguments))
 
     on_newobj = on_reduce
 
     def on_build(self, _: None) -> None:
         state = self.stack.pop()
+        if self.inert and type(self.stack[-1]) is dict and type(state) is dict:
+            return  # attributes of an ordered dictionary, such as the versions in a state dict
         if type(self.stack[-1]) is not Made or type(state) not in (dict, tuple):
             raise Refused("a state for what has none")
         self.stack[-1].update(state if type(state) is dict else {"state": state})

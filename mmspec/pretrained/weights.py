@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmspec.errors import InputError
+from mmspec.pretrained.torch_archive import read_state_dict
 
 
 def read_torch_file(path: str | Path) -> Any:
@@ -33,6 +35,22 @@ def read_torch_file(path: str | Path) -> Any:
         raise InputError(
             f"{path} is no whole file of torch.save ({type(error).__name__}): fetch or copy it again."
         ) from None
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file of safetensors, or in what torch.save wrote, where other things may lie beside it.
+
+    Raises:
+        InputError: as `read_torch_file`.
+    """
+    if path.suffix != ".safetensors":
+        return read_state_dict(path)
+    if not path.is_file():
+        raise InputError(f"{path} is no file: give the path of a checkpoint.")
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise InputError(f"{path} cannot be read as safetensors ({error}): fetch or copy it again.") from None
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Any], where: str) -> None:

@@ -1,0 +1,75 @@
+"""First stages of latent diffusion out of CompVis's checkpoints, diffusers folders and saved denoisers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmspec.components import build
+from mmspec.diffusion import Denoiser
+from mmspec.errors import InputError
+from mmspec.networks import FIRST_STAGES, FirstStage
+from mmspec.pretrained import diffusers
+from mmspec.pretrained.compvis import first_stage_options
+from mmspec.pretrained.weights import put_weights, read_weights
+
+IN_CHECKPOINT = "first_stage_model."  # in front of its names in the checkpoint of a whole model
+
+
+def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: float | None = None) -> FirstStage:
+    """A first stage with other people's weights.
+
+    Args:
+        source: CompVis's checkpoint of a first stage or of a whole latent diffusion model (nothing in it is executed),
+            its state dict, a diffusers folder with an AutoencoderKL or a VQModel, or a folder that
+            `Denoiser.save_pretrained` wrote of a denoiser with a first stage.
+        scale_factor: of the latents. None takes what the source says, else 1; CompVis's checkpoints leave it to their
+            YAML, except where it was measured.
+
+    Raises:
+        InputError: if the source cannot be read, is hostile, or holds no first stage.
+    """
+    if isinstance(source, Mapping):
+        return first_stage(source, "the state dict", scale_factor)
+    path = Path(source)
+    if not path.is_dir():
+        return first_stage(read_weights(path), str(path), scale_factor)
+    if diffusers.is_saved_denoiser(path):
+        stage = Denoiser.from_pretrained(path).first_stage
+        if stage is None:
+            raise InputError(f"{path} is a denoiser of signals themselves: give one with a first stage.")
+        return stage if scale_factor is None else _made(stage.state_dict(), str(path), scale_factor)
+    weights, stored = diffusers.first_stage(path)
+    return _made(weights, str(path), scale_factor or stored)
+
+
+def first_stage(weights: Mapping[str, Tensor], where: str, scale_factor: float | None = None) -> FirstStage:
+    """The first stage in the state dict of a checkpoint: of its own, or of a whole model."""
+    inside = {name.removeprefix(IN_CHECKPOINT): tensor for name, tensor in weights.items() if IN_CHECKPOINT in name}
+    measured = weights.get("scale_factor")
+    if scale_factor is None and measured is not None and inside:
+        scale_factor = float(measured)
+    own = {name: tensor for name, tensor in weights.items() if not name.startswith(("loss.", "model_ema."))}
+    return _made(inside or own, where, scale_factor)
+
+
+def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None) -> FirstStage:
+    try:
+        name, options = first_stage_options(weights)
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            f"{where} holds no first stage that mmspec knows, an AutoencoderKL or a VQModel ({_reason(error)})."
+        ) from None
+    config: dict[str, Any] = {"type": name, **options, "scale_factor": scale_factor or 1.0}
+    with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
+        stage: FirstStage = build(config, FIRST_STAGES, where)
+    put_weights(stage, weights, where)
+    return stage.eval().requires_grad_(False)
+
+
+def _reason(error: Exception) -> str:
+    return f"there is no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+
+
