@@ -7,7 +7,7 @@
 #   SPLIT          yes, where prepare holds data out in FOLDER/test; else samples are compared with the training data
 #   TUNING         conf/experiment/<name>.yaml that says how a cell is trained (<RECIPE>_finetune)
 # and defines fetch and prepare, which gets a FOLDER; table.yaml beside run.sh says what the table shows. A recipe whose
-# cells all start from scratch defines `bases` to do nothing.
+# cells all start from scratch defines `bases` to do nothing; one of other cells (distill.sh) its own axes and cells.
 FORMAT=${FORMAT-edm} BASE=${BASE-vp} SPLIT=${SPLIT-} TUNING=${TUNING-${RECIPE}_finetune}
 weights="" inception="" experiment=edm_small seeds=0 strengths=weighted,unweighted
 regularizers=none,amplitude,amplitude_phase,haar,bior13
@@ -61,6 +61,16 @@ bases() { # stage 2: base weights, given or trained here; adds their folders to 
   history="$prepared$(base_weights)"
 }
 
+axes() { # prints what stage 3 sweeps, an override a line
+  ((${#base_folders[@]} == 0)) || echo "init_from=choice($(IFS=,; echo "${base_folders[*]}"))"
+  printf '%s\n' "regularizer=choice($regularizers)" "strength=choice($strengths)" "seed=choice($seeds)"
+}
+
+remark() { # prints what a reader of the table must know
+  [[ -n $weights ]] || ((${#base_folders[@]} == 0)) ||
+    echo "Base weights: trained here with experiment=$experiment, not the official ones."
+}
+
 cells() { # prints a line NAME SEED [BASE] for each cell of the table; BASE: the folder of weights judged as they are
   local base regularizer strength seed
   for base in "${base_folders[@]-}"; do
@@ -98,8 +108,8 @@ table_recipe() { # after parse_options
   fi
   once 1 prepare prepare "$packed"
   bases
-  local trained=$history table swept=("regularizer=choice($regularizers)" "strength=choice($strengths)" "seed=choice($seeds)")
-  ((${#base_folders[@]} == 0)) || swept=("init_from=choice($(IFS=,; echo "${base_folders[*]}"))" "${swept[@]}")
+  local trained=$history table swept
+  mapfile -t swept < <(axes)
   mapfile -t table < <(cells)
   once 3 finetune launch train -m "experiment=$TUNING" "run_dir=$home/runs" "${swept[@]}" "${on_data[@]}" "${overrides[@]}"
   local cell shown=()
@@ -110,9 +120,9 @@ table_recipe() { # after parse_options
     [[ -n $base || $seed != "${seeds%%,*}" ]] || shown+=("$home/runs/$name")
   done
   if ((stop_stage >= 6)) && first_machine; then
-    local note=()
-    [[ -n $weights ]] || note=("note='Base weights: trained here with experiment=$experiment, not the official ones.'")
-    mmspec table "layout=$(dirname "$0")/table.yaml" "runs=$home/runs" "out=$home/table.md" "${note[@]}"
+    local note
+    note=$(remark)
+    mmspec table "layout=$(dirname "$0")/table.yaml" "runs=$home/runs" "out=$home/table.md" ${note:+"note='$note'"}
     mmspec report "runs=[$(IFS=,; echo "${shown[*]}")]" "table=$home/table.json" "out=$home/report.html" "title=$RECIPE"
   fi
 }

@@ -1,0 +1,64 @@
+# The recipes of distillation: a teacher, and students {networks} x {kinds of distillation} x {seeds} of equal budget, all
+# judged in one table. Sourced after recipe.sh and table.sh by recipes/<name>/run.sh, which sets
+#   TUNING         conf/experiment/<name>_teacher.yaml and <name>.yaml say how teacher and students are trained
+#   FAST_TEACHER, FAST_STUDENT, FAST_NUM   steps of training, and samples, with --fast
+# and defines fetch and prepare, which gets a FOLDER.
+SPLIT=yes
+teacher="" students=unet,wavelet_unet kinds=none,spatial,frequency,both seeds=0,1,2
+teacher_budget=() student_budget=()
+OPTIONS=(stage stop_stage data num gpus nodes exp teacher students kinds seeds inception)
+
+more_usage() {
+  cat <<EOF
+  --fast           a look, in a folder of its own: one seed, $FAST_TEACHER steps of the teacher, $FAST_STUDENT of each student, $FAST_NUM samples
+  --teacher PATH   a teacher that you have: a run, a checkpoint or a saved denoiser
+  --students LIST  networks of the students: convolutions, or wavelet gates between the levels (default $students)
+  --kinds LIST     of distillation (default $kinds)
+  --seeds LIST     of students and of sampling (default $seeds)
+  --inception FILE      for FID: NVIDIA's inception-2015-12-05.pt
+EOF
+}
+
+bases() { # stage 2: the teacher
+  if [[ -z $teacher ]]; then
+    teacher=$home/teacher
+    once 2 train-teacher launch train "experiment=${TUNING}_teacher" "run_dir=$teacher" "${on_data[@]}" \
+      "${teacher_budget[@]}" "${overrides[@]}"
+  fi
+  history+="$teacher "
+  overrides=("${student_budget[@]}" "${overrides[@]}")
+}
+
+axes() {
+  printf '%s\n' "network=choice($students)" "distillation=choice($kinds)" "seed=choice($seeds)" \
+    "distillation.teacher=$teacher"
+}
+
+cells() {
+  local student kind seed
+  for seed in ${seeds//,/ }; do
+    echo "teacher-$seed $seed $teacher"
+    for student in ${students//,/ }; do
+      for kind in ${kinds//,/ }; do echo "$student-$kind-$seed $seed"; done
+    done
+  done
+}
+
+remark() {
+  echo "The students of a seed take the same number of steps over the same samples and noise."
+}
+
+distill_recipe() { # OPTIONS...
+  local arguments=() argument
+  for argument; do
+    if [[ $argument == --fast ]]; then
+      RECIPE+=-fast seeds=0 num=$FAST_NUM
+      teacher_budget=("trainer.max_steps=$FAST_TEACHER") student_budget=("trainer.max_steps=$FAST_STUDENT")
+    else
+      arguments+=("$argument")
+    fi
+  done
+  parse_options "${arguments[@]}"
+  [[ -z $teacher || -e $teacher ]] || die "--teacher $teacher: no such run or folder."
+  table_recipe
+}

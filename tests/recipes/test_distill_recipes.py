@@ -1,0 +1,82 @@
+"""The distillation recipes from data to table, with tiny networks and few steps."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from PIL import Image
+
+from mmspec import from_pretrained
+from mmspec.report.table import read_json
+from tests.recipe_runs import run
+
+LOOK = ["--num", "4", "--seeds", "0", "--students", "wavelet_unet", "--kinds", "none,both", "sample.steps=2"]
+LOOK += ["trainer.batch_size=4", "trainer.max_steps=2", "trainer.tensorboard=false", "network.model_channels=8"]
+
+
+def pictures(folder):
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)).save(folder / f"{index}.png")
+    return folder
+
+
+def recordings(folder):
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(24):
+        soundfile.write(folder / f"{index % 3}_ann_{index}.wav", 0.1 * rng.standard_normal(5000), 8000)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "data"), [("distill_demo", pictures), ("distill_speech", recordings)])
+def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
+    arguments = ["--data", data(tmp_path / "source"), *LOOK]
+    code, out, error = run(name, *arguments, cwd=tmp_path)
+    assert code == 0, error[-3000:]
+    home = tmp_path / "exp" / name
+    table = read_json(home / "table.json")
+    measured = {row: cells[0].mean for row, cells in table.rows.items() if cells[0].mean is not None}
+    folders = {"Teacher": "teacher-0", "Wavelet gates, alone": "wavelet_unet-none-0"}
+    folders["Wavelet gates, both"] = "wavelet_unet-both-0"
+    assert measured.keys() == folders.keys()
+    for row, folder in folders.items():
+        evaluation = json.loads((home / "runs" / folder / "evaluation.json").read_text())
+        assert measured[row] == evaluation["metrics"]["log_spectral_distance"]
+    config = yaml.safe_load((home / "runs/wavelet_unet-both-0/config.yaml").read_text())
+    assert config["distillation"]["teacher"].endswith(f"exp/{name}/teacher")
+    assert config["network"]["resample"] == "wavelet"
+    assert "the same number of steps" in (home / "report.html").read_text()
+    given = ["--teacher", home / "teacher", "--exp", "other", "--stop-stage", "3"]
+    code, out, error = run(name, *arguments, *given, cwd=tmp_path)
+    assert code == 0 and "train-teacher" not in out, error[-3000:]
+    student = from_pretrained(tmp_path / "other" / name / "runs/wavelet_unet-both-0")
+    assert student.network.config["model_channels"] == 8
+
+
+def test_done_before_is_skipped_and_a_fast_look_has_a_folder_of_its_own(tmp_path):
+    arguments = ["--data", pictures(tmp_path / "source"), *LOOK, "--kinds", "spatial", "--stop-stage", "3"]
+    for skipped in (0, 3):
+        code, out, error = run("distill_demo", *arguments, cwd=tmp_path)
+        assert code == 0 and out.count("done before, skipped") == skipped, error[-3000:]
+    code, out, error = run("distill_demo", "--fast", *arguments, "--stop-stage", "2", cwd=tmp_path)
+    assert code == 0 and "trainer.max_steps=800" in out, error[-3000:]
+    assert (tmp_path / "exp/distill_demo-fast/teacher/config.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", ["distill_demo", "distill_speech"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "with --data PATH"),
+        (["--teacher", "nowhere"], "--teacher nowhere: no such run or folder."),
+        (["--fast", "--num", "many"], "--num must be a whole number, not 'many'."),
+        (["--strengths", "weighted"], "unknown option --strengths"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(tmp_path, name, arguments, message):
+    code, _, error = run(name, *arguments, cwd=tmp_path)
+    assert code == 2 and message in error and len(error.strip().splitlines()) == 1
