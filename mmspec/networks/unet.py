@@ -63,10 +63,19 @@ class Block(nn.Module):
         return self.attention(h, context) if isinstance(self.attention, SpatialTransformer) else self.attention(h)
 
 
+class Resampling(nn.ModuleList):
+    """Layers in a row, each of which halves or doubles the size; none keeps it. Wavelet gates see the embedding."""
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x, embedding) if isinstance(layer, WaveletDown | WaveletUp) else layer(x)
+        return x
+
+
 class EncoderLevel(nn.Module):
     """Blocks of one width, then the way down to the next level."""
 
-    def __init__(self, blocks: Sequence[Block], down: nn.Sequential) -> None:
+    def __init__(self, blocks: Sequence[Block], down: Resampling) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.down = down
@@ -77,13 +86,13 @@ class EncoderLevel(nn.Module):
         for block in self.blocks:
             x = block(x, embedding, context)
             outputs.append(x)
-        return [*outputs, self.down(x)] if len(self.down) else outputs
+        return [*outputs, self.down(x, embedding)] if len(self.down) else outputs
 
 
 class DecoderLevel(nn.Module):
     """Blocks of one width, each with a skip connection, then the way up to the next level."""
 
-    def __init__(self, blocks: Sequence[Block], up: nn.Sequential) -> None:
+    def __init__(self, blocks: Sequence[Block], up: Resampling) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.up = up
@@ -92,7 +101,7 @@ class DecoderLevel(nn.Module):
         """Takes one tensor a block off the end of `skips`."""
         for block in self.blocks:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
-        return self.up(x)
+        return self.up(x, embedding)
 
 
 class UNet(nn.Module):
@@ -118,8 +127,11 @@ class UNet(nn.Module):
         dropout: in the residual blocks.
         resample: "conv" (3x3 with stride 2; nearest and 3x3) or "wavelet" (`WaveletDown`, `WaveletUp`).
         wavelet: a discrete wavelet of PyWavelets, for `resample="wavelet"`.
+        reading: of the paper's wavelet gating: "paper" keeps the channels by 1x1 convolutions, which agrees with its
+            tables; "literal" hands the channels of the inverse transform on, a quarter of them (1D: half) each time.
+        gates_see_noise: the time embedding is added inside of the gates' networks, which see features alone otherwise.
         factors: by how much each change of level changes the size: a power of two, or one for each change. 4 is two
-            halvings in a row.
+            halvings in a row, and with `resample="wavelet"` two levels of sub-bands.
         patch_size: blocks of so many samples (2D: so many by so many) become channels first; for long waveforms.
         group_channels: the least channels in a group of GroupNorm; 1 gives LDM's 32 groups at every width.
         scale_shift: the embedding scales and shifts what the second norm of a block puts out, in place of being added
@@ -146,6 +158,8 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         resample: str = "conv",
         wavelet: str = "haar",
+        reading: str = "paper",
+        gates_see_noise: bool = False,
         factors: int | Sequence[int] = 2,
         patch_size: int = 1,
         group_channels: int = 4,
@@ -180,7 +194,8 @@ class UNet(nn.Module):
             group_channels=group_channels,
             scale_shift=scale_shift,
         )
-        down, up = _resizings(resample, dims, wavelet)
+        down, up = _resizings(resample, dims, wavelet, reading, embed_channels if gates_see_noise else 0)
+        kept = 2**dims if (resample, reading) == ("wavelet", "literal") else 1  # one in so many channels, on the way up
 
         self.conv_in = conv(dims, in_channels * patch_size**dims, model_channels)
         last, skips = model_channels, [model_channels]
@@ -198,8 +213,8 @@ class UNet(nn.Module):
         for level, (width, factor) in reversed(list(enumerate(zip(widths, [1, *factors], strict=True)))):
             inputs = [channels + skips.pop() for channels in [last, *[width] * num_blocks]]
             blocks = [block(channels, width, level in attention_levels) for channels in inputs]
-            self.decoder.append(DecoderLevel(blocks, _in_a_row(up, width, factor)))
-            last = width
+            self.decoder.append(DecoderLevel(blocks, _in_a_row(up, width, factor, kept)))
+            last = width // kept ** (factor.bit_length() - 1)
 
         self.norm_out = group_norm(last, group_channels)
         self.conv_out = zeroed(conv(dims, last, self.out_channels * patch_size**dims))
@@ -283,15 +298,21 @@ def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:
     return factors
 
 
-def _resizings(resample: str, dims: int, wavelet: str) -> tuple[Resizing, Resizing]:
+def _resizings(
+    resample: str, dims: int, wavelet: str, reading: str, embed_channels: int
+) -> tuple[Resizing, Resizing]:
     """The layers that halve and double the size."""
     if resample == "conv":
         return partial(ConvDown, dims=dims), partial(ConvUp, dims=dims)
     if resample == "wavelet":
-        return partial(WaveletDown, dims=dims, wavelet=wavelet), partial(WaveletUp, dims=dims, wavelet=wavelet)
+        down, up = (
+            partial(layer, dims=dims, wavelet=wavelet, reading=reading, embed_channels=embed_channels)
+            for layer in (WaveletDown, WaveletUp)
+        )
+        return down, up
     raise ValueError(f'resample must be "conv" or "wavelet", got "{resample}"')
 
 
-def _in_a_row(resizing: Resizing, channels: int, factor: int) -> nn.Sequential:
-    """As many of these layers as change the size by `factor`: none for 1."""
-    return nn.Sequential(*(resizing(channels) for _ in range(factor.bit_length() - 1)))
+def _in_a_row(resizing: Resizing, channels: int, factor: int, kept: int = 1) -> Resampling:
+    """As many of these layers as change the size by `factor`; each puts out one in `kept` of its channels."""
+    return Resampling(resizing(channels // kept**i) for i in range(factor.bit_length() - 1))

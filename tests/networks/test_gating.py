@@ -172,6 +172,16 @@ class TestLayers:
         torch.testing.assert_close(out.float(), module(x), rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize("wavelet", ["haar", "db2"])
+@pytest.mark.parametrize("size", [(9,), (6, 5)])
+def test_literal_layers_are_the_operators_alone(wavelet, size):
+    dims, x = len(size), torch.randn(2, 8, *size)
+    down, up = (layer(8, dims, wavelet, reading="literal") for layer in (WaveletDown, WaveletUp))
+    torch.testing.assert_close(down(x), gated_sum(x, down.gates(x), wavelet))
+    torch.testing.assert_close(up(x), gated_inverse(x, up.gates(x), wavelet))
+    assert up(x).shape == (2, 8 // 2**dims, *(2 * n for n in size))
+
+
 def test_up_undoes_an_odd_size():
     assert WaveletUp(8)(torch.randn(2, 8, 3, 4), size=(5, 7)).shape == (2, 8, 5, 7)
 
@@ -185,6 +195,8 @@ def test_only_parameters():
 def test_what_does_not_fit():
     with pytest.raises(ValueError, match="divisible by 4, got 6"):
         WaveletUp(6)
+    with pytest.raises(ValueError, match='"paper" or "literal", got "latex"'):
+        WaveletDown(8, reading="latex")
     with pytest.raises(ValueError, match="daubechies9"):
         WaveletDown(8, wavelet="daubechies9")
     for size in [(8, 10), (6, 11), (6,)]:

@@ -153,6 +153,7 @@ def test_compvis_quiet(compvis, shared, request):
         ({"model_channels": 224}, 274_056_163),  # LDM
         ({"model_channels": 64}, 22_411_843),  # Lite-LDM
         ({"model_channels": 64, "resample": "wavelet"}, 21_094_683),  # Spectral Diffusion
+        ({"model_channels": 64, "resample": "wavelet", "reading": "literal"}, 20_391_419),  # its text by the letter
     ],
 )
 def test_parameters_of_the_papers_networks(options, parameters):
@@ -170,6 +171,8 @@ KINDS = [
     {"dims": 2, "resample": "wavelet"},
     {"dims": 1, "resample": "wavelet", "factors": 4, "patch_size": 2},
     {"dims": 2, "resample": "wavelet", "wavelet": "db2", "num_classes": 5},
+    {"dims": 1, "resample": "wavelet", "reading": "literal", "factors": 4, "wavelet": "sym4"},
+    {"dims": 2, "resample": "wavelet", "reading": "literal", "gates_see_noise": True},
     {"dims": 2, "scale_shift": True, "num_heads": 4},
 ]
 IDS = [" ".join(str(value) for value in kind.values()) for kind in KINDS]
@@ -307,6 +310,25 @@ def test_factors(factors, multiple, resample):
     assert network.multiple == multiple and sizes == [32 // multiple]
 
 
+def test_literal_reading_hands_on_a_quarter_of_the_channels():
+    network = build(resample="wavelet", reading="literal", channel_mult=(1, 2, 2), attention_levels=(), factors=(2, 4))
+    joined = [level.blocks[0].residual.conv1.in_channels for level in network.decoder]
+    assert joined == [32 + 32, 32 // 4**2 + 32, 32 // 4 + 16]  # from below, and over the skip connection
+
+
+def test_gates_begin_as_the_papers_though_they_see_the_noise():
+    plain, seeing = UNet(**SMALL, resample="wavelet"), UNet(**SMALL, resample="wavelet", gates_see_noise=True)
+    new = set(seeing.state_dict()) - set(plain.state_dict())
+    assert len(new) == 4 and not any(seeing.state_dict()[name].any() for name in new)
+    down = seeing.encoder[0].down[0]
+    x, embedding = torch.randn(2, 16, 4, 4), torch.randn(2, 64)
+    assert torch.equal(down.gates(x, embedding), down.gates(x, 2 * embedding))
+    torch.nn.init.normal_(down.embed.weight)
+    assert (down.gates(x, embedding) - down.gates(x, 2 * embedding)).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="give its embedding"):
+        down.gates(x)
+
+
 def test_patches():
     network = build(patch_size=4, out_channels=5, in_channels=2)
     assert network.conv_in.in_channels == 2 * 16 and network.multiple == 8
@@ -425,6 +447,8 @@ def test_context_where_there_is_none_and_none_where_there_is():
         ({"dims": 3}, "dims must be 1 or 2, got 3"),
         ({"resample": "fft"}, '"conv" or "wavelet", got "fft"'),
         ({"resample": "wavelet", "wavelet": "hare"}, "hare"),
+        ({"resample": "wavelet", "reading": "litteral"}, '"paper" or "literal", got "litteral"'),
+        ({"resample": "wavelet", "reading": "literal", "factors": 8}, "divisible by 4, got 2"),
         ({"factors": 3}, "2, 4, 8"),
         ({"factors": 1}, "2, 4, 8"),
         ({"factors": (2, 2)}, "factors must be 1 of"),
