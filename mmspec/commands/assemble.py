@@ -23,7 +23,8 @@ from mmspec.losses.weighting import (
     StepGate,
     VelocityWeight,
 )
-from mmspec.networks import NETWORKS
+from mmspec.networks import NETWORKS, FirstStage
+from mmspec.pretrained import load_first_stage
 
 LOSSES = {
     "FourierAmplitudeLoss": losses.FourierAmplitudeLoss,
@@ -72,8 +73,14 @@ def make_network(config: Mapping[str, Any], shape: Sequence[int], num_classes: i
     )
 
 
-def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta) -> Denoiser:
-    """A new denoiser for the signals of a data set.
+def make_first_stage(cfg: Mapping[str, Any]) -> FirstStage | None:
+    """The first stage that a configuration names."""
+    options = cfg["first_stage"]
+    return None if options["from"] is None else load_first_stage(options["from"], options["scale_factor"])
+
+
+def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta, first_stage: FirstStage | None = None) -> Denoiser:
+    """A new denoiser for the signals of a data set, or for their latents.
 
     Raises:
         InputError: for options that a part does not take, or a network and a conditioner that need or refuse each
@@ -81,7 +88,8 @@ def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta) -> Denoiser:
     """
     shape = signal_shape(meta, cfg["data"]["crop"])
     classes = meta.classes if cfg["data"]["labels"] else None
-    network = make_network(cfg["network"], shape, len(classes or ()))
+    latent_shape = shape if first_stage is None else first_stage.latent_shape(shape)
+    network = make_network(cfg["network"], latent_shape, len(classes or ()))
     preconditioning = build(cfg["process"]["preconditioning"], PRECONDITIONINGS, "process.preconditioning")
     conditioner = None
     if cfg["conditioner"]:
@@ -89,7 +97,7 @@ def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta) -> Denoiser:
     if getattr(network, "unconditional", True) != (conditioner is None):
         wanted = "takes no conditioner: leave it out" if conditioner else "needs one: set conditioner=log_mel"
         raise InputError(f"network={type(network).__name__} with these options {wanted}.")
-    return Denoiser(network, preconditioning, shape, meta.sample_rate, classes, conditioner)
+    return Denoiser(network, preconditioning, shape, meta.sample_rate, classes, conditioner, first_stage)
 
 
 def make_objective(cfg: Mapping[str, Any]) -> Objective:

@@ -5,21 +5,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from mmspec.data import PackedDataset
 from mmspec.data.crops import Crops, Recordings
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
+from mmspec.networks import FirstStage
 from mmspec.training.run import read_config
 
+MEASURED = 16  # samples whose latents are made to measure their deviation
 
-def training_signals(dataset: PackedDataset, denoiser: Denoiser, crop: int | None) -> PackedDataset | Crops:
+
+def training_signals(
+    dataset: PackedDataset, denoiser: Denoiser, crop: int | None, latents: PackedDataset | None = None
+) -> PackedDataset | Crops:
     """The samples of a data set, or every stretch of ``crop`` samples of its recordings, with the margin that the
-    denoiser's conditioner needs.
+    denoiser's conditioner needs; or latents of the samples.
 
     Raises:
-        InputError: if the sample rates differ, or pictures are to be cropped.
+        InputError: if the sample rates differ, pictures are to be cropped, or latents are not those that the denoiser's
+            first stage makes of the data set.
     """
     require_rate(dataset, denoiser)
+    if latents is not None:
+        _require_latents_of(latents, dataset, denoiser)
+        if crop is not None or denoiser.conditioner is not None:
+            raise InputError("data.latents are of whole samples: leave data.crop and the conditioner out.")
+        return latents
     if crop is None and denoiser.conditioner is None:
         return dataset
     if denoiser.conditioner is None:
@@ -38,6 +52,27 @@ def deviation(dataset: PackedDataset, crop: int | None) -> float:
     sound = dataset.lengths.mean() / dataset.meta.shape[-1]  # its share of the array
     mean, power = measured["mean"] / sound, (measured["std"] ** 2 + measured["mean"] ** 2) / sound
     return math.sqrt(power - mean**2)
+
+
+def _require_latents_of(latents: PackedDataset, dataset: PackedDataset, denoiser: Denoiser) -> None:
+    again = f"make them again: python -m data_prep.latents {dataset.folder} {latents.folder} --first-stage ..."
+    if denoiser.first_stage is None:
+        raise InputError(f"data.latents={latents.folder} is for a denoiser of latents: set first_stage.from, too.")
+    if latents.meta.modality != "latent":
+        raise InputError(f"data.latents={latents.folder} holds no latents but {latents.meta.modality} samples; {again}")
+    if latents.meta.first_stage != denoiser.first_stage.sha256():
+        raise InputError(f"{latents.folder} holds latents of another first stage (or of another scale); {again}")
+    if latents.meta.encoded != dataset.meta.sha256:
+        raise InputError(f"{latents.folder} holds latents of other data than {dataset.folder}; {again}")
+
+
+def latent_deviation(dataset: PackedDataset, first_stage: FirstStage, latents: PackedDataset | None) -> float:
+    """Standard deviation of latents: as measured when they were made, else of a few that are made now."""
+    if latents is not None and "sigma_data" in latents.meta.statistics:
+        return latents.meta.statistics["sigma_data"]
+    rows = np.unique(np.linspace(0, len(dataset) - 1, MEASURED).astype(int))
+    with torch.no_grad():
+        return first_stage.encode(dataset.batch(rows)[0], torch.Generator().manual_seed(0)).std().item()
 
 
 def whole_recordings(config: Mapping[str, Any], denoiser: Denoiser) -> Recordings | None:

@@ -8,10 +8,17 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from mmspec.commands.assemble import make_denoiser, make_objective, make_sampler, signal_shape, with_teacher
+from mmspec.commands.assemble import (
+    make_denoiser,
+    make_first_stage,
+    make_objective,
+    make_sampler,
+    signal_shape,
+    with_teacher,
+)
 from mmspec.commands.auto import fill_auto
 from mmspec.commands.labels import balanced_labels
-from mmspec.commands.signals import deviation, training_signals
+from mmspec.commands.signals import deviation, latent_deviation, training_signals
 from mmspec.components import build, construct, describe
 from mmspec.config import plain
 from mmspec.data import PackedDataset
@@ -32,11 +39,17 @@ def run(cfg: DictConfig) -> None:
     options = construct(TrainerOptions, config["trainer"], "trainer")
     torch.manual_seed(step_seed(cfg.seed))
     denoiser = _base_denoiser(config, dataset)
-    measured = deviation(dataset, cfg.data.crop)
+    first_stage = denoiser.first_stage if denoiser else make_first_stage(config)
+    latents = PackedDataset(cfg.data.latents) if cfg.data.latents else None
+    if first_stage is None:
+        measured = deviation(dataset, cfg.data.crop)
+    else:
+        measured = latent_deviation(dataset, first_stage, latents)
+        config["first_stage"]["sha256"] = first_stage.sha256()
     config = fill_auto(config, denoiser.preconditioning.config.get("sigma_data", measured) if denoiser else measured)
     if denoiser is None:
-        denoiser = make_denoiser(config, dataset.meta)
-    signals = training_signals(dataset, denoiser, cfg.data.crop)
+        denoiser = make_denoiser(config, dataset.meta, first_stage)
+    signals = training_signals(dataset, denoiser, cfg.data.crop, latents)
     trainer = Trainer(
         denoiser,
         _objective(config, denoiser, signals),
@@ -62,11 +75,19 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
     denoiser = Denoiser.from_pretrained(source)
     if fingerprint := _fingerprint(source):
         config["init_from_sha256"] = fingerprint
+    if config["first_stage"]["from"] is not None:
+        raise InputError("first_stage.from and init_from exclude each other: init_from brings its own first stage.")
     shape = signal_shape(dataset.meta, config["data"]["crop"])
     if denoiser.signal_shape != shape:
         raise InputError(
             f"init_from={config['init_from']} was trained on signals of shape {denoiser.signal_shape}, "
             f"{config['data']['train']} gives {shape}: prepare the data at that shape, or set data.crop for sound."
+        )
+    found, known = (len(classes or ()) for classes in (dataset.meta.classes, denoiser.classes))
+    if config["data"]["labels"] and found and known not in (0, found):
+        raise InputError(
+            f"init_from={config['init_from']} knows {known} classes, {config['data']['train']} has {found}: prepare "
+            "the data with the same classes, or set data.labels=false."
         )
     config["network"] = describe(denoiser.network)
     config["conditioner"] = describe(denoiser.conditioner) if denoiser.conditioner else {}
@@ -88,6 +109,12 @@ def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset) -> 
     teacher = Denoiser.from_pretrained(source)
     if fingerprint := _fingerprint(source):
         options["teacher_sha256"] = fingerprint
+    hashes = [stage.sha256() if stage else None for stage in (teacher.first_stage, denoiser.first_stage)]
+    if hashes[0] != hashes[1]:
+        raise InputError(
+            f"distillation.teacher={options['teacher']} and the student do not share a first stage: set "
+            "first_stage.from to the teacher's."
+        )
     clips, _ = signals.batch(np.zeros(1, int))
     return with_teacher(config, objective, teacher, denoiser, denoiser.condition(clips))
 
@@ -106,6 +133,8 @@ def _augmentation(config: dict[str, Any], denoiser: Denoiser) -> EDMAugment | No
     if config["data"]["augment"] is None:
         return None
     augment = build(config["data"]["augment"], AUGMENTATIONS, "data.augment")
+    if denoiser.first_stage is not None:
+        raise InputError("data.augment is of pictures, and this denoiser learns from latents: leave it out.")
     if denoiser.network.config.get("augment_dim", 0) != augment.label_dim:
         raise InputError(
             f"data.augment is for a network that is told how pictures were augmented, which this "
@@ -124,7 +153,7 @@ def _preview(config: dict[str, Any], folder: Path, signals: Dataset) -> Any:
         x0, cond = denoiser.condition(clips.to(next(denoiser.parameters()).device))
         samples = sample(
             denoiser,
-            x0.shape,
+            (options["num"], *(denoiser.signal_shape or x0.shape[1:])),
             sampler=sampler,
             steps=options["steps"],
             labels=labels,

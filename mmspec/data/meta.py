@@ -9,7 +9,7 @@ from mmspec.errors import InputError
 
 FORMAT = "mmspec-packed-1"
 FILE = "meta.json"
-DTYPES = {"image": "uint8", "audio": "int16"}
+DTYPES = {"image": "uint8", "audio": "int16", "latent": "float32"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,8 @@ class DatasetMeta:
     """What is in a packed folder and how it came there.
 
     Attributes:
-        modality: "image" or "audio".
+        modality: "image", "audio", or "latent" for the moments of another set's latents, as `FirstStage.moments`
+            gives them.
         source: where the samples come from: a file or folder name, or the command that generated them.
         sample_rate: in Hz, audio only.
         classes: names, in the order of the labels; None without labels.
@@ -25,6 +26,8 @@ class DatasetMeta:
         converted: what was done to samples that were kept -> to how many.
         statistics: ``mean``, ``std``, ``sigma_data``, ``power_spectrum``, as measured; empty where not measured.
         preparation: program and options that made the set, by which a second run knows that nothing is left to do.
+        first_stage: of latents, `FirstStage.sha256` of what made them.
+        encoded: of latents, ``sha256`` of the set that they are of.
         count: samples.
         shape: of one sample as the network sees it, ``(C, *spatial)``.
         sha256: of ``data.npy``.
@@ -38,6 +41,8 @@ class DatasetMeta:
     converted: dict[str, int] = field(default_factory=dict)
     statistics: dict[str, Any] = field(default_factory=dict)
     preparation: dict[str, Any] = field(default_factory=dict)
+    first_stage: str | None = None
+    encoded: str | None = None
     count: int = 0
     shape: tuple[int, ...] = ()
     sha256: str = ""
@@ -87,11 +92,14 @@ class DatasetMeta:
             return f"modality={self.modality!r}, expected {' or '.join(DTYPES)}"
         if not isinstance(self.count, int) or self.count < 1:
             return f"count={self.count!r}, expected at least one sample"
-        axes = 3 if self.modality == "image" else 2
-        if not isinstance(self.shape, tuple) or len(self.shape) != axes or not all(
+        axes = {"image": (3,), "audio": (2,), "latent": (2, 3)}[self.modality]
+        if not isinstance(self.shape, tuple) or len(self.shape) not in axes or not all(
             isinstance(size, int) and size > 0 for size in self.shape
         ):
-            return f"shape={self.shape!r}, expected {axes} positive sizes (channels first) for {self.modality}"
+            sizes = " or ".join(str(count) for count in axes)
+            return f"shape={self.shape!r}, expected {sizes} positive sizes (channels first) for {self.modality}"
+        if self.modality == "latent" and not (self.first_stage and self.encoded):
+            return "latents without first_stage and encoded"
         if self.modality == "audio" and not isinstance(self.sample_rate, int):
             return f"sample_rate={self.sample_rate!r}, expected Hz"
         if self.classes is not None and not (isinstance(self.classes, tuple) and self.classes):

@@ -1,9 +1,9 @@
 """The packed format: samples of one size in one array, memory-mapped and gathered a batch at a time.
 
-A folder holds ``data.npy`` (uint8 pictures ``[N, H, W, C]``, int16 sound ``[N, T]`` or ``[N, T, C]``), ``labels.npy``
-(int64 ``[N]``, where there are classes), ``lengths.npy`` (int64 ``[N]``, sound: valid samples of a clip before its
-padding), ``meta.json`` and ``rejected.tsv``. Generated samples are stored the same way, so that whatever compares two
-sets of signals compares two packed data sets.
+A folder holds ``data.npy`` (uint8 pictures ``[N, H, W, C]``, int16 sound ``[N, T]`` or ``[N, T, C]``, float32 latents
+of either with channels last), ``labels.npy`` (int64 ``[N]``, where there are classes), ``lengths.npy`` (int64 ``[N]``,
+sound: valid samples of a clip before its padding), ``meta.json`` and ``rejected.tsv``. Generated samples are stored the
+same way, so that whatever compares two sets of signals compares two packed data sets.
 
 torch is imported only where arrays become tensors: preparing data needs none of it.
 """
@@ -32,16 +32,18 @@ def decode(stored: np.ndarray) -> "Tensor":
     """Stored samples as a network sees them.
 
     Args:
-        stored: uint8 ``[B, H, W, C]``, or int16 ``[B, T]`` or ``[B, T, C]``.
+        stored: uint8 ``[B, H, W, C]``, int16 ``[B, T]`` or ``[B, T, C]``, or float32 latents ``[B, *spatial, C]``.
 
     Returns:
-        ``[B, C, *spatial]`` float32 in [-1, 1]: uint8 / 127.5 - 1, int16 / 32768.
+        ``[B, C, *spatial]`` float32 in [-1, 1]: uint8 / 127.5 - 1, int16 / 32768; latents as they are.
     """
     import torch
 
     x = torch.from_numpy(stored)
     x = x.unsqueeze(1) if x.ndim == 2 else x.movedim(-1, 1)
     x = x.to(torch.float32, memory_format=torch.contiguous_format)
+    if stored.dtype == np.float32:
+        return x
     return x.div_(127.5).sub_(1) if stored.dtype == np.uint8 else x.div_(32768)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmspec.errors import InputError
 from mmspec.networks import FirstStage
 
 DECODED_AT_ONCE = 8  # latents; a decoder needs far more memory than the denoiser before it
@@ -21,7 +22,7 @@ class LatentSpace(nn.Module):
         first_stage: or None.
 
     Raises:
-        ValueError: if the first stage does not take signals of this shape, or would not give them back as large.
+        InputError: if the first stage does not take signals of this shape, or would not give them back as large.
     """
 
     def __init__(self, signal_shape: Sequence[int] | None, first_stage: FirstStage | None = None) -> None:
@@ -33,11 +34,11 @@ class LatentSpace(nn.Module):
 
     def _check(self, first_stage: FirstStage) -> None:
         if self.signal_shape is None:
-            raise ValueError("a denoiser with a first stage needs the shape of its signals.")
+            raise InputError("a denoiser with a first stage needs the shape of its signals: give signal_shape.")
         channels, *spatial = self.signal_shape
         wanted, factor = (first_stage.in_channels, first_stage.dims), first_stage.factor
         if (channels, len(spatial)) != wanted or any(size % factor for size in spatial):
-            raise ValueError(
+            raise InputError(
                 f"the first stage takes signals of {wanted[0]} channels and {wanted[1]} axes that {factor} divides, "
                 f"not {list(self.signal_shape)}: prepare the data for it."
             )
