@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.spectral.derivatives import first_only
 from mmspec.spectral.fourier import sum_over_spectrum
 from mmspec.spectral.signals import as_signal, spatial_axes
 
@@ -139,15 +140,18 @@ class SpectrumAwareDistillationLoss(nn.Module):
             pairs = [(output, as_signal(target.detach()))]
             for align, ours, theirs in zip(self.align, features, target_features, strict=True):
                 pairs.append((align(as_signal(ours)), as_signal(theirs.detach())))
-            spatial = frequency = output.new_zeros(len(output))
+            zero = output.new_zeros(len(output))
+            spatial, frequency, weights = zero, zero, {}
             for ours, theirs in pairs:
                 difference = theirs - ours
-                if self.spatial:
-                    spatial = spatial + self._sum(difference.square().flatten(1).sum(1), difference)
-                if self.frequency:
-                    weight = self.omega(x0, difference.shape[2:])
-                    frequency = frequency + self._sum(_weighted_energy(difference, weight), difference)
-        return DistillationTerms(spatial, frequency)
+                size = difference.shape[2:]
+                if self.frequency and size not in weights:
+                    weights[size] = self.omega(x0, size)
+                scale = 1.0 if self.reduction == "sum" else 1 / difference[0].numel()
+                plain, weighted = _Energies.apply(difference, weights.get(size))
+                spatial = spatial + scale * plain
+                frequency = frequency + scale * weighted
+        return DistillationTerms(spatial if self.spatial else zero, frequency if self.frequency else zero)
 
     def omega(self, x0: Tensor, size: Sequence[int]) -> Tensor:
         """The weights of frequencies at a size: the half that `torch.fft.rfftn` computes, ``[B, 1, *half]``.
@@ -163,10 +167,6 @@ class SpectrumAwareDistillationLoss(nn.Module):
         relative = torch.where(mean > 0, amplitude / mean, torch.ones_like(amplitude))
         weight = relative.clamp_min(self.floor) ** self.alpha
         return weight / _mean_over_spectrum(weight, size)
-
-    def _sum(self, total: Tensor, difference: Tensor) -> Tensor:
-        """A sum over the elements of each sample as ``reduction`` has it."""
-        return total if self.reduction == "sum" else total / difference[0].numel()
 
     def _check(
         self, input: Tensor, target: Tensor, features: Sequence[Tensor], target_features: Sequence[Tensor]
@@ -205,11 +205,36 @@ def pairs_by_size(
     return sorted((index, last_teacher[size]) for size, index in last_student.items() if size in last_teacher)
 
 
-def _weighted_energy(difference: Tensor, weight: Tensor) -> Tensor:
-    """``omega |F[difference]|^2``, summed over channels and the full spectrum: ``[B]``."""
-    half = torch.fft.rfftn(difference, dim=spatial_axes(difference), norm="ortho")
-    energy = torch.view_as_real(half).square().sum(-1)
-    return sum_over_spectrum(weight * energy, difference.shape[2:]).sum(1)
+class _Energies(torch.autograd.Function):
+    """``||d||^2`` and ``omega ||F[d]||^2`` of differences d, each ``[B]``; without omega the second is 0.
+
+    The second is ``<d, F^-1 omega F d>``, as F is unitary: one transform forth, one back, and what comes back is half
+    of the gradient. A pass through autograd would take the same transforms and many more passes over memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, difference: Tensor, omega: Tensor | None) -> tuple[Tensor, Tensor]:
+        filtered = None if omega is None else _filtered(difference, omega)
+        ctx.save_for_backward(difference, filtered)
+        plain = torch.linalg.vecdot(difference.flatten(1), difference.flatten(1))
+        if filtered is None:
+            return plain, torch.zeros_like(plain)
+        return plain, torch.linalg.vecdot(difference.flatten(1), filtered.flatten(1))
+
+    @staticmethod
+    @first_only
+    def backward(ctx: Any, by_plain: Tensor, by_weighted: Tensor) -> tuple[Tensor, None]:
+        difference, filtered = ctx.saved_tensors
+        each = (-1, *(1,) * (difference.ndim - 1))
+        gradient = 2 * by_plain.view(each) * difference
+        return gradient if filtered is None else gradient.addcmul_(2 * by_weighted.view(each), filtered), None
+
+
+def _filtered(x: Tensor, omega: Tensor) -> Tensor:
+    """``F^-1 omega F x``; omega is the half that a real transform computes."""
+    axes = spatial_axes(x)
+    half = torch.fft.rfftn(x, dim=axes, norm="ortho").mul_(omega)
+    return torch.fft.irfftn(half, s=x.shape[2:], dim=axes, norm="ortho")
 
 
 def _mean_over_spectrum(half: Tensor, size: Sequence[int]) -> Tensor:

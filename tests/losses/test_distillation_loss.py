@@ -194,3 +194,12 @@ def test_tensors_that_do_not_fit_are_refused():
         SpectrumAwareDistillationLoss()(x.long(), x.long(), x)
     with pytest.raises(TypeError, match="beta"):
         SpectrumAwareDistillationLoss(beta=1)
+
+
+@pytest.mark.parametrize("weights", [(0.1, 0.1), (0.0, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize("size", [(7,), (5, 4)], ids=str)
+def test_gradients_are_those_of_the_values(size, weights):
+    loss = build([(2, 3)], size, spatial=weights[0], frequency=weights[1])
+    input, target, x0, ours, theirs = signals(size, [((2, 3), tuple(max(1, n // 2) for n in size))], batch=2)
+    student = [input.requires_grad_(), ours[0].requires_grad_()]
+    assert torch.autograd.gradcheck(lambda a, b: loss(a, target, x0, [b], theirs), student)
