@@ -16,10 +16,14 @@ VERBS = {
     "evaluate": "compare samples with held-out real data",
     "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
+    "analyze": "draw what a denoiser does at each frequency and noise level",
     "convert": "read other people's weights, write a folder that all commands read",
     "info": "show versions and devices, or what a network or denoiser is made of",
 }
-POSITIONAL = {"convert": ("format", "source", "out")}  # keys that a verb's words without a key stand for, in turn
+POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
+    "convert": ("format", "source", "out"),
+    "analyze": ("figure",),
+}
 MULTIRUN = ("-m", "--multirun")
 USAGE = "\n".join(
     [
@@ -43,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
         if "-h" in overrides or "--help" in overrides:
-            print(verb_help(verb))
+            print(verb_help(verb, overrides))
             return 0
         from mmspec.allocator import keep_freed_memory
         from mmspec.config import compose, sweep
@@ -71,7 +75,7 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
         return list(words)
     places, overrides = iter(POSITIONAL[verb]), []
     for word in words:
-        if not re.match(r"\w+=", word):
+        if not re.match(r"[\w.+~]+=", word):
             key = next(places, None)
             if key is None:
                 raise InputError(f"{word!r} is one word too many: mmspec {verb} {' '.join(POSITIONAL[verb]).upper()}.")
@@ -81,9 +85,11 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
     return overrides
 
 
-def verb_help(verb: str) -> str:
-    """The commented defaults of a verb, and what its groups can be set to."""
-    text = (CONF / f"{verb}.yaml").read_text()
+def verb_help(verb: str, words: Sequence[str] = ()) -> str:
+    """The commented defaults of a verb, or of the choices that words without a key name, and its groups."""
+    chosen = [CONF / key / f"{word}.yaml" for key, word in zip(POSITIONAL.get(verb, ()), words, strict=False)]
+    files = [file for file in chosen if file.is_file()] or [CONF / f"{verb}.yaml"]
+    text = "\n".join(file.read_text() for file in files)
     groups = []
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
         if f"- {folder.name}:" in text:
