@@ -11,7 +11,7 @@ from mmspec.diffusion.preconditioning import DDPM, EDM
 from mmspec.errors import InputError
 from mmspec.losses import FourierAmplitudeLoss, Regularizer
 from mmspec.losses.weighting import EDMWeight
-from mmspec.networks import DiffWave, EDMUNet, UNet
+from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, UNet
 from mmspec.networks.levels import level_ends
 
 SMALL = {"num_blocks": 1, "attention_levels": (), "head_channels": 8}
@@ -189,6 +189,40 @@ def test_vocoders_are_distilled_by_the_spectrograms_of_an_example():
     distilling = DistillationObjective(objective(), teacher, student, (torch.zeros(1, 1, 512), cond))
     assert [tuple(align.weight.shape) for align in distilling.loss.align] == [(8, 4, 1)]
     assert torch.isfinite(distilling(student, torch.randn(1, 1, 512) * 0.1, **cond).total).all()
+
+
+def latent_denoisers(scale_factor=0.5):
+    def first_stage(scale):
+        torch.manual_seed(0)
+        return AutoencoderKL(channels=32, channel_mult=(1, 1), num_blocks=1, z_channels=4, embed_channels=4,
+                             middle_attention=False, scale_factor=scale)  # fmt: skip
+
+    made = [(WIDE, 0.5, DDPM()), (SLIM, scale_factor, EDM(1.0))]
+    return [
+        random_weights(Denoiser(UNet(2, 4, **size), process, (3, 16, 16), first_stage=first_stage(scale)), seed)
+        for seed, (size, scale, process) in enumerate(made)
+    ]
+
+
+def test_denoisers_of_latents_are_distilled_in_their_latents():
+    teacher, student = latent_denoisers()
+    distilling = DistillationObjective(objective(), teacher, student)
+    assert [tuple(align.weight.shape[:2]) for align in distilling.loss.align] == [(32, 16), (16, 8)]
+    x0, cond = student.condition(torch.rand(2, 3, 16, 16) * 2 - 1)
+    assert x0.shape == (2, 4, 8, 8)
+    distilling(student, x0, **cond).total.mean().backward()
+    assert all(parameter.grad is not None for parameter in student.parameters())
+    with pytest.raises(InputError, match=r"the teacher has a first stage of SHA-256 [0-9a-f]{64}, the student"):
+        DistillationObjective(objective(), *latent_denoisers(scale_factor=0.4))
+
+
+def test_classes_of_official_weights_are_numbers_and_count_as_any_names():
+    teacher, student = audio_denoisers()
+    teacher.classes, student.classes = ["0", "1"], ["cat", "dog"]
+    DistillationObjective(objective(), teacher, student)
+    teacher.classes = ["dog", "cat"]
+    with pytest.raises(InputError, match=r"the classes \['dog', 'cat'\], the student \['cat', 'dog'\]"):
+        DistillationObjective(objective(), teacher, student)
 
 
 @pytest.mark.parametrize(
