@@ -46,16 +46,20 @@ class DDIM:
         eta: share of DDPM's noise that is put back, in [0, 1].
         clip: keep ``x / sqrt(sigma^2 + 1)``, the noisy signal as DDPM scales it, in [-1, 1] after every step, as
             LMNT's DiffWave does.
+        clip_denoised: keep the predicted clean signal in [-1, 1] at every step, as Ho et al. 2020 do.
     """
 
     eta: float = 0.0
     clip: bool = False
+    clip_denoised: bool = False
 
     def __call__(
         self, denoise: ConditionedDenoiser, x: Tensor, sigmas: Sequence[float], draw: Draw, on_step: OnStep
     ) -> Tensor:
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             denoised = denoise(x, sigma)
+            if self.clip_denoised:
+                denoised = denoised.clamp(-1, 1)
             sigma_up = self.eta * sigma_next * math.sqrt(1 - (sigma_next / sigma) ** 2)
             sigma_down = math.sqrt(sigma_next**2 - sigma_up**2)
             x = denoised + sigma_down / sigma * (x - denoised)

@@ -165,3 +165,16 @@ def test_heun_walks_the_trajectories_of_the_original_edm_sampler(shared):
         np.testing.assert_allclose([sigma for _, sigma in calls], golden[f"{name}/call_sigma"], rtol=1e-9)
         np.testing.assert_allclose(np.stack([x for x, _ in calls]), golden[f"{name}/call_x"], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(out.numpy(), golden[f"{name}/x_final"], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_clipping_the_denoised_signal_keeps_it_in_range_and_changes_nothing_else(eta):
+    def sampled(predicted, clip_denoised):
+        start = torch.full((1, 1, 5), 30.0, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(0)
+        sampler, sigmas = DDIM(eta, clip_denoised=clip_denoised), [20.0, 3.0, 0.5]
+        return sample(lambda x, sigma: predicted, start, sampler=sampler, sigmas=sigmas, generator=generator)
+
+    wild = torch.tensor([-7.0, -0.5, 0.0, 0.9, 2.0], dtype=torch.float64).expand(1, 1, 5)
+    torch.testing.assert_close(sampled(wild, True), sampled(wild.clamp(-1, 1), False))
+    assert not torch.equal(sampled(wild, True), sampled(wild, False))
