@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 import torch
 from PIL import Image
+from torch import nn
 
 from benchmarks.timing import interleave, markdown
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
@@ -46,13 +47,13 @@ def read_recording(file: Path) -> torch.Tensor:
     return torch.from_numpy(soundfile.read(file, dtype="float32")[0])
 
 
-def training_step(network: UNet, x0: torch.Tensor) -> Callable[[], None]:
+def training_step(network: nn.Module, x0: torch.Tensor, **cond: torch.Tensor) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     c_noise = torch.zeros(len(x0))
 
     def step() -> None:
         optimizer.zero_grad()
-        (network(x0, c_noise) - x0).square().mean().backward()
+        (network(x0, c_noise, **cond) - x0).square().mean().backward()
         optimizer.step()
 
     return step

@@ -1,7 +1,7 @@
 """What a spectral term costs: alone, forward and backward, against a plain training step in the same run."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.input_pipeline import training_step
 from benchmarks.timing import interleave, markdown
@@ -12,7 +12,7 @@ from mmspec.losses import (
     WaveletLoss,
 )
 from mmspec.losses.base import SpectralLoss
-from mmspec.networks import UNet
+from mmspec.networks import DiffWave, EDMUNet, UNet
 
 TERMS: dict[str, SpectralLoss] = {
     "amplitude": FourierAmplitudeLoss(),
@@ -24,26 +24,29 @@ TERMS: dict[str, SpectralLoss] = {
 }
 
 
-def rows_of(title: str, network: UNet, clean: Tensor, rounds: int) -> list[list[str]]:
+def rows_of(title: str, network: nn.Module, clean: Tensor, rounds: int, **cond: Tensor) -> list[list[str]]:
     prediction = torch.randn_like(clean).requires_grad_()
 
     def alone(loss: SpectralLoss):
         return lambda: torch.autograd.grad(loss(prediction, clean), prediction)
 
-    cases = {"step": training_step(network, clean), **{name: alone(loss) for name, loss in TERMS.items()}}
+    cases = {"step": training_step(network, clean, **cond), **{name: alone(loss) for name, loss in TERMS.items()}}
     times = interleave(cases, rounds=rounds)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return [
-        [f"{title}, {parameters / 1e6:.1f}M parameters", "plain step", f"{1e3 * times.median('step'):.0f} ms", ""],
+        [f"{title}, {parameters / 1e6:.1f}M", "plain step", f"{1e3 * times.median('step'):.0f} ms", ""],
         *(["", name, f"{1e3 * times.median(name):.2f} ms", f"{times.ratio(name, 'step'):.2%}"] for name in TERMS),
     ]
 
 
 def main(rounds: int = 15) -> None:
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}
+    crop, spectrogram = torch.randn(2, 1, 62 * 256), torch.rand(2, 80, 62)
     rows = [
-        *rows_of("8 images of 64x64", UNet(**wide), torch.randn(8, 3, 64, 64), rounds),
-        *rows_of("8 recordings of 8192", UNet(1, 1, patch_size=8, **wide), torch.randn(8, 1, 8192), rounds),
+        *rows_of("8 images of 64x64, UNet", UNet(**wide), torch.randn(8, 3, 64, 64), rounds),
+        *rows_of("4 images of 64x64, DDPM++", EDMUNet(64), torch.randn(4, 3, 64, 64), rounds),
+        *rows_of("8 recordings of 8192, UNet", UNet(1, 1, patch_size=8, **wide), torch.randn(8, 1, 8192), rounds),
+        *rows_of("2 crops of 62 frames, DiffWave", DiffWave(), crop, rounds, spectrogram=spectrogram),
     ]
     print(markdown(["training", "term", "forward + backward", "of the step"], rows))
 
