@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         required=True,
         metavar="PATH",
-        help="CompVis's checkpoint of a first stage or of a whole model, a diffusers folder, or a saved denoiser",
+        help="CompVis's checkpoint of a first stage or of a whole model, a diffusers folder, a run or a saved denoiser",
     )
     parser.add_argument(
         "--scale-factor", type=float, metavar="X", help="of the latents (default: as the first stage says, else 1)"
@@ -44,8 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _prepare(options: argparse.Namespace) -> str:
     from mmspec.pretrained import load_first_stage
+    from mmspec.training.checkpoint import find_denoiser
 
-    dataset, stage = PackedDataset(options.source), load_first_stage(options.first_stage, options.scale_factor)
+    dataset = PackedDataset(options.source)
+    stage = load_first_stage(find_denoiser(options.first_stage), options.scale_factor)
     if dataset.meta.modality == "latent":
         raise InputError(f"{options.source} holds latents already: give the pictures or the sound that they are of.")
     if dataset.meta.shape[0] != stage.in_channels or len(dataset.meta.shape) != 1 + stage.dims:

@@ -25,6 +25,7 @@ from mmspec.losses.weighting import (
 )
 from mmspec.networks import NETWORKS, FirstStage
 from mmspec.pretrained import load_first_stage
+from mmspec.training.checkpoint import find_denoiser
 
 LOSSES = {
     "FourierAmplitudeLoss": losses.FourierAmplitudeLoss,
@@ -75,8 +76,8 @@ def make_network(config: Mapping[str, Any], shape: Sequence[int], num_classes: i
 
 def make_first_stage(cfg: Mapping[str, Any]) -> FirstStage | None:
     """The first stage that a configuration names."""
-    options = cfg["first_stage"]
-    return None if options["from"] is None else load_first_stage(options["from"], options["scale_factor"])
+    source, scale_factor = cfg["first_stage"]["from"], cfg["first_stage"]["scale_factor"]
+    return None if source is None else load_first_stage(find_denoiser(source), scale_factor)
 
 
 def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta, first_stage: FirstStage | None = None) -> Denoiser:

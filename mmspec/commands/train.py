@@ -109,12 +109,6 @@ def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset) -> 
     teacher = Denoiser.from_pretrained(source)
     if fingerprint := _fingerprint(source):
         options["teacher_sha256"] = fingerprint
-    hashes = [stage.sha256() if stage else None for stage in (teacher.first_stage, denoiser.first_stage)]
-    if hashes[0] != hashes[1]:
-        raise InputError(
-            f"distillation.teacher={options['teacher']} and the student do not share a first stage: set "
-            "first_stage.from to the teacher's."
-        )
     clips, _ = signals.batch(np.zeros(1, int))
     return with_teacher(config, objective, teacher, denoiser, denoiser.condition(clips))
 

@@ -19,7 +19,11 @@ more_usage() {
 EOF
 }
 
-bases() { # stage 2: the teacher
+bases() {
+  teach
+}
+
+teach() { # stage 2: the teacher
   if [[ -z $teacher ]]; then
     teacher=$home/teacher
     once 2 train-teacher launch train "experiment=${TUNING}_teacher" "run_dir=$teacher" "${on_data[@]}" \
