@@ -5,6 +5,7 @@ Image Synthesis with Latent Diffusion Models", whose arithmetic they follow numb
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -79,9 +80,11 @@ class ResidualBlock(nn.Module):
         self.conv2 = zeroed(conv(dims, out_channels, out_channels))
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else conv(dims, in_channels, out_channels, kernel_size=1)
+        self.resize: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
+        h, x = self.resize(F.silu(self.norm1(x))), self.resize(x)
+        h = self.conv1(h)
         embedded = self.embed(embedding)[(..., *[None] * (h.ndim - 2))]
         if self.scale_shift:
             scale, shift = embedded.chunk(2, dim=1)
@@ -89,6 +92,22 @@ class ResidualBlock(nn.Module):
         else:
             h = self.norm2(h + embedded)
         return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+
+
+class ResidualDown(ResidualBlock):
+    """A residual block, within and around which pairs of samples are averaged: `*spatial` -> `*(n / 2)`."""
+
+    def __init__(self, channels: int, dims: int, embed_channels: int, **options: Any) -> None:
+        super().__init__(dims, channels, channels, embed_channels, **options)
+        self.resize = {1: nn.AvgPool1d, 2: nn.AvgPool2d}[dims](2)
+
+
+class ResidualUp(ResidualBlock):
+    """A residual block, within and around which samples are repeated: `*spatial` -> `*(2 n)`."""
+
+    def __init__(self, channels: int, dims: int, embed_channels: int, **options: Any) -> None:
+        super().__init__(dims, channels, channels, embed_channels, **options)
+        self.resize = nn.Upsample(scale_factor=2, mode="nearest")
 
 
 class ConvDown(nn.Sequential):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from mmspec.networks.layers import (
     ConvDown,
     ConvUp,
     ResidualBlock,
+    ResidualDown,
+    ResidualUp,
     SelfAttention,
     conv,
     group_norm,
@@ -64,11 +67,11 @@ class Block(nn.Module):
 
 
 class Resampling(nn.ModuleList):
-    """Layers in a row, each of which halves or doubles the size; none keeps it. Wavelet gates see the embedding."""
+    """Layers in a row, each of which halves or doubles the size; none keeps it. Convolutions see no embedding."""
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         for layer in self:
-            x = layer(x, embedding) if isinstance(layer, WaveletDown | WaveletUp) else layer(x)
+            x = layer(x) if isinstance(layer, ConvDown | ConvUp) else layer(x, embedding)
         return x
 
 
@@ -125,7 +128,8 @@ class UNet(nn.Module):
         transformer_depth: transformer blocks in each of these.
         num_classes: 0 for a network without class labels.
         dropout: in the residual blocks.
-        resample: "conv" (3x3 with stride 2; nearest and 3x3) or "wavelet" (`WaveletDown`, `WaveletUp`).
+        resample: "conv" (3x3 with stride 2; nearest and 3x3), "residual" (in a residual block, by means and nearest)
+            or "wavelet" (`WaveletDown`, `WaveletUp`).
         wavelet: a discrete wavelet of PyWavelets, for `resample="wavelet"`.
         reading: of the paper's wavelet gating: "paper" keeps the channels by 1x1 convolutions, which agrees with its
             tables; "literal" hands the channels of the inverse transform on, a quarter of them (1D: half) each time.
@@ -182,19 +186,22 @@ class UNet(nn.Module):
             nn.Linear(model_channels, embed_channels), nn.SiLU(), nn.Linear(embed_channels, embed_channels)
         )
         self.embed_label = nn.Embedding(num_classes, embed_channels) if num_classes else None
-        block = partial(
+        residual: dict[str, Any] = {
+            "dims": dims,
+            "embed_channels": embed_channels,
+            "dropout": dropout,
+            "group_channels": group_channels,
+            "scale_shift": scale_shift,
+        }
+        block: Callable[..., Block] = partial(
             Block,
-            dims=dims,
-            embed_channels=embed_channels,
-            dropout=dropout,
+            **residual,
             head_channels=head_channels,
             num_heads=num_heads,
             context_channels=context_channels,
             transformer_depth=transformer_depth,
-            group_channels=group_channels,
-            scale_shift=scale_shift,
         )
-        down, up = _resizings(resample, dims, wavelet, reading, embed_channels if gates_see_noise else 0)
+        down, up = _resizings(resample, wavelet, reading, residual, gates_see_noise)
         kept = 2**dims if (resample, reading) == ("wavelet", "literal") else 1  # one in so many channels, on the way up
 
         self.conv_in = conv(dims, in_channels * patch_size**dims, model_channels)
@@ -299,18 +306,21 @@ def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:
 
 
 def _resizings(
-    resample: str, dims: int, wavelet: str, reading: str, embed_channels: int
+    resample: str, wavelet: str, reading: str, residual: dict[str, Any], gates_see_noise: bool
 ) -> tuple[Resizing, Resizing]:
-    """The layers that halve and double the size."""
+    """The layers that halve and double the size; `residual`: options of the residual blocks."""
+    dims, embed_channels = residual["dims"], residual["embed_channels"] if gates_see_noise else 0
     if resample == "conv":
         return partial(ConvDown, dims=dims), partial(ConvUp, dims=dims)
+    if resample == "residual":
+        return partial(ResidualDown, **residual), partial(ResidualUp, **residual)
     if resample == "wavelet":
         down, up = (
             partial(layer, dims=dims, wavelet=wavelet, reading=reading, embed_channels=embed_channels)
             for layer in (WaveletDown, WaveletUp)
         )
         return down, up
-    raise ValueError(f'resample must be "conv" or "wavelet", got "{resample}"')
+    raise ValueError(f'resample must be "conv", "residual" or "wavelet", got "{resample}"')
 
 
 def _in_a_row(resizing: Resizing, channels: int, factor: int, kept: int = 1) -> Resampling:

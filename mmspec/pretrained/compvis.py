@@ -31,7 +31,7 @@ PLAIN = {  # outside of all blocks
     "out.0.": "norm_out.",
     "out.2.": "conv_out.",
 }
-UP = re.compile(r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers)\.")
+UP = re.compile(r"output_blocks\.(\d+)\.[12]\.(?:conv|in_layers|emb_layers|out_layers)\.")  # what goes up
 
 
 def unet_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -52,7 +52,7 @@ def unet_options(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """Arguments of `UNet` by the shapes in a state dict, which tell everything but the number of attention heads.
 
     Raises:
-        KeyError, ValueError: if this is no state dict of CompVis's UNet, or of one with learned resampling.
+        KeyError, ValueError: if this is no state dict of CompVis's UNet.
     """
     blocks = _blocks_a_level(weights)
     levels = range(count(weights, r"output_blocks\.(\d+)\.0\.in_layers") // (blocks + 1))
@@ -60,8 +60,7 @@ def unet_options(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     firsts = [f"input_blocks.{1 + level * (blocks + 1)}" for level in levels]
     widths = [weights[f"{first}.0.in_layers.2.weight"].shape[0] for first in firsts]
     keys = [name for name in weights if name.endswith("transformer_blocks.0.attn2.to_k.weight")]
-    if any(".in_layers." in name and UP.match(name) for name in weights):
-        raise ValueError("it changes size in residual blocks, resblock_updown, which UNet does not")
+    residual = any(".in_layers." in name and UP.match(name) for name in weights)
     return {
         "dims": weights["input_blocks.0.0.weight"].ndim - 2,
         "in_channels": weights["input_blocks.0.0.weight"].shape[1],
@@ -74,6 +73,7 @@ def unet_options(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "transformer_depth": count(weights, r"middle_block\.1\.transformer_blocks\.(\d+)\.") or 1,
         "num_classes": weights["label_emb.weight"].shape[0] if "label_emb.weight" in weights else 0,
         "scale_shift": weights["middle_block.0.emb_layers.1.weight"].shape[0] == 2 * widths[-1],
+        "resample": "residual" if residual else "conv",
         "group_channels": 1,
     }
 

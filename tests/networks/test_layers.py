@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmspec.networks.layers import (
     ConvDown,
     ConvUp,
     ResidualBlock,
+    ResidualDown,
+    ResidualUp,
     SelfAttention,
     conv,
     group_norm,
@@ -142,3 +145,35 @@ def test_attention_heads():
 def test_resampling_sizes(n):
     assert ConvDown(4, dims=1)(torch.randn(1, 4, n)).shape == (1, 4, math.ceil(n / 2))
     assert ConvUp(4, dims=2)(torch.randn(1, 4, n, 3)).shape == (1, 4, 2 * n, 6)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("scale_shift", [False, True])
+def test_residual_blocks_change_the_size_after_their_first_norm(dims, scale_shift):
+    torch.manual_seed(0)
+    x, embedding = torch.randn(2, 8, *[6] * dims), torch.randn(2, 5)
+    for made, factor in ((ResidualDown, 0.5), (ResidualUp, 2)):
+        block = made(8, dims=dims, embed_channels=5, scale_shift=scale_shift)
+        for parameter in block.parameters():
+            torch.nn.init.normal_(parameter)
+
+        def resized(values, factor=factor):
+            if factor < 1:
+                for axis in range(2, 2 + dims):
+                    values = values.unflatten(axis, (-1, 2)).mean(axis + 1)
+                return values
+            for axis in range(2, 2 + dims):
+                values = values.repeat_interleave(2, axis)
+            return values
+
+        plain = ResidualBlock(dims, 8, 8, 5, scale_shift=scale_shift)
+        plain.load_state_dict(block.state_dict())
+        h = plain.conv1(resized(F.silu(plain.norm1(x))))
+        embedded = plain.embed(embedding)[(..., *[None] * dims)]
+        if scale_shift:
+            scale, shift = embedded[:, :8], embedded[:, 8:]
+            h = plain.norm2(h) * (1 + scale) + shift
+        else:
+            h = plain.norm2(h + embedded)
+        expected = resized(x) + plain.conv2(F.silu(h))
+        torch.testing.assert_close(block(x, embedding), expected)

@@ -445,7 +445,7 @@ def test_context_where_there_is_none_and_none_where_there_is():
     "options, message",
     [
         ({"dims": 3}, "dims must be 1 or 2, got 3"),
-        ({"resample": "fft"}, '"conv" or "wavelet", got "fft"'),
+        ({"resample": "fft"}, '"residual" or "wavelet", got "fft"'),
         ({"resample": "wavelet", "wavelet": "hare"}, "hare"),
         ({"resample": "wavelet", "reading": "litteral"}, '"paper" or "literal", got "litteral"'),
         ({"resample": "wavelet", "reading": "literal", "factors": 8}, "divisible by 4, got 2"),
