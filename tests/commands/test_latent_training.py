@@ -114,6 +114,15 @@ def test_sigma_data_is_that_of_latents(home):
     assert denoiser.preconditioning.sigma_data == pytest.approx(deviation, abs=2e-6)
 
 
+def test_classes_by_embedding_and_cross_attention(home):
+    options = ["network.type=ClassContextUNet", "network.context_channels=8", "objective.label_dropout=0.5"]
+    assert train(home, "classes", "vq", "process=ldm", *options, latents=True) == 0
+    denoiser = Denoiser.from_pretrained(home / "classes/checkpoints/step_00000003/ema")
+    assert denoiser.network.embed_class.weight.shape == (3, 8) and denoiser.classes == ["even", "odd"]
+    drawn = ["num=2", "steps=2", "guidance=3", "labels=odd", "device=cpu"]
+    assert main(["sample", f"from={home / 'classes'}", *drawn]) == 0
+
+
 def test_making_latents_again_does_nothing(home, capsys):
     again = [str(home / "train"), str(home / "latents-vq"), "--first-stage", str(home / "vq.ckpt")]
     assert make_latents(again) == 0 and "is up to date" in capsys.readouterr().out
