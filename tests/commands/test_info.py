@@ -1,0 +1,64 @@
+import json
+
+import pytest
+import torch
+
+from mmspec.cli import main
+from mmspec.diffusion import Denoiser
+from mmspec.diffusion.preconditioning import EDM
+from mmspec.networks import UNet
+
+COST = ["parameters", "macs", "macs_with_attention", "activation_bytes"]
+
+
+def facts(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+    assert main(["info", *words, "format=json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_preset(capsys):
+    shown = facts(capsys, "network=sd_ffhq")
+    assert [shown[key] for key in COST[:2]] == [21_094_683, 6_709_605_208]
+    assert shown["shape"] == [3, 64, 64] and shown["config"]["resample"] == "wavelet"
+    assert shown["macs_with_attention"] > shown["macs"] and shown["activation_bytes"] > 0
+
+
+def test_presets_know_what_they_are_for(capsys):
+    assert facts(capsys, "network=sd_audio_44k_stereo")["shape"] == [2, 65536]
+    assert facts(capsys, "network=sd_audio_44k_stereo", "shape=[2,8192]")["shape"] == [2, 8192]
+
+
+def test_measured(capsys):
+    words = ["network=unet", "network.model_channels=16", "shape=[3,16,16]", "measure=true", "runs=3", "batch=2"]
+    shown = facts(capsys, *words)
+    assert shown["cpu"]["latency_ms"] > 0 and shown["cpu"]["batch"] == 2
+    assert ("cuda" in shown) == torch.cuda.is_available()
+
+
+def test_a_saved_denoiser(capsys, tmp_path):
+    network = UNet(model_channels=16, channel_mult=(1, 2), attention_levels=())
+    Denoiser(network, EDM(), (3, 12, 16)).save_pretrained(tmp_path)
+    shown = facts(capsys, f"from={tmp_path}")
+    assert shown["shape"] == shown["signal_shape"] == [3, 12, 16]
+    assert shown["parameters"] == sum(parameter.numel() for parameter in network.parameters())
+    assert shown["preconditioning"]["type"] == "EDM" and shown["first_stage"] is None
+
+
+def test_text_and_the_machine(capsys):
+    assert main(["info", "network=sd_ffhq"]) == 0
+    assert "21,094,683" in capsys.readouterr().out
+    assert facts(capsys)["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["network=sd_ffqh"], "sd_ffhq"),
+        (["network=sd_ffhq", "network.reading=litteral"], '"paper" or "literal"'),
+        (["network=diffwave", "shape=[2,512]"], "one channel of sound"),
+    ],
+)
+def test_bad_input_is_one_sentence(capsys, words, message):
+    assert main(["info", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
