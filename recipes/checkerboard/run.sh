@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checkerboards: a DDPM from scratch with and without amplitude and phase, over seeds; figures 1 and 2 of the paper.
-RECIPE=checkerboard NUM=128 SPLIT=yes TUNING=checkerboard SAMPLING=(sampler=ddpm steps=100)
+RECIPE=checkerboard NUM=96 SPLIT=yes TUNING=checkerboard SAMPLING=(sampler=ddpm sampler.clip_denoised=true steps=100)
 common=$(dirname "${BASH_SOURCE[0]}")/../common
 source "$common/recipe.sh"
 source "$common/table.sh"
