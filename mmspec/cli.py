@@ -75,7 +75,7 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
         return list(words)
     places, overrides = iter(POSITIONAL[verb]), []
     for word in words:
-        if not re.match(r"[\w.+~]+=", word):
+        if not re.match(r"~|[\w.+]+=", word):
             key = next(places, None)
             if key is None:
                 raise InputError(f"{word!r} is one word too many: mmspec {verb} {' '.join(POSITIONAL[verb]).upper()}.")

@@ -85,7 +85,7 @@ class Toy:
     def outcomes(self) -> dict[str, Outcome]:
         """Of the large network, the small one, and the small one with each tool."""
         large = self._trained(LARGE, {})
-        tools = {SMALL: {}} | {f"{SMALL} + {name}": tool for name, tool in self.config["tools"].items()}
+        tools = {SMALL: {}} | {f"{SMALL} + {name}": tool for name, tool in (self.config["tools"] or {}).items()}
         models = {LARGE: large} | {name: self._trained(name, tool, large) for name, tool in tools.items()}
         return {name: Outcome(magnitudes(self._samples(denoiser))) for name, denoiser in models.items()}
 

@@ -30,6 +30,15 @@ def shades(index: int) -> "Colormap":
     return LinearSegmentedColormap.from_list(f"shades-{index}", [(*rgb, 0.0), (*rgb, 1.0)])
 
 
+def lack_and_excess() -> "Colormap":
+    """For signed pictures: from line 1's colour, for lack, through nothing to line 2's, for excess."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    lack, excess = to_rgb(line_colour(1)), to_rgb(line_colour(2))
+    colours = [(*lack, 1.0), (*lack, 0.0), (*excess, 0.0), (*excess, 1.0)]
+    return LinearSegmentedColormap.from_list("lack-and-excess", list(zip((0, 0.5, 0.5, 1), colours, strict=True)))
+
+
 def canvas(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.2, 3.7), **options: Any
 ) -> "tuple[Figure, list[Axes]]":
@@ -64,14 +73,14 @@ def restrain(axes: "Axes") -> None:
     axes.margins(x=0.01)
 
 
-def set_scale(axes: "Axes", direction: str, scale: str) -> None:
-    """A linear scale, or a logarithmic one with plain numbers at 1, 2 and 5 of each decade instead of powers of ten."""
+def set_scale(axes: "Axes", direction: str, scale: str, each: tuple[int, ...] = (1, 2, 5)) -> None:
+    """A "linear" scale, or a "log" one with plain numbers at 1, 2 and 5 (or ``each``) times powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if scale == "log":
         getattr(axes, f"set_{direction}scale")("log")
         axis = getattr(axes, f"{direction}axis")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_locator(LogLocator(subs=each))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
 
