@@ -19,6 +19,7 @@ from mmspec.commands.assemble import make_sampler
 from mmspec.commands.labels import choose_classes, rows
 from mmspec.commands.processes import Processes
 from mmspec.commands.signals import whole_recordings
+from mmspec.commands.texts import embedded_text
 from mmspec.config import plain
 from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
@@ -30,7 +31,7 @@ from mmspec.errors import InputError
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import provenance
 
-FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "mixed_precision")  # of the configuration
+FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "text", "mixed_precision")  # of the configuration
 SHOWN = 64  # signals in the overview
 
 
@@ -82,6 +83,7 @@ class Draws:
         sampler: by which it draws.
         recordings: which a vocoder resynthesizes, or None.
         classes: of each sample, int64 ``[num]``, or None.
+        texts: embeddings of the text, and of the empty one, each ``[1, L, D]``, or None.
         meta: of all samples together.
         device: where they are drawn.
     """
@@ -91,6 +93,7 @@ class Draws:
     sampler: Callable[..., Tensor]
     recordings: Recordings | None
     classes: Tensor | None
+    texts: tuple[Tensor, Tensor] | None
     meta: DatasetMeta
     device: torch.device
 
@@ -124,6 +127,8 @@ class Draws:
             shape = tuple(x0.shape)
         if self.classes is not None:
             cond["labels"] = rows(self.denoiser, self.classes[indices.start : indices.stop])
+        if self.texts is not None:
+            cond["context"] = self.texts[0].expand(len(indices), -1, -1)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["mixed_precision"] == "bf16"):
             samples = sample(
                 self.denoiser,
@@ -131,6 +136,7 @@ class Draws:
                 sampler=self.sampler,
                 steps=self.config["steps"],
                 guidance=self.config["guidance"],
+                null_context=None if self.texts is None else self.texts[1],
                 generator=seeded([self.config["seed"] + i for i in indices]),
                 **cond,
             )
@@ -151,8 +157,9 @@ def _draws(config: dict[str, Any], source: Path | str, device: torch.device) -> 
     if not isinstance(num, int) or num < 1 or config["batch_size"] < 1:
         raise InputError(f"num and batch_size must be 1 or more, not {num} and {config['batch_size']}.")
     chosen = choose_classes(denoiser, config["labels"], num)
-    if config["guidance"] is not None and chosen is None:
-        raise InputError(f"guidance={config['guidance']} needs class labels, and there are none: leave it out.")
+    texts = embedded_text(config, denoiser)
+    if config["guidance"] is not None and chosen is None and texts is None:
+        raise InputError(f"guidance={config['guidance']} needs class labels or a text, there are none: leave it out.")
     meta = DatasetMeta(
         modality="audio" if denoiser.sample_rate else "image",
         source=str(source),
@@ -161,7 +168,7 @@ def _draws(config: dict[str, Any], source: Path | str, device: torch.device) -> 
         count=num,
         shape=shape,
     )
-    return Draws(config, denoiser, make_sampler(config), recordings, chosen, meta, device)
+    return Draws(config, denoiser, make_sampler(config), recordings, chosen, texts, meta, device)
 
 
 def _output_folder(config: dict[str, Any]) -> Path:

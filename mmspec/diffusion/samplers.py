@@ -167,6 +167,7 @@ def sample(
     sigmas: Sequence[float] | Tensor | None = None,
     labels: Tensor | None = None,
     guidance: float | None = None,
+    null_context: Tensor | None = None,
     generator: Generator | Sequence[Generator] | None = None,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
     device: str | torch.device | None = None,
@@ -182,7 +183,9 @@ def sample(
         steps: number of steps; heun calls the denoiser ``2 steps - 1`` times, the others ``steps`` times.
         sigmas: noise levels, descending, without the final 0; None takes the denoiser's own grid.
         labels: one-hot ``[B, classes]``, or int64 ``[B]`` without guidance; None is unconditional.
-        guidance: scale of classifier-free guidance, which needs one-hot labels; None samples without.
+        guidance: scale of classifier-free guidance, which needs one-hot labels, or a context and what stands for none;
+            None samples without.
+        null_context: ``[1, L, D]``, for guidance towards ``context``, which is ``[B, L, D]``.
         generator: one generator, or one a sample (see `seeded`): then each sample is the same in any batch.
         callback: told ``(step, x, denoised)`` after each step; latents where the denoiser has a first stage.
         device: where to sample; None follows the denoiser's weights.
@@ -192,11 +195,11 @@ def sample(
         ``[B, C, *spatial]`` in the dtype of the given noise, float32 for a shape; the walk itself is in float64.
 
     Raises:
-        ValueError: for an unknown sampler, no steps, missing sigmas, guidance without one-hot labels, or not one
-            generator a sample.
+        ValueError: for an unknown sampler, no steps, missing sigmas, guidance without one-hot labels or contexts, or
+            not one generator a sample.
     """
-    if guidance is not None and (labels is None or labels.ndim != 2):
-        raise ValueError("guidance needs labels=, one-hot rows [B, classes].")
+    if guidance is not None and (labels is None or labels.ndim != 2) and (labels is not None or null_context is None):
+        raise ValueError("guidance needs labels=, one-hot rows [B, classes], or context= and null_context=.")
     if isinstance(sampler, str) and sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}.")
     walk = SAMPLERS[sampler]() if isinstance(sampler, str) else sampler
@@ -214,7 +217,7 @@ def sample(
 
     if labels is not None:
         cond["labels"] = labels.to(device)
-    conditioned = ConditionedDenoiser(denoiser if guidance is None else Guided(denoiser, guidance), cond)
+    conditioned = ConditionedDenoiser(denoiser if guidance is None else Guided(denoiser, guidance, null_context), cond)
     on_step = callback if callback is not None else lambda step, x, denoised: None
     start_scale = preconditioning.start_scale(levels[0]) if preconditioning is not None else levels[0]
     samples = walk(conditioned, start_scale * noise, [*levels, 0.0], draw, on_step)
