@@ -12,6 +12,7 @@ from mmspec.diffusion.distillation import DistillationObjective
 from mmspec.diffusion.noise import FlowUniform, IDDPMUniform, LogNormal, LogUniform, TableUniform, VPUniform
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS
 from mmspec.diffusion.samplers import SAMPLERS
+from mmspec.diffusion.step_distillation import StepDistillationObjective
 from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
 from mmspec.losses.weighting import (
@@ -21,6 +22,7 @@ from mmspec.losses.weighting import (
     NoisePredictionWeight,
     P2Weight,
     StepGate,
+    TruncatedSNRWeight,
     VelocityWeight,
 )
 from mmspec.networks import NETWORKS, FirstStage
@@ -44,10 +46,13 @@ WEIGHTS = {
         VelocityWeight,
         P2Weight,
         MinSNRWeight,
+        TruncatedSNRWeight,
         InverseSigmaGate,
         StepGate,
     )
 }
+
+ON_FEATURES = ("alpha", "floor", "features")  # of distillation, but not of steps
 
 
 def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:
@@ -116,7 +121,7 @@ def make_objective(cfg: Mapping[str, Any]) -> Objective:
 
 def with_teacher(
     cfg: Mapping[str, Any], objective: Objective, teacher: Denoiser, student: Denoiser, example: Any
-) -> DistillationObjective:
+) -> Objective:
     """The objective with the distillation of a configuration.
 
     Args:
@@ -134,15 +139,16 @@ def with_teacher(
             "data.augment is for networks that are told how pictures were augmented, which the teacher is not: leave "
             "data.augment=null."
         )
-    return construct(
-        DistillationObjective,
-        options,
-        "distillation",
-        objective=objective,
-        teacher=teacher,
-        student=student,
-        example=example,
-    )
+    made: Any = DistillationObjective
+    if options["steps"] is None:
+        options = {key: value for key, value in options.items() if key not in ("steps", "substeps")}
+    else:
+        if options["spatial"] or options["frequency"]:
+            raise InputError("distillation.steps goes without spatial and frequency: distil one after the other.")
+        made = StepDistillationObjective
+        options = {key: value for key, value in options.items() if key not in ("spatial", "frequency", *ON_FEATURES)}
+    fixed = {"objective": objective, "teacher": teacher, "student": student, "example": example}
+    return construct(made, options, "distillation", **fixed)
 
 
 def make_sampler(cfg: Mapping[str, Any]) -> Any:

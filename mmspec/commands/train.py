@@ -99,9 +99,9 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
 
 
 def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset) -> Objective:
-    """What is minimized, with a teacher where ``distillation`` has a weight; the config then says which it is."""
+    """What is minimized, with a teacher where ``distillation`` asks for one; the config then says which it is."""
     objective, options = make_objective(config), config["distillation"]
-    if not options["spatial"] and not options["frequency"]:
+    if not (options["spatial"] or options["frequency"] or options["steps"] is not None):
         return objective
     if options["teacher"] is None:
         raise InputError("distillation.teacher must be given: the run, checkpoint or saved denoiser to learn from.")

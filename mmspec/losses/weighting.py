@@ -90,6 +90,18 @@ class MinSNRWeight:
 
 
 @dataclass(frozen=True)
+class TruncatedSNRWeight:
+    """``max(SNR, 1)``, ``SNR = 1 / sigma^2``: the error of the noise or of the signal, whichever is larger.
+
+    Salimans and Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models".
+    """
+
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``."""
+        return (sigma**-2).clamp(min=1)
+
+
+@dataclass(frozen=True)
 class InverseSigmaGate:
     """``min(1, sigma_gate / sigma)``: full weight at low noise, fading where D is a mean over many signals.
 

@@ -68,6 +68,15 @@ def test_a_teacher_that_trained_on_is_another_one(teacher, tmp_path, capsys):
     assert "distillation.teacher_sha256 was" in capsys.readouterr().err
 
 
+def test_a_student_of_few_steps_begins_as_its_teacher_and_is_sampled_in_as_many(teacher, tmp_path):
+    few = ["distillation=steps", f"distillation.teacher={teacher}", f"init_from={teacher}", "distillation.steps=2"]
+    assert train(tmp_path / "run", teacher.parent / "data", *few, "distillation.substeps=4") == 0
+    line = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert line["train/loss/denoising"] > 0
+    sampled = ["sample", f"from={tmp_path / 'run'}", "sampler=euler", "steps=2", "num=2", "device=cpu"]
+    assert main(sampled) == 0
+
+
 @pytest.mark.parametrize("process", ["ddpm_p2", "ddpm_min_snr"])
 def test_weightings_of_the_baselines_are_processes(teacher, tmp_path, process):
     assert train(tmp_path / "run", teacher.parent / "data", "network.model_channels=8", f"process={process}") == 0
@@ -78,11 +87,12 @@ def test_weightings_of_the_baselines_are_processes(teacher, tmp_path, process):
     [
         (["distillation.teacher=nowhere"], "nowhere holds no denoiser"),
         (["distillation.alpha=x"], "distillation: must be real number, not str"),
+        (["distillation.steps=4"], "distillation.steps goes without spatial and frequency"),
         (["distillation.floor=0"], "distillation: floor must be above 0, not 0"),
         (["distillation.mixed_precision=fp8"], 'distillation: mixed_precision must be "no" or "bf16"'),
         (["network.patch_size=4"], "distillation: teacher and student have no features of one scale"),
         (["+distillation.beta=1"], "distillation.beta is no option of DistillationObjective"),
-        (["distillation=none", "distillation.spatial=1", "distillation.teacher=null"], "distillation.teacher must be"),
+        (["distillation.teacher=null"], "distillation.teacher must be given"),
     ],
 )
 def test_mistakes_get_one_sentence_before_anything_is_written(teacher, tmp_path, capsys, overrides, message):
@@ -90,6 +100,13 @@ def test_mistakes_get_one_sentence_before_anything_is_written(teacher, tmp_path,
     err = capsys.readouterr().err
     assert message in err and len(err.strip().splitlines()) == 1
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_steps_need_a_teacher_and_a_number(teacher, tmp_path, capsys):
+    assert distil(teacher, tmp_path / "run", "distillation=steps", "distillation.teacher=null") == 2
+    assert "distillation.teacher must be given" in capsys.readouterr().err
+    assert distil(teacher, tmp_path / "run", "distillation=steps", "distillation.steps=0") == 2
+    assert "distillation: steps and substeps must be 1 or more, not 0 and 2" in capsys.readouterr().err
 
 
 def test_a_teacher_of_other_pictures_is_refused(teacher, tmp_path, capsys):
