@@ -138,7 +138,7 @@ def test_sampling_mistakes_get_one_sentence(run, tmp_path, capsys, override, mes
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("network.resample=fold", 'network: resample must be "conv" or "wavelet"'),
+        ("network.resample=fold", 'network: resample must be "conv", "residual" or "wavelet"'),
         ("+network.in_channels=4", "network.in_channels follows from the data"),
         ("+network.depth=4", "network.depth is no option of UNet"),
         ("regularizer=haar regularizer.haar.loss.wavelet=hair", "regularizer.haar.loss: "),
