@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from mmspec import from_pretrained
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, write_packed
+from mmspec.networks import AutoencoderKL
 
 SMALL = [
     "network.num_blocks=1",
@@ -115,3 +117,18 @@ def test_a_teacher_of_other_pictures_is_refused(teacher, tmp_path, capsys):
     assert "the teacher has signals of shape (3, 8, 8), the student (3, 16, 16)" in capsys.readouterr().err
     assert train(tmp_path / "run", data, "distillation=both") == 2
     assert "distillation.teacher must be given" in capsys.readouterr().err
+
+
+def test_students_of_latents_learn_from_teachers_of_the_same_latents(tmp_path, capsys):
+    data, file = pictures(tmp_path / "data", size=16), tmp_path / "kl.ckpt"
+    torch.manual_seed(0)
+    torch.save({"state_dict": AutoencoderKL(channels=32, channel_mult=(1, 1), num_blocks=1).state_dict()}, file)
+    latent = [f"first_stage.from={file}", "process=ldm"]
+    assert train(tmp_path / "teacher", data, *latent, "network.model_channels=16") == 0
+    slim = ["network=wavelet_unet", "network.model_channels=8"]
+    slim += ["distillation=both", f"distillation.teacher={tmp_path / 'teacher'}"]
+    assert train(tmp_path / "run", data, *latent, *slim) == 0
+    line = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert line["train/loss/distill_frequency"] > 0
+    assert train(tmp_path / "other", data, *latent, *slim, "first_stage.scale_factor=2") == 2
+    assert "the teacher has a first stage of SHA-256" in capsys.readouterr().err
