@@ -11,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmspec.errors import InputError
 from mmspec.report.curves import Figure as PageFigure
-from mmspec.report.drawing import inline, line_colour
+from mmspec.report.drawing import INK, inline, line_colour
+from mmspec.report.pictures import metadata
 from mmspec.training.run import provenance
 
 if TYPE_CHECKING:
@@ -87,15 +88,19 @@ def write_page(
 
 
 def write_picture(out: Path, plate: Plate) -> None:
-    """One figure as a file, in light colours, its legend and title in it."""
+    """One figure as a file, in light colours, its legend in it; of an SVG file `mmspec report` knows the caption."""
+    from matplotlib import rc_context
     from matplotlib.lines import Line2D
 
     if plate.legend:
         handles = [Line2D([], [], color=line_colour(colour), label=label) for colour, label in plate.legend]
-        plate.figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False, fontsize=9)
-    plate.figure.suptitle(plate.title)
+        legend = plate.figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False, fontsize=9)
+        for text in legend.get_texts():
+            text.set_color(INK)
     out.parent.mkdir(parents=True, exist_ok=True)
-    plate.figure.savefig(out, dpi=160)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": str(out)}):
+        said = metadata(plate.title, plate.caption) if out.suffix == ".svg" else {}
+        plate.figure.savefig(out, dpi=160, metadata=said)
 
 
 def markdown(table: TextTable, notes: Sequence[str] = ()) -> str:

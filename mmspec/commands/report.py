@@ -7,6 +7,7 @@ from omegaconf import DictConfig, ListConfig
 
 from mmspec.errors import InputError
 from mmspec.report.page import build
+from mmspec.report.pictures import read_picture
 from mmspec.report.runs import read_runs
 from mmspec.report.table import read_json
 from mmspec.training.run import provenance
@@ -36,6 +37,7 @@ def run(cfg: DictConfig) -> None:
         version=made_by["versions"]["mmspec"],
         max_samples=cfg.max_samples,
         table=read_json(Path(cfg.table)) if cfg.table else None,
+        figures=[read_picture(Path(file)) for file in cfg.figures],
     )
     for shown in runs:
         for part, command in shown.missing.items():

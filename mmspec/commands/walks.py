@@ -44,7 +44,8 @@ def filters(config: Mapping[str, Any]) -> Path:
         "S / (S + σ²) with their power spectrum S, the gain of the optimal denoiser."
     )
     legend = [(colour, f"σ = {sigma:.3g}") for colour, sigma in enumerate(sigmas, start=1)]
-    write(out, "Filters", f"Which frequencies {config['from']} lets pass.", [Plate("Filters", figure, caption, legend)])
+    plate = Plate(f"Filters of {_name(config)}", figure, caption, legend)
+    write(out, "Filters", f"Which frequencies {config['from']} lets pass.", [plate])
     return out
 
 
@@ -74,7 +75,7 @@ def predictions(config: Mapping[str, Any]) -> Path:
         f"Above: x0_hat of one sample; below: mean power of {config['num']} predictions. White noise of variance 1 has "
         "0 dB."
     )
-    plate = Plate("Predictions", figure, caption, [*([] if real is None else [(0, "real")]), *legend])
+    plate = Plate(f"Predictions of {_name(config)}", figure, caption, [*([] if real is None else [(0, "real")]), *legend])
     write(out, "Predictions", f"What {config['from']} predicts while it samples.", [plate])
     return out
 
@@ -89,7 +90,7 @@ def gates(config: Mapping[str, Any]) -> Path:
     caption = f"Means over {config['num']} samples; time runs to the right. An open gate is 1."
     legend = list(enumerate(BANDS.get(bands, tuple(f"band {i}" for i in range(bands))), start=1))
     lead = f"Which sub-bands {config['from']} passes on while it samples."
-    write(out, "Gates", lead, [Plate("Gates by noise level", figure, caption, legend)])
+    write(out, "Gates", lead, [Plate(f"Gates of {_name(config)}", figure, caption, legend)])
     return out
 
 
@@ -101,6 +102,10 @@ def _denoiser(config: Mapping[str, Any]) -> Denoiser:
     if denoiser.signal_shape is None:
         raise InputError(f"{config['from']} does not say the shape of its signals: its config.json lacks signal.shape.")
     return denoiser
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    return Path(config["from"]).name
 
 
 def _device(denoiser: Denoiser) -> torch.device:

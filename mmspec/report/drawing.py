@@ -92,11 +92,15 @@ def inline(figure: "Figure", description: str) -> Markup:
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
         figure.savefig(buffer, format="svg", transparent=True)
-    svg = buffer.getvalue()
+    return inline_svg(buffer.getvalue(), description)
+
+
+def inline_svg(svg: str, description: str) -> Markup:
+    """A matplotlib figure's SVG file, as `inline` gives a figure."""
     opening, body = svg[svg.index("<svg") :].split(">", 1)
     opening = re.sub(r'\s(xmlns(:xlink)?|version|width|height)="[^"]*"', "", opening)
     opening = opening.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r"<(metadata|title|style)\b.*?</\1>|<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # such names repeat from plot to plot
     body = re.sub(r"font-family: [^;\"]+", "font-family: var(--sans)", body)
     for colour, variable in VARIABLES.items():

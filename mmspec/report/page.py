@@ -49,6 +49,7 @@ def build(
     version: str,
     max_samples: int | None,
     table: ResultsTable | None = None,
+    figures: Sequence[Figure] = (),
 ) -> None:
     """Write the page.
 
@@ -61,6 +62,7 @@ def build(
         version: of mmspec.
         max_samples: shown of each set; None for 64 pictures or 6 clips.
         table: of the experiment that the runs are part of, shown first.
+        figures: of these runs, shown next.
     """
     by_data: dict[str, list[Run]] = {}
     for run in runs:
@@ -78,6 +80,7 @@ def build(
     html = environment.get_template("page.html").render(
         title=title,
         results=results,
+        figures=figures,
         groups=groups,
         command=command,
         machine=machine,
