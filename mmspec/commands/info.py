@@ -21,7 +21,7 @@ from mmspec.metrics.cost import count, measure
 from mmspec.training.checkpoint import find_denoiser
 
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
-EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader"}
+EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers"}
 
 
 def run(cfg: DictConfig) -> None:

@@ -26,6 +26,7 @@ from mmspec.data.augment import AUGMENTATIONS, EDMAugment
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, Objective, sample, seeded
 from mmspec.errors import InputError
+from mmspec.networks import ClassContextUNet
 from mmspec.training.batches import Dataset, step_seed
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import open_run
@@ -49,6 +50,7 @@ def run(cfg: DictConfig) -> None:
     config = fill_auto(config, denoiser.preconditioning.config.get("sigma_data", measured) if denoiser else measured)
     if denoiser is None:
         denoiser = make_denoiser(config, dataset.meta, first_stage)
+    _refuse_texts(denoiser)
     signals = training_signals(dataset, denoiser, cfg.data.crop, latents)
     trainer = Trainer(
         denoiser,
@@ -65,6 +67,15 @@ def run(cfg: DictConfig) -> None:
     with trainer.accelerator.main_process_first():
         checkpoint = open_run(folder, config, cfg.resume)
     trainer.train(checkpoint)
+
+
+def _refuse_texts(denoiser: Denoiser) -> None:
+    network = denoiser.network
+    if getattr(network, "context_channels", 0) and not isinstance(network, ClassContextUNet):
+        raise InputError(
+            "this UNet looks at texts, which packed data sets do not hold: set network.type=ClassContextUNet for "
+            "classes, or network.context_channels=0."
+        )
 
 
 def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser | None:

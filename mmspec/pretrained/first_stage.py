@@ -16,6 +16,7 @@ from mmspec.pretrained.compvis import first_stage_options
 from mmspec.pretrained.weights import put_weights, read_weights
 
 IN_CHECKPOINT = "first_stage_model."  # in front of its names in the checkpoint of a whole model
+BESIDE = ("loss.", "model_ema.")  # what its training left beside it
 
 
 def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: float | None = None) -> FirstStage:
@@ -47,12 +48,15 @@ def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: fl
 
 def first_stage(weights: Mapping[str, Tensor], where: str, scale_factor: float | None = None) -> FirstStage:
     """The first stage in the state dict of a checkpoint: of its own, or of a whole model."""
-    inside = {name.removeprefix(IN_CHECKPOINT): tensor for name, tensor in weights.items() if IN_CHECKPOINT in name}
+    inside = {
+        name.removeprefix(IN_CHECKPOINT): tensor for name, tensor in weights.items() if name.startswith(IN_CHECKPOINT)
+    }
     measured = weights.get("scale_factor")
     if scale_factor is None and measured is not None and inside:
         scale_factor = float(measured)
-    own = {name: tensor for name, tensor in weights.items() if not name.startswith(("loss.", "model_ema."))}
-    return _made(inside or own, where, scale_factor)
+    own = inside or weights
+    kept = {name: tensor for name, tensor in own.items() if not name.startswith(BESIDE)}
+    return _made(kept, where, scale_factor)
 
 
 def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None) -> FirstStage:
@@ -71,5 +75,3 @@ def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None)
 
 def _reason(error: Exception) -> str:
     return f"there is no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-
-

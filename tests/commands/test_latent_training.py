@@ -12,7 +12,7 @@ from mmspec.cli import main
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
 from mmspec.diffusion import Denoiser
 from mmspec.networks import AutoencoderKL, VQModel
-from tests.packed import write_pictures
+from tests.packed import write_clips, write_pictures
 
 FIRST_STAGES = {"kl": AutoencoderKL, "vq": VQModel}
 SMALL = [
@@ -123,6 +123,19 @@ def test_classes_by_embedding_and_cross_attention(home):
     assert main(["sample", f"from={home / 'classes'}", *drawn]) == 0
 
 
+def test_waveforms_have_latents_too(home):
+    rng = np.random.default_rng(0)
+    clips = write_clips(home / "clips", 0.1 * rng.standard_normal((6, 200)), 8000)
+    torch.manual_seed(0)
+    stage = AutoencoderKL(dims=1, in_channels=1, channels=32, channel_mult=(1, 1), num_blocks=1)
+    torch.save(stage.state_dict(), home / "sound.ckpt")
+    first = [f"first_stage.from={home / 'sound.ckpt'}", "process=edm", "regularizer=amplitude"]
+    arguments = [f"run_dir={home / 'sound'}", f"data.train={clips}", "data.crop=64", *SMALL, *first]
+    assert main(["train", *arguments]) == 0
+    assert main(["sample", f"from={home / 'sound'}", "num=2", "steps=2", "device=cpu"]) == 0
+    assert PackedDataset(home / "sound/samples/final").data.shape == (2, 64)
+
+
 def test_making_latents_again_does_nothing(home, capsys):
     again = [str(home / "train"), str(home / "latents-vq"), "--first-stage", str(home / "vq.ckpt")]
     assert make_latents(again) == 0 and "is up to date" in capsys.readouterr().out
@@ -152,6 +165,8 @@ def test_what_does_not_fit_gets_one_sentence(home, capsys, tmp_path):
     assert "data.augment is of pictures" in one_sentence(capsys, train(home, "no", "vq", *augment))
     odd = [f"data.train={write_pictures(tmp_path / 'odd', np.zeros((2, 9, 8, 3)))}"]
     assert "that 2 divides, not [3, 9, 8]" in one_sentence(capsys, train(home, "no", "vq", *odd))
+    texts = ["network.context_channels=8"]
+    assert "this UNet looks at texts" in one_sentence(capsys, train(home, "no", "vq", *texts))
     assert "is no file" in one_sentence(capsys, train(home, "no", None, "first_stage.from=nowhere.ckpt"))
     twice = [str(home / "latents-vq"), str(tmp_path / "twice"), "--first-stage", str(home / "vq.ckpt")]
     assert "holds latents already" in one_sentence(capsys, make_latents(twice))

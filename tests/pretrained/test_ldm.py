@@ -277,6 +277,19 @@ def test_first_stages_alone(folder, tmp_path):
     assert saved.sha256() == load_first_stage(folder / "ldm_uncond_vqf4.ckpt").sha256() != whole.sha256()
 
 
+def test_a_scale_that_was_measured_is_in_the_checkpoint(folder, tmp_path):
+    """LDM on churches divides latents by the deviation of its first batch, over all elements."""
+    stage = values(folder / "fs_kl.npz")
+    measured = 1 / stage["sample_via_original"].std()
+    torch.testing.assert_close(measured, stage["std_rescale_factor"])
+    weights = torch.load(folder / "fs_kl.pt", weights_only=True)
+    whole = {f"first_stage_model.{name}": tensor for name, tensor in weights.items()} | {"scale_factor": measured}
+    save_file({name: tensor.clone() for name, tensor in whole.items()}, tmp_path / "model.safetensors")
+    loaded = load_first_stage(tmp_path / "model.safetensors")
+    assert loaded.scale_factor == float(measured) and load_first_stage(whole, scale_factor=2.0).scale_factor == 2
+    torch.testing.assert_close(loaded.decode(measured * stage["mode"]), stage["dec_mode"], rtol=1e-4, atol=1e-4)
+
+
 def test_class_embedding_through_cross_attention(folder):
     embedding, golden = torch.load(folder / "class_embedder.pt", weights_only=True), values(folder / "unet_cin.npz")
     context = values(folder / "class_embedder.npz")
