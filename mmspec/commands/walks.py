@@ -70,12 +70,13 @@ def predictions(config: Mapping[str, Any]) -> Path:
         real,
         spectra[0].unit,
     )
-    legend = [(colour, f"σ = {sigma:.2g}") for colour, sigma in enumerate(sigmas, start=1)]
+    legend = [] if real is None else [(0, "real")]
+    legend += [(colour, f"σ = {sigma:.2g}") for colour, sigma in enumerate(sigmas, start=1)]
     caption = (
         f"Above: x0_hat of one sample; below: mean power of {config['num']} predictions. White noise of variance 1 has "
         "0 dB."
     )
-    plate = Plate(f"Predictions of {_name(config)}", figure, caption, [*([] if real is None else [(0, "real")]), *legend])
+    plate = Plate(f"Predictions of {_name(config)}", figure, caption, legend)
     write(out, "Predictions", f"What {config['from']} predicts while it samples.", [plate])
     return out
 
