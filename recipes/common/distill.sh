@@ -49,7 +49,24 @@ cells() {
 }
 
 remark() {
-  echo "The students of a seed take the same number of steps over the same samples and noise."
+  echo "The students of a seed take the same number of steps over the same samples and noise; the teacher is one," \
+    "judged by the samples of each seed."
+}
+
+draw() { # FIGURE NAME [key=value ...]
+  mmspec analyze "$1" "${@:3}" "out=$home/figures/$1-$2.svg"
+  drawn+=("$home/figures/$1-$2.svg")
+}
+
+draw_figures() { # the paper's figures 2, 3, 9 and 10: of the teacher, and of the last student with the last kind
+  local student=${students##*,} seed=${seeds%%,*} first last
+  first=$student-${kinds%%,*}-$seed last=$student-${kinds##*,}-$seed
+  draw filters teacher "from=$teacher" "data=$reference"
+  draw filters "$last" "from=$home/runs/$last"
+  draw predictions "$last" "from=$home/runs/$last"
+  [[ $student != *wavelet* ]] || draw gates "$last" "from=$home/runs/$last"
+  [[ $first == "$last" ]] || first+=,$home/runs/$last
+  draw differences "$student" "runs=[$home/runs/$first]"
 }
 
 distill_recipe() { # OPTIONS...
