@@ -11,10 +11,13 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from mmspec.diffusion import Denoiser, sample
+from mmspec.diffusion import Denoiser, Objective, sample
+from mmspec.diffusion.noise import TableUniform
+from mmspec.diffusion.objective import Draw
 from mmspec.diffusion.samplers import DDIM, ConditionedDenoiser
 from mmspec.diffusion.schedules import ddpm_sigmas
 from mmspec.errors import InputError
+from mmspec.losses.weighting import NoisePredictionWeight
 from mmspec.networks import FIRST_STAGES, ClassContextUNet, UNet
 from mmspec.pretrained import load_first_stage, load_ldm
 from mmspec.pretrained.compvis import averaged_names, first_stage_options, unet_options, unet_weights
@@ -96,6 +99,15 @@ def test_a_whole_checkpoint_agrees_with_compvis(folder, name, averaged, kind):
     x = golden["x_noisy"] * (level**2 + 1).sqrt()
     with torch.no_grad():
         assert_close((x - denoiser(x, sigma)) / level, golden[f"eps_{kind}"], 1e-3)
+
+
+def test_training_minimizes_what_compvis_minimizes(folder):
+    golden = values(folder / "ldm_uncond_vqf4.npz")
+    denoiser = load_ldm(folder / "ldm_uncond_vqf4.ckpt", configuration(folder, "ldm_uncond_vqf4"), averaged=False)
+    objective = Objective(TableUniform("scaled_linear", 1000, 0.0015, 0.0195), NoisePredictionWeight())
+    draw = Draw(denoiser.preconditioning.sigmas[golden["t"]], golden["noise"], torch.ones(2))
+    latents, _ = denoiser.condition(golden["image_bhwc"].movedim(-1, 1))
+    assert_close(objective(denoiser, latents, draw=draw).total.detach(), golden["loss_per_sample_l2"])
 
 
 @pytest.mark.parametrize(("averaged", "eta"), [(False, 0), (False, 1), (True, 0)])
