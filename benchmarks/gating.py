@@ -1,6 +1,10 @@
-"""What wavelet gating costs and what it saves: the UNets of "Diffusion Probabilistic Model Made Slim", table 2."""
+"""What wavelet gating costs and what it saves: the UNets of "Diffusion Probabilistic Model Made Slim", table 2.
 
-from collections.abc import Callable
+Compiled rows take minutes of compiling each: `python -m benchmarks.gating "float32 compiled" "bf16 compiled"`.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +22,7 @@ NETWORKS = {
     "literal": ["network=sd_ffhq", "network.reading=literal"],
 }
 SLIM = ("sd_ffhq", "literal")
-MODES = ("float32", "bf16", "float32 compiled", "bf16 compiled")
+MODES = ("float32", "bf16")  # autocast for bf16; with " compiled" after it, through torch.compile
 
 
 def build(name: str) -> nn.Module:
@@ -48,7 +52,7 @@ def gating_alone(network: nn.Module, x: Tensor, c_noise: Tensor) -> Callable[[],
 
 
 def forward(network: nn.Module, mode: str, x: Tensor, c_noise: Tensor) -> Callable[[], object]:
-    """One forward pass in one of `MODES`."""
+    """One forward pass in a mode."""
     call = torch.compile(network) if "compiled" in mode else network
 
     def run() -> object:
@@ -75,11 +79,11 @@ def row(mode: str, batch: int, rounds: int) -> list[str]:
 
 
 @torch.inference_mode()
-def main(rounds: int = 15) -> None:
-    rows = [row(mode, batch, rounds) for mode in MODES for batch in (1, 4)]
+def main(modes: Sequence[str] = MODES, rounds: int = 15) -> None:
+    rows = [row(mode, batch, rounds) for mode in modes for batch in (1, 4)]
     faster = [f"{name} faster than LDM, Lite-LDM" for name in SLIM]
     print(markdown(["mode", "batch", *NETWORKS, *faster, "share of gating"], rows))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or MODES)
