@@ -96,6 +96,8 @@ judge_cell() { # NAME SEED [BASE]: stages 4 and 5
     "${where[@]}" "${EVALUATION[@]}"
 }
 
+draw_figures() { :; } # stage 6: adds SVG files to drawn, which the report shows
+
 table_recipe() { # after parse_options
   [[ -z $weights || $weights == official || -e $weights ]] || die "--weights $weights: no such file or folder."
   [[ -z $inception || -f $inception ]] || die "--inception $inception: no such file."
@@ -123,6 +125,9 @@ table_recipe() { # after parse_options
     local note
     note=$(remark)
     mmspec table "layout=$(dirname "$0")/table.yaml" "runs=$home/runs" "out=$home/table.md" ${note:+"note='$note'"}
-    mmspec report "runs=[$(IFS=,; echo "${shown[*]}")]" "table=$home/table.json" "out=$home/report.html" "title=$RECIPE"
+    local drawn=()
+    draw_figures
+    mmspec report "runs=[$(IFS=,; echo "${shown[*]}")]" "table=$home/table.json" "out=$home/report.html" "title=$RECIPE" \
+      "figures=[$(IFS=,; echo "${drawn[*]}")]"
   fi
 }

@@ -48,7 +48,10 @@ def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
     config = yaml.safe_load((home / "runs/wavelet_unet-both-0/config.yaml").read_text())
     assert config["distillation"]["teacher"].endswith(f"exp/{name}/teacher")
     assert config["network"]["resample"] == "wavelet"
-    assert "the same number of steps" in (home / "report.html").read_text()
+    report = (home / "report.html").read_text()
+    assert "the same number of steps" in report
+    for title in ("Filters of teacher", "Gates of wavelet_unet-both-0", "differences of their spectra"):
+        assert title in report
 
 
 def test_a_given_teacher_is_not_trained_and_what_is_done_is_skipped(tmp_path):
