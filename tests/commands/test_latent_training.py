@@ -136,6 +136,20 @@ def test_waveforms_have_latents_too(home):
     assert PackedDataset(home / "sound/samples/final").data.shape == (2, 64)
 
 
+def test_weights_go_on_with_their_first_stage_and_their_classes_alone(home, capsys):
+    assert train(home, "first", "vq", "process=ldm", latents=True) == 0
+    again = [f"init_from={home / 'first'}", f"data.latents={home / 'latents-vq'}", "process=ldm"]
+    assert train(home, "second", None, *again) == 0
+    capsys.readouterr()
+    denoiser = Denoiser.from_pretrained(home / "second/checkpoints/step_00000003/ema")
+    assert denoiser.first_stage.sha256() == PackedDataset(home / "latents-vq").meta.first_stage
+    assert "exclude each other" in one_sentence(capsys, train(home, "third", "vq", *again))
+    meta = DatasetMeta(modality="image", source="noise", classes=("a", "b", "c"), statistics={"sigma_data": 0.5})
+    write_packed(home / "three", np.zeros((3, 16, 24, 3), np.uint8), np.arange(3), meta=meta)
+    others = [again[0], again[2], f"data.train={home / 'three'}"]
+    assert "knows 2 classes" in one_sentence(capsys, train(home, "third", None, *others))
+
+
 def test_making_latents_again_does_nothing(home, capsys):
     again = [str(home / "train"), str(home / "latents-vq"), "--first-stage", str(home / "vq.ckpt")]
     assert make_latents(again) == 0 and "is up to date" in capsys.readouterr().out
