@@ -161,13 +161,16 @@ def gate_values(sigmas: Sequence[float], gates: Mapping[str, Array]) -> "Figure"
     return figure
 
 
-def differences(samples: Mapping[str, Array], decibels: Mapping[str, Array], unit: str) -> "Figure":
+def differences(
+    samples: Mapping[str, Array], decibels: Mapping[str, Array], label: str, step: float = 1.0
+) -> "Figure":
     """Samples of several sets, above the difference in DFT amplitude of each to the first, the real one.
 
     Args:
         samples: set -> ``[N, C, *spatial]`` in [-1, 1]; the first is real.
         decibels: set, all but the first -> ``[*spatial]``, frequency 0 in the middle.
-        unit: of one step along an axis of the frequencies.
+        label: of an axis of frequencies, with their unit.
+        step: of such an axis, of waveforms.
     """
     figure, panels = canvas(2, len(samples), (6.2, 4.6 if _is_picture(next(iter(samples.values()))[0]) else 5.0))
     limit = max(float(np.abs(values).max()) for values in decibels.values())
@@ -180,16 +183,17 @@ def differences(samples: Mapping[str, Array], decibels: Mapping[str, Array], uni
     for colour, (axes, values) in enumerate(zip(below[1:], decibels.values(), strict=True), start=1):
         middle = [size // 2 for size in values.shape]
         if values.ndim == 1:
-            axes.plot(np.arange(middle[0]), values[middle[0] : 2 * middle[0]], color=line_colour(colour), linewidth=1.2)
+            frequency = step * np.arange(len(values) - middle[0])
+            axes.plot(frequency, values[middle[0] :], color=line_colour(colour), linewidth=1.2)
             axes.axhline(0, color=line_colour(0), linewidth=1.2)
-            axes.set(xlabel=unit, ylabel="dB", ylim=(-limit, limit))
+            axes.set(xlabel=label, ylabel="difference (dB)", ylim=(-limit, limit))
             continue
         (top, left), (bottom, right) = middle, [size - half for size, half in zip(values.shape, middle, strict=True)]
         extent = (-left - 0.5, right - 0.5, bottom - 0.5, -top - 0.5)
         image = axes.imshow(
             values, cmap=lack_and_excess(), vmin=-limit, vmax=limit, extent=extent, interpolation="nearest"
         )
-        axes.set(xlabel=unit)
+        axes.set(xlabel=label)
         axes.grid(visible=False)
     if image is not None:
         bar = figure.colorbar(image, ax=below[1:], label="difference (dB)", shrink=0.8)

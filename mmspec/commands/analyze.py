@@ -69,7 +69,8 @@ def differences(config: Mapping[str, Any]) -> Path:
     figure = figures.differences(
         {name: x.numpy() for name, x in signals.items()},
         {name: difference.decibels.numpy() for name, difference in found.items()},
-        "cycles per image" if rate is None else "cycles per clip",
+        "cycles per image" if rate is None else "frequency (Hz)",
+        1.0 if rate is None else rate / sets[0].meta.shape[-1],
     )
     means = ", ".join(f"{name} {difference.mean:.2f} dB" for name, difference in found.items())
     counts = ", ".join(f"{len(x):,} {name}" for name, x in signals.items())

@@ -39,8 +39,9 @@ def filters(config: Mapping[str, Any]) -> Path:
         {sigma: gains.predicted.numpy() for sigma, gains in found.items()},
         first.unit,
     )
+    what = "signals" if denoiser.first_stage is None else "latents"
     caption = (
-        f"Gain by which D(x; σ) passes each frequency of x, by regression over {config['num']} signals; wide and pale: "
+        f"Gain by which D(x; σ) passes each frequency of x, by regression over {config['num']} {what}; wide and pale: "
         "S / (S + σ²) with their power spectrum S, the gain of the optimal denoiser."
     )
     legend = [(colour, f"σ = {sigma:.3g}") for colour, sigma in enumerate(sigmas, start=1)]

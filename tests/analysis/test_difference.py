@@ -44,5 +44,7 @@ def test_the_figure_holds_samples_and_differences():
     assert drawn.get_clim() == (-2 * np.abs(decibels).max(), 2 * np.abs(decibels).max())
     assert tuple(drawn.get_extent()) == (-4.5, 3.5, 3.5, -4.5)  # frequency 0 is the pixel around 0
 
-    line = figures.differences({"real": x[:, :, 0], "a": x[:, :, 0]}, {"a": decibels[0]}, "cycles").axes[3].lines[0]
+    clips = {"real": x[:, :, 0], "a": x[:, :, 0]}
+    line = figures.differences(clips, {"a": decibels[0]}, "frequency (Hz)", step=50.0).axes[3].lines[0]
+    np.testing.assert_array_equal(line.get_xdata(), [0, 50, 100, 150])
     np.testing.assert_array_equal(line.get_ydata(), decibels[0, 4:])
