@@ -1,26 +1,14 @@
 """The frequency bias recipe from its first option to its table."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.recipe_runs import run
+
 TINY = ["training.steps=2", "num=4", "length=16", "hidden.large=8", "hidden.small=4", "process.noise.timesteps=10"]
 
 
-def run(*arguments, cwd):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [str(ROOT / "recipes/frequency_bias/run.sh"), *arguments]
-    result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-    return result.returncode, result.stdout, result.stderr
-
-
 def test_it_writes_a_page_and_a_table_with_a_row_a_model(tmp_path):
-    code, _, error = run("--seeds", "3,4", *TINY, cwd=tmp_path)
+    code, _, error = run("frequency_bias", "--seeds", "3,4", *TINY, cwd=tmp_path)
     assert code == 0, error[-3000:]
     table = (tmp_path / "exp/frequency_bias/report.md").read_text()
     assert "| seed 3 | seed 4 | mean" in table
@@ -28,7 +16,7 @@ def test_it_writes_a_page_and_a_table_with_a_row_a_model(tmp_path):
     assert models[1:4] == ["-" * len(models[1]), "real", "large"] and "small + distillation" in models
     page = (tmp_path / "exp/frequency_bias/report.html").read_text()
     assert page.count("<svg") == 3 and "cycles per signal" in page and "http" not in page
-    code, out, _ = run("--seeds", "3,4", *TINY, cwd=tmp_path)
+    code, out, _ = run("frequency_bias", "--seeds", "3,4", *TINY, cwd=tmp_path)
     assert code == 0 and "done before, skipped" in out
 
 
@@ -41,5 +29,5 @@ def test_it_writes_a_page_and_a_table_with_a_row_a_model(tmp_path):
     ],
 )
 def test_a_mistake_gets_one_sentence(tmp_path, arguments, message):
-    code, _, error = run(*arguments, cwd=tmp_path)
+    code, _, error = run("frequency_bias", *arguments, cwd=tmp_path)
     assert code == 2 and message in error and len(error.strip().splitlines()) == 1
