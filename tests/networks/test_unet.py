@@ -169,11 +169,9 @@ KINDS = [
     {"dims": 2, "resample": "conv"},
     {"dims": 1, "resample": "wavelet"},
     {"dims": 2, "resample": "wavelet"},
-    {"dims": 1, "resample": "wavelet", "factors": 4, "patch_size": 2},
-    {"dims": 2, "resample": "wavelet", "wavelet": "db2", "num_classes": 5},
-    {"dims": 1, "resample": "wavelet", "reading": "literal", "factors": 4, "wavelet": "sym4"},
-    {"dims": 2, "resample": "wavelet", "reading": "literal", "gates_see_noise": True},
-    {"dims": 2, "scale_shift": True, "num_heads": 4},
+    {"dims": 1, "resample": "wavelet", "reading": "literal", "factors": 4, "patch_size": 2},
+    {"dims": 2, "resample": "wavelet", "wavelet": "db2", "num_classes": 5, "num_heads": 4},
+    {"dims": 2, "resample": "wavelet", "reading": "literal", "gates_see_noise": True, "scale_shift": True},
 ]
 IDS = [" ".join(str(value) for value in kind.values()) for kind in KINDS]
 
