@@ -277,7 +277,13 @@ SLOW = (  # decodes for ever: a fault in time, not in a file
 
 def start_slow(source: Path, out: Path) -> subprocess.Popen:
     command = [sys.executable, "-c", SLOW, str(source), str(out), "--size", "16", "--label", "none"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored behind a shell's `&`
+    )
     assert process.stdout.readline() == "decoding\n"
     return process
 

@@ -15,10 +15,10 @@ LOOK = ["--num", "4", "--regularizers", "amplitude", "--strengths", "weighted", 
 LOOK += ["trainer.batch_size=2", "trainer.max_steps=2", "trainer.tensorboard=false"]
 
 
-def pictures(folder):
+def pictures(folder, classes=2):
     rng = np.random.default_rng(0)
     for index in range(10):
-        path = folder / ("cat", "dog")[index % 2] / f"{index}.png"
+        path = folder / f"class {index % classes}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (70, 66, 3)).astype(np.uint8)).save(path)
     return folder
@@ -55,7 +55,8 @@ def test_given_weights_are_converted_fine_tuned_and_judged_by_fid(tmp_path, shar
     inception = tmp_path / "inception.pt"
     torch.jit.script(Inception()).save(str(inception))
     weights = shared / "golden/edm/edm_ncsnpp_cond_aug.pkl"
-    arguments = ["--data", pictures(tmp_path / "source"), "--weights", weights, "--inception", inception, *LOOK]
+    source = pictures(tmp_path / "source", classes=10)
+    arguments = ["--data", source, "--weights", weights, "--inception", inception, *LOOK]
     code, _, error = run("cifar10", *arguments, "--regularizers", "none", cwd=tmp_path)
     assert code == 0, error[-3000:]
     table = read_json(tmp_path / "exp/cifar10/table.json")
