@@ -1,19 +1,21 @@
-# The recipes of distillation: a teacher, and students {networks} x {kinds of distillation} x {seeds} of equal budget, all
-# judged in one table. Sourced after recipe.sh and table.sh by recipes/<name>/run.sh, which sets
+# The recipes of distillation: a teacher, and students {networks} x {kinds of distillation} x {seeds} of equal budget, and
+# some beside that grid, all judged in one table. Sourced after recipe.sh and table.sh by recipes/<name>/run.sh, which sets
 #   TUNING         conf/experiment/<name>_teacher.yaml and <name>.yaml say how teacher and students are trained
 #   FAST_TEACHER, FAST_STUDENT, FAST_NUM   steps of training, and samples, with --fast
 # and defines fetch and prepare, which gets a FOLDER.
 SPLIT=yes
 teacher="" students=unet,wavelet_unet kinds=none,spatial,frequency,both seeds=0,1,2
+also=noise_gated_unet-both-none,wavelet_unet-both-haar
 teacher_budget=() student_budget=()
-OPTIONS=(stage stop_stage data num gpus nodes exp teacher students kinds seeds inception)
+OPTIONS=(stage stop_stage data num gpus nodes exp teacher students kinds also seeds inception)
 
 more_usage() {
   cat <<EOF
-  --fast           a look, in a folder of its own: one seed, $FAST_TEACHER steps of the teacher, $FAST_STUDENT of each student, $FAST_NUM samples
+  --fast           a look, in a folder of its own: one seed, the grid alone, $FAST_TEACHER steps of the teacher, $FAST_STUDENT of each student, $FAST_NUM samples
   --teacher PATH   a teacher that you have: a run, a checkpoint or a saved denoiser
   --students LIST  networks of the students: convolutions, or wavelet gates between the levels (default $students)
   --kinds LIST     of distillation (default $kinds)
+  --also LIST      students beside this grid, NETWORK-KIND-REGULARIZER, or "" (default $also)
   --seeds LIST     of students and of sampling (default $seeds)
   --inception FILE      for FID: NVIDIA's inception-2015-12-05.pt
 EOF
@@ -30,12 +32,17 @@ teach() { # stage 2: the teacher
       "${teacher_budget[@]}" "${overrides[@]}"
   fi
   history+="$teacher "
-  overrides=("${student_budget[@]}" "${overrides[@]}")
+  overrides=("${student_budget[@]}" "distillation.teacher=$teacher" "${overrides[@]}")
 }
 
-axes() {
-  printf '%s\n' "network=choice($students)" "distillation=choice($kinds)" "seed=choice($seeds)" \
-    "distillation.teacher=$teacher"
+sweeps() {
+  local student network kind regularizer
+  sweep distill "network=choice($students)" "distillation=choice($kinds)" "seed=choice($seeds)"
+  for student in ${also//,/ }; do
+    IFS=- read -r network kind regularizer <<<"$student"
+    sweep "distill-$student" "network=choice($network)" "distillation=choice($kind)" "regularizer=choice($regularizer)" \
+      "seed=choice($seeds)"
+  done
 }
 
 cells() {
@@ -45,6 +52,7 @@ cells() {
     for student in ${students//,/ }; do
       for kind in ${kinds//,/ }; do echo "$student-$kind-$seed $seed"; done
     done
+    for student in ${also//,/ }; do echo "$student-$seed $seed"; done
   done
 }
 
@@ -73,7 +81,7 @@ distill_recipe() { # OPTIONS...
   local arguments=() argument
   for argument; do
     if [[ $argument == --fast ]]; then
-      RECIPE+=-fast seeds=0 num=$FAST_NUM
+      RECIPE+=-fast also="" seeds=0 num=$FAST_NUM
       teacher_budget=("trainer.max_steps=$FAST_TEACHER") student_budget=("trainer.max_steps=$FAST_STUDENT")
     else
       arguments+=("$argument")

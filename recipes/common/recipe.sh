@@ -64,6 +64,7 @@ parse_options() {
     [[ ${!option} =~ ^[0-9]+$ || $option == num && $num == "${NUM-}" ]] || die "--${option//_/-} must be a whole number, not '${!option}'."
   done
   [[ -z $data || -e $data ]] || die "--data $data: no such file or folder."
+  command -v mmspec >/dev/null || die "mmspec is not on the PATH: activate its environment first (source .venv/bin/activate)."
 }
 
 # once STAGE NAME COMMAND...: run a command of a stage that was asked for, unless it, and all that it builds on, ran

@@ -7,7 +7,7 @@
 #   SPLIT          yes, where prepare holds data out in FOLDER/test; else samples are compared with the training data
 #   TUNING         conf/experiment/<name>.yaml that says how a cell is trained (<RECIPE>_finetune)
 # and defines fetch and prepare, which gets a FOLDER; table.yaml beside run.sh says what the table shows. A recipe whose
-# cells all start from scratch defines `bases` to do nothing; one of other cells (distill.sh) its own axes and cells.
+# cells all start from scratch defines `bases` to do nothing; one of other cells (distill.sh) its own sweeps and cells.
 FORMAT=${FORMAT-edm} BASE=${BASE-vp} SPLIT=${SPLIT-} TUNING=${TUNING-${RECIPE}_finetune}
 weights="" inception="" experiment=edm_small seeds=0 strengths=weighted,unweighted
 regularizers=none,amplitude,amplitude_phase,haar,bior13
@@ -61,9 +61,14 @@ bases() { # stage 2: base weights, given or trained here; adds their folders to 
   history="$prepared$(base_weights)"
 }
 
-axes() { # prints what stage 3 sweeps, an override a line
-  ((${#base_folders[@]} == 0)) || echo "init_from=choice($(IFS=,; echo "${base_folders[*]}"))"
-  printf '%s\n' "regularizer=choice($regularizers)" "strength=choice($strengths)" "seed=choice($seeds)"
+sweep() { # NAME key=choice(...) ...: stage 3, a multirun
+  once 3 "$1" launch train -m "experiment=$TUNING" "run_dir=$home/runs" "${@:2}" "${on_data[@]}" "${overrides[@]}"
+}
+
+sweeps() {
+  local bases=()
+  ((${#base_folders[@]} == 0)) || bases=("init_from=choice($(IFS=,; echo "${base_folders[*]}"))")
+  sweep finetune "${bases[@]}" "regularizer=choice($regularizers)" "strength=choice($strengths)" "seed=choice($seeds)"
 }
 
 remark() { # prints what a reader of the table must know
@@ -110,10 +115,9 @@ table_recipe() { # after parse_options
   fi
   once 1 prepare prepare "$packed"
   bases
-  local trained=$history table swept
-  mapfile -t swept < <(axes)
+  local trained=$history table
   mapfile -t table < <(cells)
-  once 3 finetune launch train -m "experiment=$TUNING" "run_dir=$home/runs" "${swept[@]}" "${on_data[@]}" "${overrides[@]}"
+  sweeps
   local cell shown=()
   for cell in "${table[@]}"; do
     read -r name seed base <<<"$cell"

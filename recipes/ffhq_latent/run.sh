@@ -7,7 +7,7 @@ common=$(dirname "${BASH_SOURCE[0]}")/../common
 source "$common/recipe.sh"
 source "$common/table.sh"
 source "$common/distill.sh"
-students=lite_ldm_ffhq,sd_ffhq kinds=none,both seeds=0
+students=lite_ldm_ffhq,sd_ffhq kinds=none,both also="" seeds=0
 config="" first_stage="" size=256 classes=none
 OPTIONS+=(weights config first_stage size classes)
 

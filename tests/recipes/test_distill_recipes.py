@@ -12,8 +12,8 @@ from mmspec import from_pretrained
 from mmspec.report.table import read_json
 from tests.recipe_runs import run
 
-LOOK = ["--num", "4", "--seeds", "0", "--students", "wavelet_unet", "--kinds", "both", "sample.steps=2"]
-LOOK += ["trainer.batch_size=4", "trainer.max_steps=2", "trainer.tensorboard=false", "network.model_channels=8"]
+LOOK = ["--num", "4", "--seeds", "0", "--students", "wavelet_unet", "--kinds", "both", "--also", ""]
+LOOK += ["sample.steps=2", "trainer.batch_size=4", "trainer.max_steps=2", "trainer.tensorboard=false", "network.model_channels=8"]
 
 
 def pictures(folder):
@@ -34,13 +34,14 @@ def recordings(folder):
 
 @pytest.mark.parametrize(("name", "data"), [("distill_demo", pictures), ("distill_speech", recordings)])
 def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
-    arguments = ["--data", data(tmp_path / "source"), *LOOK]
+    arguments = ["--data", data(tmp_path / "source"), *LOOK, "--also", "noise_gated_unet-both-none"]
     code, _, error = run(name, *arguments, cwd=tmp_path)
     assert code == 0, error[-3000:]
     home = tmp_path / "exp" / name
     table = read_json(home / "table.json")
     measured = {row: cells[0].mean for row, cells in table.rows.items() if cells[0].mean is not None}
     folders = {"Teacher": "teacher-0", "Wavelet gates, both": "wavelet_unet-both-0"}
+    folders["Gates told the noise level, both"] = "noise_gated_unet-both-none-0"
     assert measured.keys() == folders.keys()
     for row, folder in folders.items():
         evaluation = json.loads((home / "runs" / folder / "evaluation.json").read_text())
@@ -48,6 +49,7 @@ def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
     config = yaml.safe_load((home / "runs/wavelet_unet-both-0/config.yaml").read_text())
     assert config["distillation"]["teacher"].endswith(f"exp/{name}/teacher")
     assert config["network"]["resample"] == "wavelet"
+    assert from_pretrained(home / "runs/noise_gated_unet-both-none-0").network.config["gates_see_noise"]
     report = (home / "report.html").read_text()
     assert "the same number of steps" in report
     for title in ("Filters of teacher", "Gates of wavelet_unet-both-0", "differences of their spectra"):
@@ -57,7 +59,7 @@ def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
 def test_a_given_teacher_is_not_trained_and_what_is_done_is_skipped(tmp_path):
     arguments = ["--data", pictures(tmp_path / "source"), *LOOK]
     code, out, error = run("distill_demo", "--fast", *arguments, "--stop-stage", "2", cwd=tmp_path)
-    assert code == 0 and "trainer.max_steps=800" in out, error[-3000:]
+    assert code == 0 and "trainer.max_steps=700" in out, error[-3000:]
     teacher = tmp_path / "exp/distill_demo-fast/teacher"
     arguments += ["--teacher", teacher, "--kinds", "none,spatial", "--stop-stage", "3"]
     for skipped in (0, 2):
