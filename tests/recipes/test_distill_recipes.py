@@ -13,7 +13,8 @@ from mmspec.report.table import read_json
 from tests.recipe_runs import run
 
 LOOK = ["--num", "4", "--seeds", "0", "--students", "wavelet_unet", "--kinds", "both", "--also", ""]
-LOOK += ["sample.steps=2", "trainer.batch_size=4", "trainer.max_steps=2", "trainer.tensorboard=false", "network.model_channels=8"]
+LOOK += ["sample.steps=2", "trainer.batch_size=4", "trainer.max_steps=2", "trainer.tensorboard=false"]
+LOOK += ["network.model_channels=8"]
 
 
 def pictures(folder):
