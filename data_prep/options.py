@@ -25,6 +25,12 @@ def add_source_options(parser: argparse.ArgumentParser, label: str) -> None:
         "pictures come with one; name:N, the N-th field (from 0) of the file name split at _; regex:PATTERN, its first "
         f"group, in the path (default: {label})",
     )
+    parser.add_argument(
+        "--captions",
+        action="store_true",
+        help="keep what the text file beside each says (cat.txt of cat.png), for training on texts; without one it is "
+        "left out",
+    )
     held_out = parser.add_mutually_exclusive_group()
     held_out.add_argument(
         "--holdout",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.captions import Captions
 from data_prep.labels import sort_classes
 from data_prep.samples import Rejected, Sample
 from data_prep.splitting import TRAIN
@@ -57,6 +58,7 @@ def pack(
     side: Callable[[str], str],
     sides: Sequence[str],
     plan: Plan,
+    captions: Captions | None = None,
 ) -> str:
     """Write every sample into the folder below ``out`` that ``side`` names, all folders in one rename at the end.
 
@@ -70,6 +72,7 @@ def pack(
         side: name -> one of ``sides``.
         sides: folders below ``out``; "." is ``out`` itself.
         plan: what is made.
+        captions: of the samples, known once all samples are; a sample without one is rejected. None for no captions.
 
     Returns:
         The report to print: kept, rejected by reason, converted, statistics.
@@ -82,6 +85,8 @@ def pack(
     with staged(out) as beside:
         scratch = beside / "scratch"
         rows, rejected, data = _spool(scratch, samples)
+        if captions is not None:
+            rows = _captioned(rows, captions, rejected)
         if not rows:
             raise InputError(_nothing_usable(plan.source, rejected))
         classes = plan.classes
@@ -130,6 +135,14 @@ def _spool(
     return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=(end, *first.shape[1:])) if rows else first
 
 
+def _captioned(rows: list[Row], captions: Captions, rejected: list[tuple[str, Rejected]]) -> list[Row]:
+    """The rows that have a caption, with it; adds the others to ``rejected``."""
+    found = [replace(row, sample=replace(row.sample, caption=captions.of(row.name))) for row in rows]
+    bare = (row for row in found if row.sample.caption is None)
+    rejected += [(row.name, Rejected("no caption", "there is no such .txt file beside it")) for row in bare]
+    return [row for row in found if row.sample.caption is not None]
+
+
 def _alike(sample: Sample, first: np.ndarray) -> bool:
     """Whether samples fit into one array: of one shape, sound of any length."""
     free = 0 if sample.length is None else 1
@@ -139,12 +152,14 @@ def _alike(sample: Sample, first: np.ndarray) -> bool:
 def _write(
     folder: Path, data: np.ndarray, rows: list[Row], rejected: list[tuple[str, str, str]], meta: DatasetMeta
 ) -> DatasetMeta:
-    labels = lengths = None
+    labels = lengths = captions = None
     if meta.classes is not None:
         index = {name: label for label, name in enumerate(meta.classes)}
         labels = np.array([index[str(row.sample.label)] for row in rows])
     if rows[0].sample.length is not None:
         lengths = np.array([row.sample.length for row in rows])
+    if rows[0].sample.caption is not None:
+        captions = [str(row.sample.caption) for row in rows]
     meta = replace(
         meta,
         count=len(rows),
@@ -156,7 +171,7 @@ def _write(
     with DataFile(folder, meta, new=True) as file:
         for place, row in enumerate(rows):
             file.write(place, data[row.start : row.end])
-    meta = complete(folder, labels, lengths, meta=meta)
+    meta = complete(folder, labels, lengths, captions, meta=meta)
     meta = replace(meta, statistics=measure(PackedDataset(folder)))
     meta.write(folder)
     return meta

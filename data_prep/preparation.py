@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from data_prep import dataset_json
+from data_prep.captions import CaptionDecoder, Captions
 from data_prep.dataset_json import DatasetLabels
 from data_prep.decoding import Decoder, decode_members, default_workers
 from data_prep.packing import Plan, pack
 from data_prep.progress import progress
-from data_prep.samples import Rejected, Sample
+from data_prep.samples import Caption, Rejected, Sample
 from data_prep.sources import Source, open_source
 from data_prep.splitting import Split
 from mmspec.errors import InputError
@@ -45,16 +46,22 @@ def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan, labels: D
             "--label": options.label.text if labels is None else dataset_json.NAME,
             "--holdout": options.holdout,
             "--holdout-pattern": options.holdout_pattern,
+            **({"--captions": True} if options.captions else {}),
             "source": source.fingerprint(),
         },
     )
-    samples = _decoded(source, decoder, options.workers or default_workers(source.size))
+    captions = Captions() if options.captions else None
+    decoded = _decoded(source, CaptionDecoder(decoder) if captions else decoder, options.workers)
+    samples = (captions or Captions()).taken_from(decoded)
     if labels is not None:
         samples, plan = labels(samples), replace(plan, classes=labels.classes)
-    return pack(options.out, samples, split, split.sides, plan)
+    return pack(options.out, samples, split, split.sides, plan, captions)
 
 
-def _decoded(source: Source, decoder: Decoder, workers: int) -> Iterator[tuple[str, Sample | Rejected]]:
+def _decoded(
+    source: Source, decoder: Decoder, workers: int | None
+) -> Iterator[tuple[str, Sample | Caption | Rejected]]:
+    workers = workers or default_workers(source.size)
     kept = rejected = 0
     with progress(source.path.name, source.size) as report:
         for member, outcome in decode_members(source.members(), decoder, workers):

@@ -14,12 +14,25 @@ class Sample:
         label: class name, or None.
         length: valid samples before the padding (sound), or None.
         converted: what was done to it that is worth counting.
+        caption: what it shows, or None.
     """
 
     data: np.ndarray
     label: str | None = None
     length: int | None = None
     converted: tuple[str, ...] = ()
+    caption: str | None = None
+
+
+@dataclass(frozen=True)
+class Caption:
+    """The text of a file that describes another.
+
+    Attributes:
+        text: on one line.
+    """
+
+    text: str
 
 
 class Rejected(Exception):

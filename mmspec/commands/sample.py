@@ -19,7 +19,7 @@ from mmspec.commands.assemble import make_sampler
 from mmspec.commands.labels import choose_classes, rows
 from mmspec.commands.processes import Processes
 from mmspec.commands.signals import whole_recordings
-from mmspec.commands.texts import embedded_text
+from mmspec.commands.texts import Texts, sampling_texts
 from mmspec.config import plain
 from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
@@ -61,7 +61,8 @@ def run(cfg: DictConfig) -> None:
             return
         labels = None if draws.classes is None else draws.classes.numpy()
         lengths = draws.recordings.lengths[: draws.meta.count] if draws.recordings else None
-        complete(folder, labels, lengths, meta=draws.meta)
+        captions = None if draws.texts is None else draws.texts.texts
+        complete(folder, labels, lengths, captions, meta=draws.meta)
         data = np.load(folder / "data.npy", mmap_mode="r")
         write_samples(decode(np.array(data[:SHOWN])), folder, draws.meta.sample_rate, lengths)
         facts = {key: config[key] for key in FACTS} | {"num": draws.meta.count, "processes": processes.count}
@@ -83,7 +84,7 @@ class Draws:
         sampler: by which it draws.
         recordings: which a vocoder resynthesizes, or None.
         classes: of each sample, int64 ``[num]``, or None.
-        texts: embeddings of the text, and of the empty one, each ``[1, L, D]``, or None.
+        texts: of the samples, or None.
         meta: of all samples together.
         device: where they are drawn.
     """
@@ -93,7 +94,7 @@ class Draws:
     sampler: Callable[..., Tensor]
     recordings: Recordings | None
     classes: Tensor | None
-    texts: tuple[Tensor, Tensor] | None
+    texts: Texts | None
     meta: DatasetMeta
     device: torch.device
 
@@ -128,7 +129,7 @@ class Draws:
         if self.classes is not None:
             cond["labels"] = rows(self.denoiser, self.classes[indices.start : indices.stop])
         if self.texts is not None:
-            cond["context"] = self.texts[0].expand(len(indices), -1, -1)
+            cond |= self.texts(indices)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["mixed_precision"] == "bf16"):
             samples = sample(
                 self.denoiser,
@@ -136,7 +137,6 @@ class Draws:
                 sampler=self.sampler,
                 steps=self.config["steps"],
                 guidance=self.config["guidance"],
-                null_context=None if self.texts is None else self.texts[1],
                 generator=seeded([self.config["seed"] + i for i in indices]),
                 **cond,
             )
@@ -157,7 +157,7 @@ def _draws(config: dict[str, Any], source: Path | str, device: torch.device) -> 
     if not isinstance(num, int) or num < 1 or config["batch_size"] < 1:
         raise InputError(f"num and batch_size must be 1 or more, not {num} and {config['batch_size']}.")
     chosen = choose_classes(denoiser, config["labels"], num)
-    texts = embedded_text(config, denoiser)
+    texts = sampling_texts(config, denoiser, num)
     if config["guidance"] is not None and chosen is None and texts is None:
         raise InputError(f"guidance={config['guidance']} needs class labels or a text, there are none: leave it out.")
     meta = DatasetMeta(

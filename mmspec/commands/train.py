@@ -19,6 +19,7 @@ from mmspec.commands.assemble import (
 from mmspec.commands.auto import fill_auto
 from mmspec.commands.labels import balanced_labels
 from mmspec.commands.signals import deviation, latent_deviation, training_signals
+from mmspec.commands.texts import Texts, training_texts
 from mmspec.components import build, construct, describe
 from mmspec.config import plain
 from mmspec.data import PackedDataset
@@ -26,7 +27,6 @@ from mmspec.data.augment import AUGMENTATIONS, EDMAugment
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, Objective, sample, seeded
 from mmspec.errors import InputError
-from mmspec.networks import ClassContextUNet
 from mmspec.training.batches import Dataset, step_seed
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import open_run
@@ -50,32 +50,24 @@ def run(cfg: DictConfig) -> None:
     config = fill_auto(config, denoiser.preconditioning.config.get("sigma_data", measured) if denoiser else measured)
     if denoiser is None:
         denoiser = make_denoiser(config, dataset.meta, first_stage)
-    _refuse_texts(denoiser)
+    texts = training_texts(config, denoiser, dataset)
     signals = training_signals(dataset, denoiser, cfg.data.crop, latents)
     trainer = Trainer(
         denoiser,
-        _objective(config, denoiser, signals),
+        _objective(config, denoiser, signals, texts),
         signals,
         options,
         folder,
         seed=cfg.seed,
         num_classes=len(denoiser.classes or ()),
-        preview=_preview(config, folder, signals),
+        preview=_preview(config, folder, signals, texts),
+        texts=texts,
         augment=_augmentation(config, denoiser),
     )
     config["data"]["sha256"] = dataset.meta.sha256
     with trainer.accelerator.main_process_first():
         checkpoint = open_run(folder, config, cfg.resume)
     trainer.train(checkpoint)
-
-
-def _refuse_texts(denoiser: Denoiser) -> None:
-    network = denoiser.network
-    if getattr(network, "context_channels", 0) and not isinstance(network, ClassContextUNet):
-        raise InputError(
-            "this UNet looks at texts, which packed data sets do not hold: set network.type=ClassContextUNet for "
-            "classes, or network.context_channels=0."
-        )
 
 
 def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser | None:
@@ -109,7 +101,7 @@ def _base_denoiser(config: dict[str, Any], dataset: PackedDataset) -> Denoiser |
     return denoiser
 
 
-def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset) -> Objective:
+def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset, texts: Texts | None) -> Objective:
     """What is minimized, with a teacher where ``distillation`` asks for one; the config then says which it is."""
     objective, options = make_objective(config), config["distillation"]
     if not (options["spatial"] or options["frequency"] or options["steps"] is not None):
@@ -121,7 +113,10 @@ def _objective(config: dict[str, Any], denoiser: Denoiser, signals: Dataset) -> 
     if fingerprint := _fingerprint(source):
         options["teacher_sha256"] = fingerprint
     clips, _ = signals.batch(np.zeros(1, int))
-    return with_teacher(config, objective, teacher, denoiser, denoiser.condition(clips))
+    x0, cond = denoiser.condition(clips)
+    if texts is not None:
+        cond["context"] = texts.empty
+    return with_teacher(config, objective, teacher, denoiser, (x0, cond))
 
 
 def _fingerprint(source: Path | str) -> str | None:
@@ -149,20 +144,22 @@ def _augmentation(config: dict[str, Any], denoiser: Denoiser) -> EDMAugment | No
     return augment
 
 
-def _preview(config: dict[str, Any], folder: Path, signals: Dataset) -> Any:
+def _preview(config: dict[str, Any], folder: Path, signals: Dataset, texts: Texts | None) -> Any:
     options, sampler = config["preview"], make_sampler(config)
 
     def preview(denoiser: Denoiser, step: int) -> None:
         labels = balanced_labels(denoiser, options["num"])
-        clips, _ = signals.batch(np.linspace(0, len(signals) - 1, options["num"]).astype(int))
+        chosen = np.linspace(0, len(signals) - 1, options["num"]).astype(int)
+        clips, _ = signals.batch(chosen)
         x0, cond = denoiser.condition(clips.to(next(denoiser.parameters()).device))
+        cond |= texts(chosen) if texts is not None else {}
         samples = sample(
             denoiser,
             (options["num"], *(denoiser.signal_shape or x0.shape[1:])),
             sampler=sampler,
             steps=options["steps"],
             labels=labels,
-            guidance=options["guidance"] if labels is not None else None,
+            guidance=options["guidance"] if labels is not None or texts is not None else None,
             generator=seeded(range(options["num"])),
             **cond,
         )

@@ -14,6 +14,7 @@ from mmspec.analysis.trajectory import Trajectory, chosen_calls, recorded
 from mmspec.analysis.wiener import measure_filter
 from mmspec.commands.assemble import make_sampler
 from mmspec.commands.labels import choose_classes, rows
+from mmspec.commands.texts import dataset_texts, sampling_texts
 from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
@@ -155,10 +156,14 @@ def _signals(dataset: PackedDataset, indices: np.ndarray, denoiser: Denoiser) ->
 def _clean_batches(config: Mapping[str, Any], denoiser: Denoiser) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     dataset = PackedDataset(_data_folder(config, needed=True) or "")
     labelled = bool(denoiser.classes) and dataset.meta.classes == tuple(denoiser.classes or ())
+    texts = dataset_texts(config, denoiser, dataset)
     indices = _spread(len(dataset), config["num"])
     for start in range(0, len(indices), config["batch_size"]):
-        x0, labels = _signals(dataset, indices[start : start + config["batch_size"]], denoiser)
+        chosen = indices[start : start + config["batch_size"]]
+        x0, labels = _signals(dataset, chosen, denoiser)
         cond = {"labels": rows(denoiser, labels).to(_device(denoiser))} if labelled and labels is not None else {}
+        if texts is not None:
+            cond["context"] = texts(chosen)["context"]
         yield denoiser.encode(x0.to(_device(denoiser))), cond
 
 
@@ -167,6 +172,8 @@ def _walk(config: Mapping[str, Any], denoiser: Denoiser, keep: bool) -> Trajecto
     if config["num"] < 1:
         raise InputError(f"num must be 1 or more, not {config['num']}.")
     chosen = choose_classes(denoiser, config["labels"], config["num"])
+    texts = sampling_texts(config, denoiser, config["num"])
+    told: dict[str, Any] = {} if texts is None else texts(range(config["num"]))
     with recorded(denoiser, predictions=keep) as trajectory:
         if not keep and not trajectory.gates:
             raise InputError(f"from={config['from']} has no wavelet gates: give a denoiser with network=wavelet_unet.")
@@ -177,6 +184,7 @@ def _walk(config: Mapping[str, Any], denoiser: Denoiser, keep: bool) -> Trajecto
             steps=config["steps"],
             generator=seeded([config["seed"] + index for index in range(config["num"])]),
             labels=None if chosen is None else rows(denoiser, chosen),
+            **told,
         )
     return trajectory
 

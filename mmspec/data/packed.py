@@ -2,8 +2,9 @@
 
 A folder holds ``data.npy`` (uint8 pictures ``[N, H, W, C]``, int16 sound ``[N, T]`` or ``[N, T, C]``, float32 latents
 of either with channels last), ``labels.npy`` (int64 ``[N]``, where there are classes), ``lengths.npy`` (int64 ``[N]``,
-sound: valid samples of a clip before its padding), ``meta.json`` and ``rejected.tsv``. Generated samples are stored the
-same way, so that whatever compares two sets of signals compares two packed data sets.
+sound: valid samples of a clip before its padding), ``captions.txt`` (a line a sample, where there are texts),
+``meta.json`` and ``rejected.tsv``. Generated samples are stored the same way, so that whatever compares two sets of
+signals compares two packed data sets.
 
 torch is imported only where arrays become tensors: preparing data needs none of it.
 """
@@ -13,6 +14,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +107,21 @@ class PackedDataset:
 
     def __len__(self) -> int:
         return self.meta.count
+
+    @cached_property
+    def captions(self) -> list[str] | None:
+        """A text of each sample, or None.
+
+        Raises:
+            InputError: if there are more or fewer texts than samples.
+        """
+        path = self.folder / "captions.txt"
+        if not path.exists():
+            return None
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        if len(lines) != self.meta.count:
+            raise InputError(f"{path} has {len(lines)} lines, expected {self.meta.count} by its meta.json: {AGAIN}.")
+        return lines
 
     def __reduce__(self) -> tuple[type["PackedDataset"], tuple[Path]]:
         return PackedDataset, (self.folder,)
@@ -223,12 +240,17 @@ class DataFile:
 
 
 def complete(
-    folder: Path, labels: np.ndarray | None = None, lengths: np.ndarray | None = None, *, meta: DatasetMeta
+    folder: Path,
+    labels: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+    captions: Sequence[str] | None = None,
+    *,
+    meta: DatasetMeta,
 ) -> DatasetMeta:
     """Write what belongs beside ``data.npy``; returns the meta data with its checksum, as written.
 
     Raises:
-        ValueError: if labels or lengths do not fit the meta data.
+        ValueError: if labels, lengths or captions do not fit the meta data, or a caption has several lines.
     """
     if (labels is None) != (meta.classes is None):
         raise ValueError("labels and meta.classes come together: give both or neither.")
@@ -237,6 +259,10 @@ def complete(
             if len(values) != meta.count:
                 raise ValueError(f"{len(values)} {name} do not fit {meta.count} samples.")
             np.save(folder / f"{name}.npy", np.asarray(values, dtype=np.int64))
+    if captions is not None:
+        if len(captions) != meta.count or any("\n" in caption for caption in captions):
+            raise ValueError(f"{len(captions)} captions, of one line each, do not fit {meta.count} samples.")
+        (folder / "captions.txt").write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
     meta = replace(meta, sha256=_sha256(folder / "data.npy"))
     meta.write(folder)
     return meta

@@ -75,6 +75,11 @@ class Denoiser(LatentSpace):
         """Highest noise level: where a sampler starts."""
         return self.preconditioning.sigma_max
 
+    @property
+    def text_channels(self) -> int:
+        """D of the embeddings ``[B, L, D]`` of texts that the network looks at; 0 where it looks at none."""
+        return 0 if self.classes else getattr(self.network, "context_channels", 0)
+
     def round_sigma(self, sigma: Tensor) -> Tensor:
         """The nearest noise levels that the network knows."""
         return self.preconditioning.round_sigma(sigma)

@@ -194,6 +194,7 @@ def require_same_signals(teacher: Denoiser, student: Denoiser) -> None:
         "a sample rate of": lambda denoiser: denoiser.sample_rate,
         "the classes": lambda denoiser: denoiser.classes,
         "the conditioner": lambda denoiser: describe(denoiser.conditioner) if denoiser.conditioner else None,
+        "embeddings of texts of width": lambda denoiser: denoiser.text_channels,
         "a first stage of SHA-256": lambda denoiser: denoiser.first_stage.sha256() if denoiser.first_stage else None,
     }
     for what, fact in facts.items():

@@ -19,7 +19,7 @@ class Draw(NamedTuple):
     Attributes:
         sigma: ``[B]``.
         noise: standard normal, ``[B, C, *spatial]``.
-        keep_labels: ``[B]`` in {0, 1}: 0 where the labels are dropped, for classifier-free guidance.
+        keep_labels: ``[B]`` in {0, 1}: 0 where labels and texts are dropped, for classifier-free guidance.
     """
 
     sigma: Tensor
@@ -56,7 +56,7 @@ class Objective(nn.Module):
         weighting: function of sigma ``[B]`` -> ``[B]``.
         distance: "l2", or "l1" for ``sqrt(weighting) |D - x0|`` (DiffWave).
         regularizers: spectral terms by name.
-        label_dropout: probability in [0, 1] of hiding a sample's labels.
+        label_dropout: probability in [0, 1] of hiding a sample's labels and text.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class Objective(nn.Module):
             labels: one-hot classes ``[B, classes]``; int64 ``[B]`` where labels are never dropped.
             step: training step, needed by regularizers with a ramp.
             draw: from `draw`; None draws with torch's global generator.
-            cond: further conditioning, handed to the denoiser.
+            cond: further conditioning, handed to the denoiser; but ``null_context`` ``[1, L, D]``, the embedding of the
+                empty text, takes the place of a sample's ``context`` ``[B, L, D]`` where it is dropped.
         """
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
         noisy, cond = self.corrupt(x0, draw, labels, cond)
@@ -114,10 +115,12 @@ class Objective(nn.Module):
     def corrupt(
         self, x0: Tensor, draw: Draw, labels: Tensor | None, cond: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What a denoiser is given: noisy signals ``[B, C, *spatial]``, and the conditioning with the labels left."""
+        """What a denoiser is given: noisy signals ``[B, C, *spatial]``, and the conditioning that is not dropped."""
         told = dict(cond)
         if labels is not None:
             told["labels"] = labels * draw.keep_labels[:, None] if self.label_dropout else labels
+        if (empty := told.pop("null_context", None)) is not None:
+            told["context"] = torch.where(draw.keep_labels[:, None, None] > 0, told["context"], empty)
         return x0 + expand_sigma(draw.sigma, x0) * draw.noise, told
 
     def compare(self, x0_hat: Tensor, x0: Tensor, sigma: Tensor, step: int | None = None) -> LossTerms:

@@ -43,9 +43,15 @@ class TextEncoder:
             raise InputError(
                 f"{folder} holds no CLIP text encoder with its tokenizer ({' '.join(str(error).split())[:200]})."
             ) from None
-        self.model = self.model.to(device).eval().requires_grad_(False)
+        self.model.eval().requires_grad_(False)
+        self.to(device)
         self.length = int(self.model.config.max_position_embeddings)
         self.channels = int(self.model.config.hidden_size)
+
+    def to(self, device: str | torch.device) -> "TextEncoder":
+        """The same, on a device."""
+        self.model.to(device)
+        return self
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:

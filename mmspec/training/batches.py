@@ -1,11 +1,12 @@
 """Which samples a training step sees: a function of seed and step alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -16,6 +17,18 @@ class Dataset(Protocol):
 
     def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """``[B, C, *spatial]`` float32 in [-1, 1], and int64 labels ``[B]`` or None."""
+        ...
+
+
+class Texts(Protocol):
+    """What training needs of the texts of samples; see `mmspec.commands.texts.Texts`."""
+
+    def to(self, device: torch.device) -> "Texts":
+        """The same, on a device."""
+        ...
+
+    def __call__(self, indices: Iterable[int]) -> dict[str, Tensor]:
+        """``context`` ``[B, L, D]`` and ``null_context`` ``[1, L, D]``."""
         ...
 
 

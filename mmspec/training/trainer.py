@@ -21,7 +21,7 @@ from torch import Tensor
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser, Objective
 from mmspec.errors import InputError
-from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
+from mmspec.training.batches import Batches, Dataset, SampleOrder, Texts, step_seed
 from mmspec.training.checkpoint import (
     load_checkpoint,
     prune_checkpoints,
@@ -87,6 +87,7 @@ class Trainer:
         seed: of everything random.
         num_classes: of the labels; 0 trains without labels.
         preview: called with the averaged denoiser and the step, every ``options.sample_every`` steps.
+        texts: what the samples of given indices show, as a network looks at it: its ``context`` and ``null_context``.
         augment: of the pictures, for a network that takes ``augment_labels``.
 
     Raises:
@@ -104,6 +105,7 @@ class Trainer:
         seed: int = 0,
         num_classes: int = 0,
         preview: Callable[[Denoiser, int], None] | None = None,
+        texts: Texts | None = None,
         augment: EDMAugment | None = None,
     ) -> None:
         self.options, self.folder, self.seed, self.num_classes = options, Path(folder), seed, num_classes
@@ -121,6 +123,7 @@ class Trainer:
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
         self.device = self.accelerator.device
+        self.texts = texts.to(self.device) if texts is not None else None
         if options.channels_last:
             for module in (denoiser, objective):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -188,6 +191,9 @@ class Trainer:
         options, shares = self.options, self._shares()
         torch.manual_seed(step_seed(self.seed, step, self.accelerator.process_index))  # dropout
         micro_batches = [self._prepared(*batch) for batch in batches.step(step)]
+        if self.texts is not None:
+            for share, (_, cond) in zip(shares, micro_batches, strict=True):
+                cond |= self.texts(order.indices(step)[share])
         shape = (options.batch_size, *micro_batches[0][0].shape[1:])
         # The draw is that of the whole batch on every process: the same step however it is shared out.
         draw = self.objective.draw(shape, self.generator.manual_seed(step_seed(self.seed, step)), self.device)

@@ -68,7 +68,7 @@ def test_the_text_and_its_guidance_count(folder):
     ("options", "message"),
     [
         (["text_encoder=clip"], "give text=, what its samples shall show."),
-        (["text=cat"], "give text_encoder=, the folder of a CLIP model."),
+        (["text=cat"], "this denoiser looks at texts: give text_encoder=, the folder of a CLIP model."),
     ],
 )
 def test_what_is_missing_is_asked_for(folder, capsys, options, message):

@@ -1,7 +1,6 @@
 """The text encoder against transformers itself, where that is installed, and its absence."""
 
 import builtins
-import json
 import sys
 
 import pytest
@@ -9,27 +8,12 @@ import torch
 
 from mmspec.errors import InputError
 from mmspec.pretrained.clip import TextEncoder
-
-WORDS = ["a", "b", "c", "a</w>", "b</w>", "c</w>", "<|startoftext|>", "<|endoftext|>"]
+from tests.tiny_clip import save_tiny_clip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny random CLIP text encoder, as diffusers saves it."""
-    transformers = pytest.importorskip("transformers", reason="the package transformers is not installed")
-    folder = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(0)
-    config = transformers.CLIPTextConfig(vocab_size=len(WORDS), hidden_size=16, intermediate_size=32,
-                                         num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=7,
-                                         bos_token_id=6, eos_token_id=7, pad_token_id=7)  # fmt: skip
-    transformers.CLIPTextModel(config).save_pretrained(folder / "text_encoder")
-    words = folder / "words"
-    words.mkdir()
-    (words / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(WORDS)}))
-    (words / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(str(words / "vocab.json"), str(words / "merges.txt"))
-    tokenizer.save_pretrained(folder / "tokenizer")
-    return folder
+    return save_tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 def test_texts_are_embedded_as_transformers_does(folder):
