@@ -15,6 +15,7 @@ from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS, Preconditioning
 from mmspec.errors import InputError
 from mmspec.networks import FIRST_STAGES, NETWORKS, FirstStage
+from mmspec.networks.weights import put_weights
 
 FORMAT = "mmspec-denoiser-1"
 WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
@@ -201,12 +202,4 @@ def _load_weights(network: nn.Module, file: Path) -> None:
         weights: dict[str, Any] = load_file(file)
     except Exception as error:
         raise InputError(f"{file} cannot be read as safetensors ({error}): copy or export it again.") from None
-    expected = network.state_dict()
-    wrong = [name for name in expected if name not in weights or weights[name].shape != expected[name].shape]
-    extra = [name for name in weights if name not in expected]
-    if wrong or extra:
-        raise InputError(
-            f"{file} does not fit the network of its config.json: {len(wrong)} weights missing or of another shape "
-            f"{wrong[:3]}, {len(extra)} unknown {extra[:3]}."
-        )
-    network.load_state_dict(weights)
+    put_weights(network, weights, str(file))

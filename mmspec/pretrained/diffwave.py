@@ -19,7 +19,8 @@ from mmspec.diffusion.schedules import ddpm_betas
 from mmspec.errors import InputError
 from mmspec.networks import DiffWave
 from mmspec.networks.diffwave import HOP_SAMPLES
-from mmspec.pretrained.weights import is_state_dict, put_weights, read_torch_file
+from mmspec.networks.weights import put_weights
+from mmspec.pretrained.weights import is_state_dict, read_torch_file
 
 
 @dataclass(frozen=True)

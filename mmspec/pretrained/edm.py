@@ -13,8 +13,9 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.preconditioning import EDM, IDDPM, VE, VP, Preconditioning
 from mmspec.errors import InputError
 from mmspec.networks import EDMUNet
+from mmspec.networks.weights import put_weights
 from mmspec.pretrained.edm_pickle import read_network
-from mmspec.pretrained.weights import is_state_dict, put_weights, read_torch_file
+from mmspec.pretrained.weights import is_state_dict, read_torch_file
 
 SAMPLER_RANGE = (0.002, 80.0)  # of EDM's sampler, whatever lower or higher levels a network may know
 

@@ -11,9 +11,10 @@ from mmspec.components import build
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.networks import FIRST_STAGES, FirstStage
+from mmspec.networks.weights import put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import first_stage_options
-from mmspec.pretrained.weights import put_weights, read_weights
+from mmspec.pretrained.weights import read_weights
 
 IN_CHECKPOINT = "first_stage_model."  # in front of its names in the checkpoint of a whole model
 BESIDE = ("loss.", "model_ema.")  # what its training left beside it

@@ -15,10 +15,11 @@ from mmspec.diffusion.preconditioning import LDM
 from mmspec.diffusion.schedules import ddpm_betas
 from mmspec.errors import InputError
 from mmspec.networks import ClassContextUNet, FirstStage, UNet
+from mmspec.networks.weights import put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import averaged_names, unet_options, unet_weights
 from mmspec.pretrained.first_stage import IN_CHECKPOINT, first_stage, load_first_stage
-from mmspec.pretrained.weights import put_weights, read_weights
+from mmspec.pretrained.weights import read_weights
 
 UNET, AVERAGE, CLASSES = "model.diffusion_model.", "model_ema.", "cond_stage_model.embedding.weight"
 NULL_CLASS_ROWS = 1001  # of ImageNet's embedding where its last row is the null class

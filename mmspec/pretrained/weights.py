@@ -1,4 +1,4 @@
-"""Files of torch.save, read without executing anything in them, and weights put in their place."""
+"""Files of torch.save and safetensors, read without executing anything in them."""
 
 import pickle
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmspec.errors import InputError
 from mmspec.pretrained.torch_archive import read_state_dict
@@ -53,28 +53,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} cannot be read as safetensors ({error}): fetch or copy it again.") from None
 
 
-def put_weights(network: nn.Module, weights: Mapping[str, Any], where: str) -> None:
-    """Give a network, which may be on the meta device, the weights of a state dict, as float32.
-
-    Raises:
-        InputError: if a weight is missing, unknown or of another shape.
-    """
-    expected = network.state_dict()
-    missing = [name for name in expected if name not in weights]
-    unknown = [name for name in weights if name not in expected]
-    other = [
-        f"{name} {list(weights[name].shape)} for {list(expected[name].shape)}"
-        for name in expected
-        if name in weights and weights[name].shape != expected[name].shape
-    ]
-    if missing or unknown or other:
-        raise InputError(
-            f"{where} does not fit a {type(network).__name__} of {_options(network)}: {len(missing)} weights are "
-            f"missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, {len(other)} of another shape {other[:3]}."
-        )
-    network.load_state_dict({name: weights[name].detach().float().clone() for name in expected}, assign=True)
-
-
 def is_state_dict(content: Any) -> bool:
     """Whether something read from a file maps names to tensors."""
     return (
@@ -82,7 +60,3 @@ def is_state_dict(content: Any) -> bool:
         and bool(content)
         and all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items())
     )
-
-
-def _options(network: Any) -> str:
-    return ", ".join(f"{key}={value}" for key, value in network.config.items())

@@ -1,0 +1,35 @@
+"""Weights put in their place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from mmspec.errors import InputError
+
+
+def put_weights(network: nn.Module, weights: Mapping[str, Any], where: str) -> None:
+    """Give a network, which may be on the meta device, the weights of a state dict, in its own types.
+
+    Raises:
+        InputError: if a weight is missing, unknown or of another shape.
+    """
+    expected = network.state_dict()
+    missing = [name for name in expected if name not in weights]
+    unknown = [name for name in weights if name not in expected]
+    other = [
+        f"{name} {list(weights[name].shape)} for {list(expected[name].shape)}"
+        for name in expected
+        if name in weights and weights[name].shape != expected[name].shape
+    ]
+    if missing or unknown or other:
+        raise InputError(
+            f"{where} does not fit a {type(network).__name__} of {_options(network)}: {len(missing)} weights are "
+            f"missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, {len(other)} of another shape {other[:3]}."
+        )
+    typed = {name: weights[name].detach().to(tensor.dtype, copy=True) for name, tensor in expected.items()}
+    network.load_state_dict(typed, assign=True)
+
+
+def _options(network: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in network.config.items())
