@@ -67,14 +67,17 @@ draw() { # FIGURE NAME [key=value ...]
 }
 
 draw_figures() { # the paper's figures 2, 3, 9 and 10: of the teacher, and of the last student with the last kind
-  local student=${students##*,} seed=${seeds%%,*} first last
-  first=$student-${kinds%%,*}-$seed last=$student-${kinds##*,}-$seed
+  local student=${students##*,} seed=${seeds%%,*} kind last compared=()
+  last=$student-${kinds##*,}-$seed
+  draw wiener power-law
   draw filters teacher "from=$teacher" "data=$reference"
   draw filters "$last" "from=$home/runs/$last"
   draw predictions "$last" "from=$home/runs/$last"
   [[ $student != *wavelet* ]] || draw gates "$last" "from=$home/runs/$last"
-  [[ $first == "$last" ]] || first+=,$home/runs/$last
-  draw differences "$student" "runs=[$home/runs/$first]"
+  for kind in ${kinds//,/ }; do # with and without the frequency term, which alone is in no figure of the paper
+    [[ $kind == frequency ]] || compared+=("$home/runs/$student-$kind-$seed")
+  done
+  ((${#compared[@]} == 0)) || draw differences "$student" "runs=[$(IFS=,; echo "${compared[*]}")]"
 }
 
 distill_recipe() { # OPTIONS...
