@@ -172,11 +172,12 @@ def differences(
         label: of an axis of frequencies, with their unit.
         step: of such an axis, of waveforms.
     """
-    figure, panels = canvas(2, len(samples), (6.2, 4.6 if _is_picture(next(iter(samples.values()))[0]) else 5.0))
+    height = 1.6 + 8.4 / len(samples) if _is_picture(next(iter(samples.values()))[0]) else 5.0
+    figure, panels = canvas(2, len(samples), (6.2, min(height, 5.0)))
     limit = max(float(np.abs(values).max()) for values in decibels.values())
     for colour, (axes, (name, signals)) in enumerate(zip(panels, samples.items(), strict=False)):
         _show(axes, _mosaic(signals), colour)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(name, fontsize=7 if len(samples) > 3 else 9)
     below = panels[len(samples) :]
     below[0].set_visible(False)
     image = None
@@ -193,7 +194,7 @@ def differences(
         image = axes.imshow(
             values, cmap=lack_and_excess(), vmin=-limit, vmax=limit, extent=extent, interpolation="nearest"
         )
-        axes.set(xlabel=label)
+        axes.set(xlabel=label, ylabel=label if colour == 1 else "")
         axes.grid(visible=False)
     if image is not None:
         bar = figure.colorbar(image, ax=below[1:], label="difference (dB)", shrink=0.8)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 # The style sheet's colours in light mode, by which an SVG knows which of its variables to take instead.
 INK, MUTED, GRID = "#1b1d22", "#646a76", "#e5e6ea"
-LINES = ("#8b909b", "#2563d9", "#d9480f", "#0b8577", "#9330b8", "#b27c00", "#c2255c", "#3f7a12", "#5f4bd8")
+LINES = (
+    *("#8b909b", "#2563d9", "#d9480f", "#0b8577", "#9330b8", "#b27c00", "#c2255c", "#3f7a12", "#5f4bd8"),
+    *("#7a4b2a", "#4a5160", "#857f00", "#dd6ba8"),
+)
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--rule", **{c: f"--line-{i}" for i, c in enumerate(LINES)}}
 
 

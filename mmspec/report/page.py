@@ -151,7 +151,11 @@ def _differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Configuration keys whose values differ between runs -> the value in each."""
     keys = dict.fromkeys(key for run in runs for key in run.config if key not in _OWN_KEYS)
     values = {key: [_written(run.config.get(key, {})) for run in runs] for key in keys}
-    return {key: row for key, row in values.items() if len(set(row)) > 1}
+    return {
+        key: row
+        for key, row in values.items()
+        if len({value for run, value in zip(runs, row, strict=True) if run.config}) > 1
+    }
 
 
 def _written(value: Any) -> str:

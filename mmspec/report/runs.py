@@ -16,9 +16,9 @@ class Run:
     """A run as the page shows it.
 
     Attributes:
-        folder: of the run.
+        folder: of the run, or of a packed set of samples that is part of none.
         name: what the page calls it.
-        config: its configuration, flat, without provenance.
+        config: its configuration, flat, without provenance; empty without a run.
         provenance: command, versions, machine, git commit; may lack any.
         history: the lines of metrics.jsonl.
         evaluation: evaluation.json.
@@ -64,19 +64,20 @@ class Run:
 
 
 def read_runs(folders: list[Path]) -> list[Run]:
-    """Read runs, with the shortest names that tell them apart.
+    """Read runs, or packed sets of samples, with the shortest names that tell them apart.
 
     Raises:
-        InputError: if a folder is not one of a run, or a file of it cannot be read.
+        InputError: if a folder is neither, or a file of it cannot be read.
     """
     names = _names(folders)
     return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
 def _read(folder: Path, name: str) -> Run:
-    config = read_config(folder)
+    is_packed = (folder / "meta.json").is_file()
+    config = {} if is_packed else read_config(folder)
     provenance = config.pop("provenance", None) or {}
-    final = folder / "samples" / "final"
+    final = folder if is_packed else folder / "samples" / "final"
     return Run(
         folder=folder,
         name=name,

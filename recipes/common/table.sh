@@ -123,7 +123,7 @@ table_recipe() { # after parse_options
     read -r name seed base <<<"$cell"
     history="$trained$name ${overrides[*]}"
     judge_cell "$name" "$seed" "$base"
-    [[ -n $base || $seed != "${seeds%%,*}" ]] || shown+=("$home/runs/$name")
+    [[ $seed != "${seeds%%,*}" ]] || shown+=("$home/runs/$name")
   done
   if ((stop_stage >= 6)) && first_machine; then
     local note

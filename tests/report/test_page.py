@@ -287,3 +287,13 @@ def test_bad_input_is_refused(tmp_path, data):
     (run / "evaluation.json").write_text("{")
     with pytest.raises(InputError, match=r"evaluation\.json is no JSON"):
         reported([run])
+
+
+def test_packed_samples_of_no_run_are_shown_beside_runs(tmp_path, data):
+    run = make_run(tmp_path / "student", data["pictures"], seed=2, width=16)
+    loose = tmp_path / "teacher-0"
+    packed(loose, False, 80, 3, 0.1)
+    evaluation(run)
+    evaluation(loose, reference=data["pictures"]["test"])
+    html = reported([loose, run])
+    assert html.count("teacher-0") > 3 and "What differs between the runs" not in html
