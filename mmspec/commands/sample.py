@@ -31,7 +31,8 @@ from mmspec.errors import InputError
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import provenance
 
-FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "text", "mixed_precision")  # of the configuration
+# Of the configuration, what sample.json repeats.
+FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "text", "captions", "mixed_precision")
 SHOWN = 64  # signals in the overview
 
 

@@ -68,8 +68,8 @@ def dataset_texts(config: Mapping[str, Any], denoiser: Denoiser, dataset: Packed
 
 
 def sampling_texts(config: Mapping[str, Any], denoiser: Denoiser, num: int) -> Texts | None:
-    """``config["text"]`` for each of ``num`` samples, or else the captions of the run's data.test, in turn; None for
-    a denoiser that does not look at texts.
+    """``config["text"]`` for each of ``num`` samples, or else the captions of the data set ``config["captions"]`` (or
+    of the run's data.test) in turn; None for a denoiser that does not look at texts.
 
     Raises:
         InputError: if a text or its encoder is missing or not needed, or the encoder does not fit the network.
@@ -79,10 +79,13 @@ def sampling_texts(config: Mapping[str, Any], denoiser: Denoiser, num: int) -> T
         if text is not None:
             raise InputError(f"text={text!r}: this denoiser does not look at texts; leave it out.")
         return None
-    held_out = _run(config).get("data", {}).get("test")
-    captions = [str(text)] if text is not None else PackedDataset(held_out).captions if held_out else None
+    folder = config.get("captions") or _run(config).get("data", {}).get("test")
+    captions = [str(text)] if text is not None else PackedDataset(folder).captions if folder else None
     if captions is None:
-        raise InputError("this denoiser looks at a text: give text=, what its samples shall show.")
+        raise InputError(
+            "this denoiser looks at a text: give text=, what its samples shall show, or captions=, a packed data set "
+            "that was prepared with --captions."
+        )
     return Texts([captions[i % len(captions)] for i in range(num)], _encoder(config, denoiser))
 
 

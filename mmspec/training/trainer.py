@@ -45,6 +45,7 @@ class TrainerOptions:
     accumulation: int = 1
     learning_rate: float = 2e-4
     warmup_steps: int = 0
+    learning_rate_end: float | None = None
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     grad_clip: float | None = 1.0
@@ -228,9 +229,14 @@ class Trainer:
                 parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
 
     def _update(self, step: int, found_inf: Tensor) -> None:
-        warmup = min(1.0, (step + 1) / self.options.warmup_steps) if self.options.warmup_steps else 1.0
+        options = self.options
+        rate = options.learning_rate
+        if options.learning_rate_end is not None:
+            rate += (options.learning_rate_end - rate) * step / options.max_steps
+        if options.warmup_steps:
+            rate *= min(1.0, (step + 1) / options.warmup_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * warmup
+            group["lr"] = rate
         # Fused AdamW leaves weights and moments alone where found_inf is 1, and no host has to ask.
         self.optimizer.optimizer.found_inf = found_inf
         self.optimizer.step()

@@ -68,6 +68,12 @@ def test_samples_show_the_text_or_the_held_out_captions_in_turn(run):
         assert bright.tolist() == [caption == "a" for caption in samples.captions]
 
 
+def test_a_saved_denoiser_is_told_whose_captions_to_draw(run, data, clip, tmp_path):
+    saved = [f"from={run / 'checkpoints/step_00000200/ema'}", f"out={tmp_path / 'drawn'}", "num=3", "steps=2"]
+    assert main(["sample", *saved, f"captions={data}", f"text_encoder={clip}", "device=cpu"]) == 0
+    assert PackedDataset(tmp_path / "drawn").captions == ["a", "b", "a"]
+
+
 @pytest.mark.parametrize("figure", [["filters", "num=4"], ["predictions", "num=2", "steps=2"]])
 def test_figures_are_drawn_of_captions(run, tmp_path, figure):
     assert main(["analyze", *figure, f"from={run}", f"out={tmp_path / 'figure.svg'}", "device=cpu"]) == 0

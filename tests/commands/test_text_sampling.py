@@ -67,7 +67,7 @@ def test_the_text_and_its_guidance_count(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["text_encoder=clip"], "give text=, what its samples shall show."),
+        (["text_encoder=clip"], "give text=, what its samples shall show, or captions="),
         (["text=cat"], "this denoiser looks at texts: give text_encoder=, the folder of a CLIP model."),
     ],
 )

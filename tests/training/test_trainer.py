@@ -221,3 +221,10 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     two = torch.load(tmp_path / "rank0.pt", weights_only=True)
     for name, tensor in one.denoiser.state_dict().items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_the_learning_rate_warms_up_and_falls(tmp_path):
+    options = {"max_steps": 5, "log_every": 1, "learning_rate": 1e-3, "learning_rate_end": 5e-4, "warmup_steps": 2}
+    make_trainer(tmp_path, **options).train()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["train/learning_rate"] for line in lines] == pytest.approx([5e-4, 9e-4, 8e-4, 7e-4, 6e-4])
