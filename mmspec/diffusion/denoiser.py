@@ -79,7 +79,7 @@ class Denoiser(LatentSpace):
     @property
     def text_channels(self) -> int:
         """D of the embeddings ``[B, L, D]`` of texts that the network looks at; 0 where it looks at none."""
-        return 0 if self.classes else getattr(self.network, "context_channels", 0)
+        return getattr(self.network, "text_channels", 0)
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
         """The nearest noise levels that the network knows."""

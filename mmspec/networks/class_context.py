@@ -37,6 +37,11 @@ class ClassContextUNet(UNet):
         self.num_classes = self.config["num_classes"] = num_classes
         self.embed_class = nn.Embedding(num_classes + 1, self.context_channels)  # the last row is the null class
 
+    @property
+    def text_channels(self) -> int:
+        """0: the context is a class, not a text."""
+        return 0
+
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None
     ) -> Tensor:

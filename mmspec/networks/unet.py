@@ -226,6 +226,11 @@ class UNet(nn.Module):
         self.norm_out = group_norm(last, group_channels)
         self.conv_out = zeroed(conv(dims, last, self.out_channels * patch_size**dims))
 
+    @property
+    def text_channels(self) -> int:
+        """D of the embeddings of texts, ``[B, L, D]``, that it takes as context; 0 for none."""
+        return self.context_channels
+
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None
     ) -> Tensor:

@@ -30,8 +30,10 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "packed"
     captions = ["a", "b"] * 16
     pixels = np.stack([np.full((4, 4, 1), LEVELS[caption], np.uint8) for caption in captions])
-    meta = DatasetMeta(modality="image", source="greys", statistics={"mean": 0.0, "std": 0.8, "sigma_data": 0.8})
-    complete(folder, captions=captions, meta=write_packed(folder, pixels, meta=meta))
+    statistics = {"mean": 0.0, "std": 0.8, "sigma_data": 0.8}
+    meta = DatasetMeta(modality="image", source="greys", classes=("grey",), statistics=statistics)
+    labels = np.zeros(32, int)
+    complete(folder, labels, captions=captions, meta=write_packed(folder, pixels, labels, meta=meta))
     return folder
 
 
@@ -53,8 +55,10 @@ def test_a_denoiser_learns_what_the_captions_mean(run, clip):
     denoiser, encoder = from_pretrained(run), TextEncoder(clip)
     noise = 3 * torch.randn(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     noise = torch.cat([noise, -noise])  # as dark as bright
-    contexts = {text: encoder([text]).expand(8, -1, -1) for text in ("a", "b", "")}
-    found = {text: denoiser(noise, 3.0, context=context).mean().item() for text, context in contexts.items()}
+    found = {}
+    for text in ("a", "b", ""):
+        labels = torch.full((8, 1), float(text != ""))  # class and caption are dropped together
+        found[text] = denoiser(noise, 3.0, labels=labels, context=encoder([text]).expand(8, -1, -1)).mean().item()
     assert found["b"] < -0.3 < found[""] < 0.3 < found["a"]  # without a caption, the mean of all pictures
     assert (run / "samples/step_00000200.png").is_file()
 
@@ -112,7 +116,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, data, clip, capsys, overrid
 
 def test_data_without_captions_say_how_to_get_them(tmp_path, data, clip, capsys):
     bare = tmp_path / "bare"
-    write_packed(bare, np.array(PackedDataset(data).data), meta=PackedDataset(data).meta)
+    write_packed(bare, np.array(PackedDataset(data).data), np.zeros(32, int), meta=PackedDataset(data).meta)
     assert train(tmp_path / "run", bare, clip) == 2
     assert f"{bare} has none: prepare the data with --captions" in capsys.readouterr().err
 
