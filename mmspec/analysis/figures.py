@@ -77,7 +77,7 @@ def wiener_filters(frequency: Array, gains: Mapping[float, Array]) -> "Figure":
         gains: abar -> ``[bins]``; drawn in the colours 1, 2, ...
     """
     figure, (axes,) = canvas()
-    axes.set(xlabel="frequency (cycles per image)", ylabel="gain")
+    axes.set(xlabel="frequency (cycles per signal)", ylabel="gain")
     set_scale(axes, "x", "log")
     for colour, values in enumerate(gains.values(), start=1):
         axes.plot(frequency, values, color=line_colour(colour), linewidth=1.8)
