@@ -96,7 +96,9 @@ def write_picture(out: Path, plate: Plate) -> None:
         handles = [Line2D([], [], color=line_colour(colour), label=label) for colour, label in plate.legend]
         widest = 0.5 + 0.08 * max(len(label) for _, label in plate.legend)  # inches, of a line and 9-point letters
         columns = max(1, min(4, int(plate.figure.get_figwidth() / widest)))
-        legend = plate.figure.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=9)
+        legend = plate.figure.legend(
+            handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=9
+        )
         for text in legend.get_texts():
             text.set_color(INK)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -96,4 +96,4 @@ def test_figures_hold_the_gains():
     drawn = [line.get_ydata() for line in axes.lines]
     for line, values in zip(drawn, [predicted[0.1], gains[0.1], predicted[0.9], gains[0.9]], strict=True):
         np.testing.assert_array_equal(line, values[1:])
-    assert axes.get_xlabel() == "frequency (cycles per signal)"
+    assert axes.get_xlabel() == "frequency (cycles per image)"
