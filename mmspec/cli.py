@@ -39,16 +39,7 @@ USAGE = "\n".join(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 done, 2 bad input, 75 interrupted but saved)."""
-    try:
-        status = _command(*(list(sys.argv[1:] if arguments is None else arguments) or ["--help"]))
-        sys.stdout.flush()
-    except BrokenPipeError:  # who reads the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return status
-
-
-def _command(verb: str, *overrides: str) -> int:
+    verb, *overrides = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
         return 0
