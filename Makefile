@@ -23,6 +23,7 @@ test: setup  ## run the tests
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: setup  ## print every figure of the README's speed table

@@ -161,9 +161,7 @@ def gate_values(sigmas: Sequence[float], gates: Mapping[str, Array]) -> "Figure"
     return figure
 
 
-def differences(
-    samples: Mapping[str, Array], decibels: Mapping[str, Array], label: str, step: float = 1.0
-) -> "Figure":
+def differences(samples: Mapping[str, Array], decibels: Mapping[str, Array], label: str, step: float = 1.0) -> "Figure":
     """Samples of several sets, above the difference in DFT amplitude of each to the first, the real one.
 
     Args:

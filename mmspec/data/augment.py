@@ -111,9 +111,7 @@ class EDMAugment:
 AUGMENTATIONS = {"EDMAugment": EDMAugment}
 
 
-def _backward(
-    parameters: Tensor, size: Sequence[int], available: Sequence[int], wanted: Sequence[int]
-) -> Tensor:
+def _backward(parameters: Tensor, size: Sequence[int], available: Sequence[int], wanted: Sequence[int]) -> Tensor:
     """Affine maps ``[B, 2, 3]`` from places in the result to places in the upsampled picture, each from -1 to 1.
 
     Args:

@@ -38,9 +38,7 @@ def spectrogram(x: Tensor, sample_rate: int, frames: int = 320) -> Image.Image:
     n_fft = max(64, 2 ** round(math.log2(0.032 * sample_rate)))
     window = torch.hann_window(n_fft)
     hop = max(1, x.shape[-1] // frames)
-    transform = torch.stft(
-        x.mean(0).float().cpu(), n_fft, hop, window=window, pad_mode="constant", return_complex=True
-    )
+    transform = torch.stft(x.mean(0).float().cpu(), n_fft, hop, window=window, pad_mode="constant", return_complex=True)
     power = (transform.abs() / (window.sum() / 2)).square()
     low, high = _DECIBELS
     level = ((10 * power.clamp_min(1e-12).log10() - low) / (high - low)).clamp(0, 1).flip(0).numpy()

@@ -23,9 +23,7 @@ class LogMel(nn.Module):
         n_mels: number of bands.
     """
 
-    def __init__(
-        self, sample_rate: int = 22050, n_fft: int = 1024, hop_samples: int = 256, n_mels: int = 80
-    ) -> None:
+    def __init__(self, sample_rate: int = 22050, n_fft: int = 1024, hop_samples: int = 256, n_mels: int = 80) -> None:
         from torchaudio.transforms import MelSpectrogram
 
         super().__init__()

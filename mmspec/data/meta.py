@@ -93,8 +93,10 @@ class DatasetMeta:
         if not isinstance(self.count, int) or self.count < 1:
             return f"count={self.count!r}, expected at least one sample"
         axes = {"image": (3,), "audio": (2,), "latent": (2, 3)}[self.modality]
-        if not isinstance(self.shape, tuple) or len(self.shape) not in axes or not all(
-            isinstance(size, int) and size > 0 for size in self.shape
+        if (
+            not isinstance(self.shape, tuple)
+            or len(self.shape) not in axes
+            or not all(isinstance(size, int) and size > 0 for size in self.shape)
         ):
             sizes = " or ".join(str(count) for count in axes)
             return f"shape={self.shape!r}, expected {sizes} positive sizes (channels first) for {self.modality}"

@@ -230,9 +230,7 @@ def _rounded(denoiser: Callable[..., Tensor], sigmas: Tensor) -> Tensor:
     return sigmas if round_sigma is None else round_sigma(sigmas)
 
 
-def _noise_levels(
-    denoiser: Callable[..., Tensor], steps: int, sigmas: Sequence[float] | Tensor | None
-) -> list[float]:
+def _noise_levels(denoiser: Callable[..., Tensor], steps: int, sigmas: Sequence[float] | Tensor | None) -> list[float]:
     if sigmas is None:
         if steps < 1:
             raise ValueError(f"steps must be 1 or more, not {steps}.")
@@ -255,6 +253,6 @@ def _noise_source(
     if len(generator) != shape[0]:
         raise ValueError(f"{len(generator)} generators for {shape[0]} samples: give one generator a sample.")
     generators = list(generator)
-    return lambda: torch.stack(
-        [torch.randn(shape[1:], generator=g, device=g.device) for g in generators]
-    ).to(device, torch.float64)
+    return lambda: torch.stack([torch.randn(shape[1:], generator=g, device=g.device) for g in generators]).to(
+        device, torch.float64
+    )

@@ -41,9 +41,7 @@ class SpectralLoss(nn.Module):
             TypeError: if a signal is not floating point.
         """
         if input.shape != target.shape:
-            raise ValueError(
-                f"input and target must have one shape, not {list(input.shape)} and {list(target.shape)}."
-            )
+            raise ValueError(f"input and target must have one shape, not {list(input.shape)} and {list(target.shape)}.")
         input, target = as_signal(input), as_signal(target)
         dtype = torch.promote_types(input.dtype, target.dtype)
         with torch.autocast(input.device.type, enabled=False):

@@ -172,9 +172,7 @@ class SpectrumAwareDistillationLoss(nn.Module):
         self, input: Tensor, target: Tensor, features: Sequence[Tensor], target_features: Sequence[Tensor]
     ) -> None:
         if input.shape != target.shape:
-            raise ValueError(
-                f"input and target must have one shape, not {list(input.shape)} and {list(target.shape)}."
-            )
+            raise ValueError(f"input and target must have one shape, not {list(input.shape)} and {list(target.shape)}.")
         if not len(features) == len(target_features) == len(self.align):
             raise ValueError(
                 f"expected {len(self.align)} pairs of features, as in channels, not {len(features)} of the student "
@@ -188,9 +186,7 @@ class SpectrumAwareDistillationLoss(nn.Module):
                 )
 
 
-def pairs_by_size(
-    student: Sequence[Sequence[int]], teacher: Sequence[Sequence[int]]
-) -> list[tuple[int, int]]:
+def pairs_by_size(student: Sequence[Sequence[int]], teacher: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """Which features are of one scale: for each spatial size that both networks have, the last feature of each.
 
     Args:

@@ -12,9 +12,7 @@ from mmspec.metrics.features import Extractor, LogMel
 from mmspec.metrics.judge import Judge, Verdict
 
 
-def precision_recall(
-    real: Tensor, generated: Tensor, neighbours: int = 3, rows: int = 1024
-) -> tuple[float, float]:
+def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows: int = 1024) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019, Eq. 1 and 2).
 
     A set's manifold is the union of balls around its vectors, each as large as the distance to its k-th nearest
@@ -52,9 +50,7 @@ def _share_within(vectors: Tensor, manifold: Tensor, neighbours: int, rows: int)
     return torch.cat(within).double().mean().item()
 
 
-def different_bins(
-    real: Tensor, generated: Tensor, bins: int, significance: float = 0.05, seed: int = 0
-) -> int:
+def different_bins(real: Tensor, generated: Tensor, bins: int, significance: float = 0.05, seed: int = 0) -> int:
     """Number of statistically different bins, NDB (Richardson and Weiss 2018, section 3).
 
     The bins are the cells of k-means on the real vectors. A bin is different if a two-proportion z-test (pooled,

@@ -47,9 +47,7 @@ Signals = PackedDataset | Crops | Recordings  # samples of one size, stretches, 
 
 
 @torch.no_grad()
-def extract(
-    extractor: Extractor, signals: Signals, indices: Tensor, batch_size: int, device: torch.device
-) -> Tensor:
+def extract(extractor: Extractor, signals: Signals, indices: Tensor, batch_size: int, device: torch.device) -> Tensor:
     """Feature vectors of the signals at ``indices`` (``[N]``), float32 ``[n, D]`` in their order."""
     extractor = extractor.to(device).eval()
     if isinstance(signals, Recordings):
@@ -79,9 +77,7 @@ def extract_once(judge: Judge, signals: Signals, cache: Path | None, batch_size:
     return features
 
 
-def gaussian_and_kernel(
-    names: tuple[str, str], real: Tensor, generated: Tensor, definition: str, what: str
-) -> Verdict:
+def gaussian_and_kernel(names: tuple[str, str], real: Tensor, generated: Tensor, definition: str, what: str) -> Verdict:
     """Fréchet and kernel distance of two sets of vectors, with a warning where the first has too few of them.
 
     Args:

@@ -63,9 +63,7 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, channels: int, dilation: int, n_mels: int | None) -> None:
         super().__init__()
-        self.dilated_conv = _he_initialized(
-            nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
-        )
+        self.dilated_conv = _he_initialized(nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation))
         self.diffusion_projection = nn.Linear(512, channels)
         if n_mels is not None:
             self.conditioner_projection = conv1x1(n_mels, 2 * channels)

@@ -20,9 +20,7 @@ from mmspec.spectral.signals import as_signal
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
 
 
-def stft(
-    x: Tensor, n_fft: int, hop_length: int, window: str = "hann", win_length: int | None = None
-) -> Tensor:
+def stft(x: Tensor, n_fft: int, hop_length: int, window: str = "hann", win_length: int | None = None) -> Tensor:
     """Short-time Fourier transform.
 
     Args:

@@ -242,9 +242,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def _measure(
-        self, total: Tensor, sigma: Tensor, parts: dict[str, Tensor], grad_shares: dict[str, Tensor]
-    ) -> None:
+    def _measure(self, total: Tensor, sigma: Tensor, parts: dict[str, Tensor], grad_shares: dict[str, Tensor]) -> None:
         self.meters.add("train/loss", total)
         self.meters.add_by_sigma(sigma, parts["denoising"])
         for name, values in parts.items():
@@ -272,9 +270,7 @@ class Trainer:
             folder = self.folder / "checkpoints"
             state = {"nimg": step * self.options.batch_size, "seed": self.seed}
             try:
-                save_checkpoint(
-                    folder, step, self.denoiser, self.ema, self.optimizer.optimizer, state, self.objective
-                )
+                save_checkpoint(folder, step, self.denoiser, self.ema, self.optimizer.optimizer, state, self.objective)
                 prune_checkpoints(folder, self.options.keep_last, self.options.keep_every)
             except OSError as error:
                 if required:

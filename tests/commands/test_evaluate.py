@@ -41,14 +41,18 @@ def test_pictures(tmp_path, capsys):
     reference = pictures(tmp_path / "real", 100, 0)
     samples = pictures(tmp_path / "fake", 90, 1, blur=0.5)
     result = evaluated(tmp_path, samples=samples, reference=reference)
-    assert set(result["metrics"]) == set(result["definitions"]) == {
-        "log_spectral_distance",
-        "frequency_error_low",
-        "frequency_error_high",
-        "frequency_bias_low",
-        "frequency_bias_high",
-        "frechet_random_projection",
-    }
+    assert (
+        set(result["metrics"])
+        == set(result["definitions"])
+        == {
+            "log_spectral_distance",
+            "frequency_error_low",
+            "frequency_error_high",
+            "frequency_bias_low",
+            "frequency_bias_high",
+            "frechet_random_projection",
+        }
+    )
     assert result["samples"] == {"path": str(samples), "count": 90}
     assert result["reference"] == {"path": str(reference), "count": 100}
     assert result["metrics"]["frequency_bias_high"] < -0.5

@@ -78,6 +78,7 @@ def test_total_is_the_objective_plus_both_terms_on_outputs_and_features(make, sc
 
     def cropped(x, size):
         return x[(..., *(slice(n) for n in size))]
+
     root = EDMWeight(0.5)(draw.sigma).sqrt().reshape(-1, *[1] * (x0.ndim - 1))
     expected = distilling.loss.terms(
         *(root * output for output in outputs),

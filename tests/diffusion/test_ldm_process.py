@@ -70,8 +70,7 @@ class Gaussian:
 
 
 def walk(denoiser, sigmas, noise, x_T, eta, **cond):
-    """DDIM down to the lowest level of the table, as CompVis's stops there: all x and predictions, variance preserved.
-    """
+    """DDIM to the lowest level of the table, as CompVis's stops there: all x and predictions, variance preserved."""
     xs, predictions, draws = [x_T], [], iter(noise)
 
     def told(step, x, denoised):

@@ -171,9 +171,7 @@ def test_an_image_of_height_one_is_a_signal(name: str, reduction: str) -> None:
 def test_importing_the_losses_imports_little() -> None:
     heavy = ("auraloss", "librosa", "scipy", "torchaudio", "soundfile", "matplotlib", "hydra", "accelerate")
     program = "import sys, mmspec.losses; print(*sys.modules)"
-    modules = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.split()
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "mmspec.losses" in modules
     assert not {module.split(".")[0] for module in modules} & set(heavy)
     parts = {module.split(".")[1] for module in modules if module.startswith("mmspec.")}

@@ -106,9 +106,7 @@ def test_kernel_distance_equals_its_sums():
 
 def test_kernel_distance_is_unbiased():
     rng = np.random.default_rng(0)
-    draws = [
-        kernel_distance(*(torch.from_numpy(rng.standard_normal((10, 20))) for _ in range(2))) for _ in range(400)
-    ]
+    draws = [kernel_distance(*(torch.from_numpy(rng.standard_normal((10, 20))) for _ in range(2))) for _ in range(400)]
     assert abs(np.mean(draws)) < 4 * np.std(draws) / np.sqrt(400)
     moved = kernel_distance(*(torch.from_numpy(rng.standard_normal((10, 20)) + shift) for shift in (0, 1)))
     assert moved > max(draws)
