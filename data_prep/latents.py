@@ -12,8 +12,8 @@ from data_prep.preparation import run
 from data_prep.progress import progress
 from mmspec.data import DatasetMeta, PackedDataset
 from mmspec.data.packed import DataFile, complete, refuse_other_content
-from mmspec.data.staging import staged
 from mmspec.errors import InputError
+from mmspec.files import staged
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,8 +15,8 @@ from data_prep.splitting import TRAIN
 from data_prep.statistics import measure
 from mmspec.data import DatasetMeta, PackedDataset
 from mmspec.data.packed import DataFile, complete
-from mmspec.data.staging import staged
 from mmspec.errors import InputError
+from mmspec.files import staged
 
 
 @dataclass(frozen=True)

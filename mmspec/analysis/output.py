@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmspec.errors import InputError
+from mmspec.provenance import provenance
 from mmspec.report.curves import Figure as PageFigure
 from mmspec.report.drawing import INK, inline, line_colour
 from mmspec.report.pictures import metadata
-from mmspec.training.run import provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,8 @@ from mmspec.errors import InputError
 from mmspec.metrics.evaluation import Metric, Summary, compare, of_stretches, summarise, too_few
 from mmspec.metrics.features import Extractor, extractor
 from mmspec.metrics.spectrum import default_cutoff
-from mmspec.training.run import provenance, read_config
+from mmspec.provenance import provenance
+from mmspec.training.run import read_config
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from mmspec.errors import InputError
+from mmspec.provenance import provenance
 from mmspec.report.page import build
 from mmspec.report.pictures import read_picture
 from mmspec.report.runs import read_runs
 from mmspec.report.table import read_json
-from mmspec.training.run import provenance
 
 
 def run(cfg: DictConfig) -> None:

@@ -25,11 +25,11 @@ from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete, decode, encode, refuse_other_content
-from mmspec.data.staging import staged
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.errors import InputError
+from mmspec.files import staged
+from mmspec.provenance import provenance
 from mmspec.training.checkpoint import find_denoiser
-from mmspec.training.run import provenance
 
 # Of the configuration, what sample.json repeats.
 FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "text", "captions", "mixed_precision")

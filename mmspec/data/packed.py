@@ -9,7 +9,6 @@ signals compares two packed data sets.
 torch is imported only where arrays become tensors: preparing data needs none of it.
 """
 
-import hashlib
 import io
 import math
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmspec.data.meta import DTYPES, DatasetMeta
-from mmspec.data.staging import staged
 from mmspec.errors import InputError
+from mmspec.files import sha256, staged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +149,7 @@ class PackedDataset:
         Raises:
             InputError: if they differ.
         """
-        if _sha256(self.folder / "data.npy") != self.meta.sha256:
+        if sha256(self.folder / "data.npy") != self.meta.sha256:
             raise InputError(f"{self.folder / 'data.npy'} does not match its checksum in meta.json: {AGAIN}.")
 
     def _integers(self, name: str, least: int, most: int) -> np.ndarray:
@@ -263,7 +262,7 @@ def complete(
         if len(captions) != meta.count or any("\n" in caption for caption in captions):
             raise ValueError(f"{len(captions)} captions, of one line each, do not fit {meta.count} samples.")
         (folder / "captions.txt").write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
-    meta = replace(meta, sha256=_sha256(folder / "data.npy"))
+    meta = replace(meta, sha256=sha256(folder / "data.npy"))
     meta.write(folder)
     return meta
 
@@ -287,8 +286,3 @@ def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     if (extra := path.stat().st_size - array.offset - array.nbytes) > 0:
         raise InputError(f"{path} is {extra} bytes longer than its header says: {AGAIN}.")
     return array.view(np.ndarray)  # plain arrays index faster than np.memmap
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,19 +1,15 @@
 """The folder of a run: its config, and whether the same command goes on with it."""
 
 import os
-import platform
-import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mmspec.errors import InputError
+from mmspec.provenance import provenance
 from mmspec.training.checkpoint import is_complete, latest_checkpoint
 
 # What may change between two starts of one run: it decides how long and how watched it is, not what is learnt.
@@ -63,17 +59,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     return yaml.safe_load(file.read_text())
 
 
-def provenance() -> dict[str, Any]:
-    """What produced a result: command, versions, machine and git commit."""
-    packages = ("mmspec", "torch", "numpy", "accelerate")
-    return {
-        "command": shlex.join(["mmspec", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "git_commit": _git_commit(),
-    }
-
-
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested keys joined by dots."""
     flat: dict[str, Any] = {}
@@ -106,12 +91,3 @@ def _move_aside(folder: Path) -> None:
     while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
         number += 1
     shutil.move(folder, aside)
-
-
-def _git_commit() -> str | None:
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
-    except OSError:  # a machine without git
-        return None
-    return result.stdout.strip() or None

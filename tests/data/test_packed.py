@@ -12,8 +12,8 @@ import torch
 
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
 from mmspec.data.packed import DataFile, complete, decode, encode
-from mmspec.data.staging import staged
 from mmspec.errors import InputError
+from mmspec.files import staged
 
 PICTURES = DatasetMeta(modality="image", source="test", classes=("a", "b", "c"))
 SOUND = DatasetMeta(modality="audio", source="test", sample_rate=8000)

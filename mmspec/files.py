@@ -1,6 +1,7 @@
-"""Folders that are whole or absent: written beside their place, then renamed into it."""
+"""Files and folders that are whole or absent: written beside their place, then renamed into it."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -41,3 +42,25 @@ def staged(folder: Path) -> Iterator[Path]:
             os.replace(beside, folder)
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file, whose folder is made; a reader finds what was there before or all that is new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(folder: Path) -> None:
+    """Wait until a folder and all that is in it are on the disk."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)

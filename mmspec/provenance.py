@@ -1,0 +1,36 @@
+"""What produced a result: command, versions, machine and git commit."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("mmspec", "torch", "numpy", "accelerate")
+
+
+def provenance() -> dict[str, Any]:
+    """``command``, ``versions``, ``machine`` and ``git_commit`` of this process."""
+    return {
+        "command": shlex.join(["mmspec", *sys.argv[1:]]),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "machine": machine(),
+        "git_commit": _git_commit(),
+    }
+
+
+def machine() -> str:
+    """System, processor and cores."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _git_commit() -> str | None:
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except OSError:  # a machine without git
+        return None
+    return result.stdout.strip() or None

@@ -1,0 +1,189 @@
+"""Values from a configuration, held against the types that classes state for them."""
+
+import dataclasses
+import difflib
+import inspect
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from mmspec.errors import InputError
+
+T = TypeVar("T")
+
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+    type(None): "null",
+}
+
+
+def read(cls: type[T], config: object, where: str = "") -> T:
+    """A dataclass from a mapping of its fields, each held against its type.
+
+    Args:
+        cls: a dataclass; fields may be dataclasses themselves.
+        config: field -> value.
+        where: the key of the whole in a configuration, by which errors call it.
+
+    Raises:
+        InputError: for a key that the class does not have, a field without default that is missing, a value of another
+            type, or one that the class refuses.
+    """
+    if not isinstance(config, Mapping):
+        raise InputError(f"{where or cls.__name__} takes keys and values, not {config!r}.")
+    names = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    refuse_unknown(config, names, where)
+    hints = get_type_hints(cls, include_extras=True)
+    values = {name: checked(value, hints[name], _below(where, name)) for name, value in config.items()}
+    return call(cls, values, where)
+
+
+def call(made: Any, arguments: Mapping[str, Any], where: str) -> Any:
+    """``made(**arguments)``, in whose refusals the key stands.
+
+    Raises:
+        InputError: for an argument that is missing, or one that is refused by a ValueError or TypeError.
+    """
+    for name, parameter in inspect.signature(made).parameters.items():
+        optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+        if not optional and name not in arguments:
+            raise InputError(f"{_below(where, name)} must be given: {_name(made)} needs it.")
+    try:
+        return made(**arguments)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{where}: {error}" if where else str(error)) from error
+
+
+def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made: str = "") -> None:
+    """Raise InputError for the first name that is not among the options of what is ``made``, with the nearest one."""
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{_below(where, name)} is no option{made and f' of {made}'}: {nearest(name, known)}{', '.join(known)}."
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "did you mean X? Expected one of ", or the second half of it where nothing is like the name."""
+    close = difflib.get_close_matches(name.lower(), {each.lower(): each for each in known}, n=1, cutoff=0.6)
+    likely = {each.lower(): each for each in known}
+    return f"did you mean {likely[close[0]]}? Expected one of " if close else "expected one of "
+
+
+def checked(value: Any, hint: Any, where: str) -> Any:
+    """A value, if it is of a type; lists as tuples, and mappings as dataclasses, where the type says so.
+
+    Types that no configuration can hold, such as modules and functions, take anything.
+
+    Args:
+        value: as YAML or JSON has it.
+        hint: the type, such as ``int | Sequence[int]``, ``Literal["no", "bf16"]`` or a dataclass.
+        where: the key, by which the error calls it.
+
+    Raises:
+        InputError: if it is of another type; the sentence says which the key takes.
+    """
+    if _fits(value, hint):
+        return _converted(value, hint, where)
+    raise InputError(f"{where} takes {_words(hint)}, not {_shown(value)}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _fits(value, inner[0])
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, each) for each in inner)
+    if origin is Literal:
+        return any(value == each and type(value) is type(each) for each in inner)
+    if hint in (int, float, bool, str, Path, type(None), None):
+        return _is_plain(value, hint)
+    if origin in _SEQUENCES:
+        if not isinstance(value, list | tuple):
+            return False
+        if origin is tuple and inner[-1:] != (...,):
+            return len(value) == len(inner) and all(map(_fits, value, inner))
+        return all(_fits(each, inner[0]) for each in value)
+    if origin in _MAPPINGS:
+        return isinstance(value, Mapping) and all(_fits(each, inner[1]) for each in value.values())
+    return not _is_written(hint) or isinstance(value, Mapping)
+
+
+_SEQUENCES = (list, tuple, Sequence)
+_MAPPINGS = (dict, Mapping)
+
+
+def _is_plain(value: Any, hint: Any) -> bool:
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, str | Path if hint is Path else hint)
+
+
+def _is_written(hint: Any) -> bool:
+    """Whether a configuration writes it as keys and values."""
+    return dataclasses.is_dataclass(hint)
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _converted(value, inner[0], where)
+    if origin in (Union, types.UnionType):
+        return _converted(value, next(each for each in inner if _fits(value, each)), where)
+    if origin is tuple:
+        return tuple(value)
+    if origin is list:
+        return [_converted(each, inner[0], where) for each in value]
+    if origin in _MAPPINGS:
+        return {str(key): _converted(each, inner[1], _below(where, key)) for key, each in value.items()}
+    if hint is Path:
+        return Path(value)
+    if _is_written(hint) and isinstance(value, Mapping):
+        return hint.read(value, where) if hasattr(hint, "read") else read(hint, value, where)
+    return value
+
+
+def _words(hint: Any) -> str:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return f"{_words(inner[0])} or auto" if any(_is_auto(each) for each in inner[1:]) else _words(inner[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(each) for each in inner)
+    if origin is Literal:
+        return " or ".join(_shown(each) for each in inner)
+    if origin in _SEQUENCES:
+        count = "" if origin is not tuple or inner[-1:] == (...,) else f"{len(inner)} "
+        return f"a list of {count}{_words(inner[0]).removeprefix('a ')}s"
+    if origin in _MAPPINGS or _is_written(hint):
+        return "keys and values"
+    return WORDS.get(hint, "null" if hint is None else getattr(hint, "__name__", str(hint)))
+
+
+def _is_auto(marker: object) -> bool:
+    return type(marker).__name__ == "Auto"
+
+
+def _shown(value: Any) -> str:
+    """A value as a command line writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _below(where: str, name: object) -> str:
+    return f"{where}.{name}" if where else str(name)
+
+
+def _name(made: Any) -> str:
+    return getattr(made, "__name__", str(made))
