@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def choices(base: type[T]) -> dict[str, type[T]]:
-    """The concrete subclasses of a base class by name, but those that begin with an underscore.
+    """The concrete subclasses of a base class, and itself, by name, but those that begin with an underscore.
 
     A class that is defined anew at the same place, as in a notebook, takes the place of the old one.
 
@@ -26,7 +26,7 @@ def choices(base: type[T]) -> dict[str, type[T]]:
         InputError: if two have one name.
     """
     found: dict[str, type[T]] = {}
-    for cls in _descendants(base):
+    for cls in (base, *_descendants(base)):
         name = cls.__name__
         if inspect.isabstract(cls) or name.startswith("_"):
             continue

@@ -36,11 +36,38 @@ def read(cls: type[T], config: object, where: str = "") -> T:
     """
     if not isinstance(config, Mapping):
         raise InputError(f"{where or cls.__name__} takes keys and values, not {config!r}.")
-    names = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
-    refuse_unknown(config, names, where)
+    fields = {_key(field): field.name for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    refuse_unknown(config, list(fields), where)
     hints = get_type_hints(cls, include_extras=True)
-    values = {name: checked(value, hints[name], _below(where, name)) for name, value in config.items()}
+    values = {fields[key]: checked(value, hints[fields[key]], _below(where, key)) for key, value in config.items()}
     return call(cls, values, where)
+
+
+def write(value: Any) -> Any:
+    """What `read` takes: dataclasses as mappings, tuples as lists, paths as texts."""
+    if hasattr(value, "write"):
+        return value.write()
+    if dataclasses.is_dataclass(value):
+        return {_key(field): write(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: write(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [write(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def keys_with(cls: Any, mark: str, where: str = "") -> list[str]:
+    """Keys of the fields, of dataclasses within too, whose metadata have a mark; of a marked group, all of its keys."""
+    found = []
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        key, hint = _below(where, _key(field)), hints[field.name]
+        inner = dataclasses.is_dataclass(hint)
+        if field.metadata.get(mark):
+            found += [_below(key, _key(each)) for each in dataclasses.fields(hint)] if inner else [key]
+        elif inner:
+            found += keys_with(hint, mark, key)
+    return found
 
 
 def call(made: Any, arguments: Mapping[str, Any], where: str) -> Any:
@@ -122,7 +149,7 @@ _MAPPINGS = (dict, Mapping)
 
 def _is_plain(value: Any, hint: Any) -> bool:
     if hint is None or hint is type(None):
-        return value is None
+        return value is None or value == {}  # what hydra makes of a group's choice "none"
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
@@ -140,7 +167,7 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
     if origin is Annotated:
         return _converted(value, inner[0], where)
     if origin in (Union, types.UnionType):
-        return _converted(value, next(each for each in inner if _fits(value, each)), where)
+        return None if value == {} else _converted(value, next(each for each in inner if _fits(value, each)), where)
     if origin is tuple:
         return tuple(value)
     if origin is list:
@@ -181,8 +208,14 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def _key(field: "dataclasses.Field[Any]") -> str:
+    """How a configuration calls a field: ``from_`` is ``from``."""
+    return field.name.removesuffix("_")
+
+
 def _below(where: str, name: object) -> str:
-    return f"{where}.{name}" if where else str(name)
+    """The key of a part, in a configuration or in a file (``config.json: network``)."""
+    return f"{where} {name}" if where.endswith(":") else f"{where}.{name}" if where else str(name)
 
 
 def _name(made: Any) -> str:

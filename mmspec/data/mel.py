@@ -1,15 +1,14 @@
 """What a vocoder sees of a recording: its log-mel spectrogram."""
 
 import math
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from mmspec.components import Configured
 from mmspec.errors import InputError
 
 
-class LogMel(nn.Module):
+class LogMel(Configured, nn.Module):
     """DiffWave's front end as LMNT released it: magnitudes in mel bands from 20 Hz up, in decibels, in [0, 1].
 
     A centred short-time Fourier transform (periodic Hann window of four hops, reflected edges), magnitudes over the
@@ -29,12 +28,6 @@ class LogMel(nn.Module):
         super().__init__()
         if not 0 < 4 * hop_samples <= n_fft:
             raise ValueError(f"hop_samples={hop_samples} must be 1 or more and at most a quarter of n_fft={n_fft}.")
-        self.config: dict[str, Any] = {
-            "sample_rate": sample_rate,
-            "n_fft": n_fft,
-            "hop_samples": hop_samples,
-            "n_mels": n_mels,
-        }
         self.sample_rate = sample_rate
         self.n_fft = n_fft
         self.hop_samples = hop_samples
@@ -83,20 +76,20 @@ class LogMel(nn.Module):
             magnitude = self.mel(x[:, 0].float().clamp(-1, 1))
             return ((20 * magnitude.clamp(min=1e-5).log10() - 20 + 100) / 100).clamp(0, 1)
 
-    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Stretches of recordings, and the frames of the recordings' spectrograms that belong to them.
+    def inner(self, clips: Tensor) -> Tensor:
+        """The stretches ``[B, C, T]`` inside of the margins of ``clips`` ``[B, C, margin + T + margin]``."""
+        return clips[..., self.margin : -self.margin]
+
+    def frames(self, clips: Tensor) -> Tensor:
+        """The frames of recordings' spectrograms that belong to stretches of them.
 
         Args:
             clips: ``[B, C, margin + T + margin]``, as `mmspec.data.crops.Crops` yields them.
 
         Returns:
-            The stretches ``[B, C, T]``, and ``spectrogram`` ``[B, n_mels, ceil(T / hop_samples)]``: what `forward`
-            gives for the whole recording, from the stretch's first sample on.
+            ``[B, n_mels, ceil(T / hop_samples)]``: what `forward` gives for the whole recording, from the stretch's
+            first sample on.
         """
         first = self.margin // self.hop_samples
-        x0 = clips[..., self.margin : -self.margin]
-        frames = math.ceil(x0.shape[-1] / self.hop_samples)
-        return x0, {"spectrogram": self(clips)[..., first : first + frames]}
-
-
-CONDITIONERS = {"LogMel": LogMel}  # what a config's `type` may name
+        frames = math.ceil((clips.shape[-1] - 2 * self.margin) / self.hop_samples)
+        return self(clips)[..., first : first + frames]

@@ -3,7 +3,7 @@
 from mmspec.diffusion.denoiser import Denoiser
 from mmspec.diffusion.distillation import DistillationObjective
 from mmspec.diffusion.objective import Objective
-from mmspec.diffusion.samplers import sample, seeded
+from mmspec.diffusion.sampling import sample, seeded
 from mmspec.diffusion.step_distillation import StepDistillationObjective
 
 __all__ = ["Denoiser", "DistillationObjective", "Objective", "StepDistillationObjective", "sample", "seeded"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmspec.components import build, describe
-from mmspec.data.mel import CONDITIONERS
+from mmspec.components import Component
+from mmspec.data.mel import LogMel
+from mmspec.diffusion.conditions import Batch, Condition, Labels, Spectrogram, tell
 from mmspec.diffusion.latent import LatentSpace
-from mmspec.diffusion.preconditioning import PRECONDITIONINGS, Preconditioning
+from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
-from mmspec.networks import FIRST_STAGES, NETWORKS, FirstStage
+from mmspec.files import replace_text
+from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import put_weights
+from mmspec.typed import read
 
-FORMAT = "mmspec-denoiser-1"
+FORMAT, EARLIER = "mmspec-denoiser-2", "mmspec-denoiser-1"  # the earlier one called the process "preconditioning"
 WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
 
 
@@ -32,36 +36,37 @@ def expand_sigma(sigma: Tensor, x: Tensor) -> Tensor:
     return sigma.reshape(-1, *[1] * (x.ndim - 1))
 
 
-class Denoiser(LatentSpace):
-    """A preconditioned network: from a signal with Gaussian noise of standard deviation sigma on it, the best guess
-    of the clean signal (Karras et al. 2022, Eq. 7). With a first stage, all of this happens to latents of signals.
+class Denoiser(nn.Module):
+    """A network and its process: from a signal with Gaussian noise of standard deviation sigma on it, the best guess of
+    the clean signal (Karras et al. 2022, Eq. 7). With a first stage, all of this happens to latents of signals.
 
     Args:
         network: ``network(x, c_noise, **cond)``, e.g. `mmspec.networks.UNet`.
-        preconditioning: c_skip, c_out, c_in, c_noise, e.g. `mmspec.diffusion.preconditioning.EDM`.
+        process: its scalings, e.g. `mmspec.diffusion.processes.EDM`.
         signal_shape: ``(C, *spatial)`` of the signals it was trained on.
         sample_rate: of audio, in Hz.
         classes: names of the class labels, in their order.
-        conditioner: what the network is told of a signal besides labels, e.g. `mmspec.data.mel.LogMel` of a vocoder.
+        conditioner: of a vocoder, what makes the spectrograms that the network is told.
         first_stage: frozen, between signals and the latents that the network works on, e.g.
             `mmspec.networks.AutoencoderKL`.
     """
 
-    network: Any  # a module with a `config` of its constructor arguments
+    network: Any  # a `Network`, or in loops of one's own any module
 
     def __init__(
         self,
         network: nn.Module,
-        preconditioning: Preconditioning,
+        process: Process,
         signal_shape: Sequence[int] | None = None,
         sample_rate: int | None = None,
         classes: Sequence[str] | None = None,
-        conditioner: Any = None,
+        conditioner: LogMel | None = None,
         first_stage: FirstStage | None = None,
     ) -> None:
-        super().__init__(signal_shape, first_stage)
+        super().__init__()
         self.network = network
-        self.preconditioning = preconditioning
+        self.process = process
+        self.latent = LatentSpace(signal_shape, first_stage)
         self.sample_rate = sample_rate
         self.classes = list(classes) if classes is not None else None
         self.conditioner = conditioner
@@ -69,21 +74,42 @@ class Denoiser(LatentSpace):
     @property
     def sigma_min(self) -> float:
         """Lowest noise level a sampler visits."""
-        return self.preconditioning.sigma_min
+        return self.process.sigma_min
 
     @property
     def sigma_max(self) -> float:
         """Highest noise level: where a sampler starts."""
-        return self.preconditioning.sigma_max
+        return self.process.sigma_max
 
     @property
-    def text_channels(self) -> int:
-        """D of the embeddings ``[B, L, D]`` of texts that the network looks at; 0 where it looks at none."""
-        return getattr(self.network, "text_channels", 0)
+    def signal_shape(self) -> tuple[int, ...] | None:
+        """``(C, *spatial)`` of the signals."""
+        return self.latent.signal_shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...] | None:
+        """``(C, *spatial)`` of what the network works on: the signals, unless there is a first stage."""
+        return self.latent.shape
+
+    @property
+    def first_stage(self) -> FirstStage | None:
+        """The frozen first stage."""
+        return self.latent.first_stage
+
+    @property
+    def told(self) -> dict[str, int]:
+        """What the network is told besides the noise level: keyword -> width."""
+        return self.network.conditions if isinstance(self.network, Network) else {}
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Those of them that are made of a batch alone: classes, and the spectrograms of a vocoder."""
+        made: list[Condition] = [Labels(self.told["labels"])] if "labels" in self.told else []
+        return made + ([Spectrogram(self.conditioner)] if self.conditioner is not None else [])
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
         """The nearest noise levels that the network knows."""
-        return self.preconditioning.round_sigma(sigma)
+        return self.process.round_sigma(sigma)
 
     def forward(self, x: Tensor, sigma: Tensor | float, **cond: Tensor) -> Tensor:
         """The predicted clean signal.
@@ -100,23 +126,26 @@ class Denoiser(LatentSpace):
         dtype = next(self.network.parameters()).dtype
         x = x.to(dtype)
         sigma = torch.as_tensor(sigma, device=x.device).to(dtype).expand(x.shape[0])
-        c_skip, c_out, c_in, c_noise = self.preconditioning.scalings(sigma)
+        c_skip, c_out, c_in, c_noise = self.process.scalings(sigma)
         raw = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         raw = raw[:, : x.shape[1]]  # iDDPM's networks put out a variance too
         return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
 
-    def condition(self, clips: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Clean signals, and what the network is told of each.
+    def clean(self, clips: Tensor) -> Tensor:
+        """Clean signals as the network sees them.
 
         Args:
-            clips: signals ``[B, C, *spatial]``; where there is a conditioner, with its margin around them; or what
-                `encode` takes in their place.
+            clips: signals ``[B, C, *spatial]``, with the margin of a vocoder's spectrograms around them; or what
+                `LatentSpace.encode` takes in their place.
 
         Returns:
-            What `forward` takes of the signals, and keyword arguments for it.
+            ``[B, *latent_shape]``, or stretches of any length.
         """
-        x0, cond = (clips, {}) if self.conditioner is None else self.conditioner.condition(clips)
-        return self.encode(x0), cond
+        return self.latent.encode(clips if self.conditioner is None else self.conditioner.inner(clips))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Signals ``[B, *signal_shape]`` of what the network works on, ``[B, *latent_shape]``."""
+        return self.latent.decode(z)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` into a folder, and a first stage beside them."""
@@ -124,16 +153,21 @@ class Denoiser(LatentSpace):
         folder.mkdir(parents=True, exist_ok=True)
         config = {
             "format": FORMAT,
-            "network": describe(self.network),
-            "preconditioning": describe(self.preconditioning),
-            "conditioner": describe(self.conditioner) if self.conditioner else None,
-            "first_stage": describe(self.first_stage) if self.first_stage else None,
+            **{name: part and Component.of(part).write() for name, part in self._parts().items()},
             "signal": {"shape": self.signal_shape, "sample_rate": self.sample_rate, "classes": self.classes},
         }
         for module, file in ((self.network, WEIGHTS), (self.first_stage, FIRST_STAGE_WEIGHTS)):
             if module is not None:
                 save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, folder / file)
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        replace_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "process": self.process,
+            "conditioner": self.conditioner,
+            "first_stage": self.first_stage,
+        }
 
     @classmethod
     def from_pretrained(cls, source: str | Path, device: str | torch.device = "cpu") -> "Denoiser":
@@ -144,40 +178,60 @@ class Denoiser(LatentSpace):
             device: where the weights go.
 
         Raises:
-            InputError: if there is no denoiser at ``source``, or its weights do not fit its config.
+            InputError: if there is no denoiser at ``source``, its classes are of a plug-in that is not loaded, or its
+                weights do not fit its config.
         """
         folder = _local_folder(source)
-        try:
-            config = json.loads((folder / "config.json").read_text())
-        except json.JSONDecodeError as error:
-            raise InputError(f"{folder / 'config.json'} is not JSON ({error}): fetch or export it again.") from None
-        if config.get("format") != FORMAT:
-            raise InputError(
-                f"{folder / 'config.json'} has format {config.get('format')!r}, mmspec reads {FORMAT!r}: "
-                "give a folder that `mmspec train` or save_pretrained wrote."
-            )
-        network = build(config["network"], NETWORKS, f"{folder / 'config.json'}: network")
-        preconditioning = build(
-            config["preconditioning"], PRECONDITIONINGS, f"{folder / 'config.json'}: preconditioning"
-        )
+        saved, where = _read(folder / "config.json"), f"{folder / 'config.json'}:"
+        network = saved.network.build(Network, f"{where} network")
+        process = saved.process.build(Process, f"{where} process")
+        conditioner = saved.conditioner and saved.conditioner.build(LogMel, f"{where} conditioner")
+        first_stage = saved.first_stage and saved.first_stage.build(FirstStage, f"{where} first_stage")
         _load_weights(network, folder / WEIGHTS)
-        signal = config["signal"]
-        conditioner = first_stage = None
-        if config["conditioner"] is not None:
-            conditioner = build(config["conditioner"], CONDITIONERS, f"{folder / 'config.json'}: conditioner")
-        if config.get("first_stage") is not None:  # folders from before there were first stages have no such key
-            first_stage = build(config["first_stage"], FIRST_STAGES, f"{folder / 'config.json'}: first_stage")
+        if first_stage is not None:
             _load_weights(first_stage, folder / FIRST_STAGE_WEIGHTS)
+        signal = saved.signal
         denoiser = cls(
-            network,
-            preconditioning,
-            signal["shape"],
-            signal["sample_rate"],
-            signal["classes"],
-            conditioner,
-            first_stage,
+            network, process, signal.shape, signal.sample_rate, signal.classes, conditioner, first_stage
         )
         return denoiser.to(device).eval()
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """What a saved denoiser says of its signals."""
+
+    shape: list[int] | None
+    sample_rate: int | None
+    classes: list[str] | None
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """A denoiser's config.json."""
+
+    format: str
+    network: Component
+    process: Component
+    signal: _Signal
+    conditioner: Component | None = None
+    first_stage: Component | None = None
+
+
+def _read(file: Path) -> _Saved:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is not JSON ({error}): fetch or export it again.") from None
+    found = config.get("format") if isinstance(config, dict) else None
+    if found not in (FORMAT, EARLIER):
+        raise InputError(
+            f"{file} has format {found!r}, mmspec reads {FORMAT!r}: "
+            "give a folder that `mmspec train` or save_pretrained wrote."
+        )
+    if found == EARLIER and "preconditioning" in config:
+        config["process"] = config.pop("preconditioning")
+    return read(_Saved, config, f"{file}:")
 
 
 def _local_folder(source: str | Path) -> Path:

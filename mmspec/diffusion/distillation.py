@@ -5,15 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from mmspec.components import describe
+from mmspec.components import Component
 from mmspec.diffusion.denoiser import Denoiser, expand_sigma
 from mmspec.diffusion.objective import Draw, LossTerms, Objective
 from mmspec.errors import InputError
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss, pairs_by_size
 from mmspec.networks.folding import crop
-from mmspec.networks.levels import level_ends
 
 Example = tuple[Tensor, dict[str, Tensor]]
 
@@ -80,7 +79,7 @@ class Teacher(nn.Module):
         return x0_hat, [tap.take() for tap in self.taps]
 
 
-class DistillationObjective(Objective):
+class DistillationObjective(nn.Module):
     """An objective, plus what a student's outputs and features lack of a teacher's: ``L_DDPM + lambda_s L_spatial +
     lambda_f L_freq`` (Diffusion Probabilistic Model Made Slim, Eq. 9), the regularizers of the objective included.
 
@@ -89,7 +88,7 @@ class DistillationObjective(Objective):
 
     - the outputs, each times ``sqrt(weighting(sigma))`` like the objective's own error: with the weighting of DDPM
       that is the predicted noise, as in the paper;
-    - the last features of each level on the way up (`mmspec.networks.levels.level_ends`), of levels that have one
+    - the last features of each level on the way up (`mmspec.networks.Network.level_ends`), of levels that have one
       scale in both networks; where a size is not divisible and one network pads further, its padding is cropped.
 
     Where sigma lies outside of the teacher's range it has nothing to teach, and both terms are 0.
@@ -102,7 +101,7 @@ class DistillationObjective(Objective):
         objective: what is minimized besides.
         teacher: any denoiser of the same signals; it is put into evaluation mode and takes no gradients.
         student: the denoiser that will be trained.
-        example: one clean signal (or latent) and its conditioning, as `Denoiser.condition` returns them, to see the
+        example: one clean signal (or latent) and what is told of it, to see the
             features' shapes by; None is zeros, which serves all but networks that need conditioning.
         spatial, frequency: weights lambda_s and lambda_f.
         alpha, floor: of the frequencies' weights, see `mmspec.losses.SpectrumAwareDistillationLoss`.
@@ -131,13 +130,8 @@ class DistillationObjective(Objective):
         mixed_precision: str = "no",
         compile: bool = False,
     ) -> None:
-        super().__init__(
-            objective.noise,
-            objective.weighting,
-            objective.distance,
-            dict(objective.regularizers.items()),  # type: ignore[arg-type]
-            objective.label_dropout,
-        )
+        super().__init__()
+        self.objective = objective
         require_same_signals(teacher, student)
         example = example if example is not None else (torch.zeros(1, *(student.latent_shape or ())), {})
         pairs = _pairs(student, teacher, example) if features else []
@@ -153,29 +147,28 @@ class DistillationObjective(Objective):
             reduction="none",
         )
 
+    def draw(
+        self, shape: Sequence[int], generator: Generator | None = None, device: torch.device | None = None
+    ) -> Draw:
+        """The objective's draw."""
+        return self.objective.draw(shape, generator, device)
+
     def forward(
-        self,
-        denoiser: nn.Module,
-        x0: Tensor,
-        *,
-        labels: Tensor | None = None,
-        step: int | None = None,
-        draw: Draw | None = None,
-        **cond: Tensor,
+        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw | None = None, **cond: Tensor
     ) -> LossTerms:
         """The loss of each sample of a batch; arguments as for `Objective.forward`.
 
         The parts have "distill_spatial" and "distill_frequency" besides, each also "_weighted".
         """
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
-        noisy, cond = self.corrupt(x0, draw, labels, cond)
+        noisy, cond = self.objective.corrupt(x0, draw, cond)
         # The teacher first: what it needed is free again when the student's activations pile up.
         target, target_features = self.teacher(noisy, draw.sigma, **cond)
         x0_hat = denoiser(noisy, draw.sigma, **cond)
         features, target_features = _cropped([tap.take() for tap in self.student_taps], target_features)
 
-        terms = self.compare(x0_hat, x0, draw.sigma, step)
-        scale = expand_sigma(self.weighting(draw.sigma).sqrt(), x0)
+        terms = self.objective.compare(x0_hat, x0, draw.sigma, step)
+        scale = expand_sigma(self.objective.weighting(draw.sigma).sqrt(), x0)
         distilled = self.loss.terms(scale * x0_hat, scale * target, x0, features, target_features)
         taught = (draw.sigma >= self.teacher.denoiser.sigma_min) & (draw.sigma <= self.teacher.denoiser.sigma_max)
         total, parts = terms.total, dict(terms.parts)
@@ -193,8 +186,8 @@ def require_same_signals(teacher: Denoiser, student: Denoiser) -> None:
         "signals of shape": lambda denoiser: _shape(denoiser),
         "a sample rate of": lambda denoiser: denoiser.sample_rate,
         "the classes": lambda denoiser: denoiser.classes,
-        "the conditioner": lambda denoiser: describe(denoiser.conditioner) if denoiser.conditioner else None,
-        "embeddings of texts of width": lambda denoiser: denoiser.text_channels,
+        "the conditioner": lambda denoiser: Component.of(denoiser.conditioner).write() if denoiser.conditioner else None,
+        "embeddings of texts of width": lambda denoiser: denoiser.told.get("context", 0),
         "a first stage of SHA-256": lambda denoiser: denoiser.first_stage.sha256() if denoiser.first_stage else None,
     }
     for what, fact in facts.items():
@@ -224,7 +217,7 @@ End = tuple[nn.Module, int]  # a module at the end of a level, and its channels
 def _pairs(student: Denoiser, teacher: Denoiser, example: Example) -> list[tuple[End, End]]:
     """The ends of levels that have one scale in both networks, the student's first."""
     try:
-        ours, theirs = level_ends(student.network), level_ends(teacher.network)
+        ours, theirs = student.network.level_ends(), teacher.network.level_ends()
     except ValueError as error:
         raise InputError(f"distillation: {error} Set distillation.features=false.") from None
     example = _without_padding(example, student, teacher)
@@ -241,7 +234,7 @@ def _pairs(student: Denoiser, teacher: Denoiser, example: Example) -> list[tuple
 def _without_padding(example: Example, *denoisers: Denoiser) -> Example:
     """An example of a size that no network pads: there, features of one size are of one scale."""
     x0, cond = example
-    multiple = math.lcm(*(getattr(denoiser.network, "multiple", 1) for denoiser in denoisers))
+    multiple = math.lcm(*(denoiser.network.multiple for denoiser in denoisers))
     return x0.new_zeros(1, x0.shape[1], *(-(-n // multiple) * multiple for n in x0.shape[2:])), cond
 
 

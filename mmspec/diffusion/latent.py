@@ -14,7 +14,7 @@ DECODED_AT_ONCE = 8  # latents; a decoder needs far more memory than the denoise
 class LatentSpace(nn.Module):
     """Signals to latents and back, by a frozen first stage; without one, latents are the signals themselves.
 
-    The first stage moves with this module and is none of its submodules: nothing here trains, averages, copies or
+    The first stage moves with this module and is none of its submodules: nothing trains, averages, copies or
     synchronizes its weights.
 
     Args:
@@ -49,7 +49,7 @@ class LatentSpace(nn.Module):
         return self._beside[0] if self._beside else None
 
     @property
-    def latent_shape(self) -> tuple[int, ...] | None:
+    def shape(self) -> tuple[int, ...] | None:
         """Shape ``(C, *spatial)`` of what the network works on."""
         if self.first_stage is None or self.signal_shape is None:
             return self.signal_shape
@@ -73,7 +73,7 @@ class LatentSpace(nn.Module):
             return x
         if tuple(x.shape[1:]) == self.signal_shape:
             return self.first_stage.encode(x)
-        moments = (self.first_stage.moment_channels, *(self.latent_shape or ())[1:])
+        moments = (self.first_stage.moment_channels, *(self.shape or ())[1:])
         if tuple(x.shape[1:]) != moments:
             raise ValueError(
                 f"expected signals {list(self.signal_shape or ())} or moments of latents {list(moments)}, got "
@@ -91,5 +91,5 @@ class LatentSpace(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LatentSpace":
         for first_stage in self._beside:
-            first_stage._apply(fn)
-        return super()._apply(fn, recurse)
+            first_stage._apply(fn)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from mmspec.diffusion.conditions import hide, said
 from mmspec.diffusion.denoiser import expand_sigma
 from mmspec.diffusion.noise import NoiseDistribution
+from mmspec.diffusion.processes import Process
 from mmspec.losses.regularizer import Regularizer
 
 DISTANCES = ("l2", "l1")
@@ -19,15 +21,15 @@ class Draw(NamedTuple):
     Attributes:
         sigma: ``[B]``.
         noise: standard normal, ``[B, C, *spatial]``.
-        keep_labels: ``[B]`` in {0, 1}: 0 where labels and texts are dropped, for classifier-free guidance.
+        keep: ``[B]`` in {0, 1}: 0 where the conditions are hidden, for classifier-free guidance.
     """
 
     sigma: Tensor
     noise: Tensor
-    keep_labels: Tensor
+    keep: Tensor
 
     def __getitem__(self, samples: slice) -> "Draw":  # type: ignore[override]
-        return Draw(*(part[samples] for part in (self.sigma, self.noise, self.keep_labels)))
+        return Draw(*(part[samples] for part in (self.sigma, self.noise, self.keep)))
 
 
 class LossTerms(NamedTuple):
@@ -48,79 +50,80 @@ class LossTerms(NamedTuple):
 
 
 class Objective(nn.Module):
-    """``E weighting(sigma) |D(x0 + sigma n; sigma) - x0|^2 + regularizers`` (Karras et al. 2022, Eq. 8, as a mean
-    over the elements of a sample, so that its scale does not depend on the signal's size).
+    """``E weight(sigma) |D(x0 + sigma n; sigma) - x0|^2 + regularizers`` (Karras et al. 2022, Eq. 8, as a mean over the
+    elements of a sample, so that its scale does not depend on the signal's size).
 
     Args:
-        noise: distribution of the training noise levels.
-        weighting: function of sigma ``[B]`` -> ``[B]``.
-        distance: "l2", or "l1" for ``sqrt(weighting) |D - x0|`` (DiffWave).
+        process: draws the training noise levels and weighs the errors.
+        distance: "l2", or "l1" for ``sqrt(weight) |D - x0|`` (DiffWave).
         regularizers: spectral terms by name.
-        label_dropout: probability in [0, 1] of hiding a sample's labels and text.
+        label_dropout: probability in [0, 1] of hiding what a sample's network is told: labels, text, spectrogram.
+        noise: draws the noise levels in place of the process.
+        weighting: weighs the errors in place of the process, a function of sigma ``[B]`` -> ``[B]``.
+
+    Raises:
+        ValueError: for another distance, or no probability.
     """
 
     def __init__(
         self,
-        noise: NoiseDistribution,
-        weighting: Callable[[Tensor], Tensor],
+        process: Process,
         distance: str = "l2",
         regularizers: Mapping[str, Regularizer] | None = None,
         label_dropout: float = 0.0,
+        *,
+        noise: NoiseDistribution | None = None,
+        weighting: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}.")
         if not 0 <= label_dropout <= 1:
             raise ValueError(f"label_dropout is a probability between 0 and 1, not {label_dropout}.")
-        self.noise = noise
-        self.weighting = weighting
+        self.process = process
         self.distance = distance
         self.regularizers = nn.ModuleDict(regularizers or {})
         self.label_dropout = label_dropout
+        self.noise = noise if noise is not None else process
+        self.weighting = weighting if weighting is not None else process.weight
 
     def draw(
-        self, shape: Sequence[int], generator: Generator | None = None, device: torch.device | None = None
+        self,
+        shape: Sequence[int],
+        generator: Generator | None = None,
+        device: torch.device | None = None,
+        noise: NoiseDistribution | None = None,
     ) -> Draw:
-        """Noise levels, noise and label dropout for a batch of a shape ``(B, C, *spatial)``, in this order."""
-        sigma = self.noise.draw(shape[0], generator, device)
-        noise = torch.randn(tuple(shape), generator=generator, device=device)
+        """Noise levels, noise and which conditions are hidden for a batch of a shape ``(B, C, *spatial)``, in this order.
+
+        ``noise`` draws the levels in place of the objective's own.
+        """
+        sigma = (noise or self.noise).draw(shape[0], generator, device)
+        unit = torch.randn(tuple(shape), generator=generator, device=device)
         keep = torch.rand(shape[0], generator=generator, device=device) >= self.label_dropout
-        return Draw(sigma, noise, keep.float())
+        return Draw(sigma, unit, keep.float())
 
     def forward(
-        self,
-        denoiser: nn.Module,
-        x0: Tensor,
-        *,
-        labels: Tensor | None = None,
-        step: int | None = None,
-        draw: Draw | None = None,
-        **cond: Tensor,
+        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw | None = None, **cond: Tensor
     ) -> LossTerms:
         """The loss of each sample of a batch.
 
         Args:
             denoiser: ``denoiser(x, sigma, **cond) -> x0_hat``.
             x0: clean signals, ``[B, C, *spatial]``.
-            labels: one-hot classes ``[B, classes]``; int64 ``[B]`` where labels are never dropped.
             step: training step, needed by regularizers with a ramp.
             draw: from `draw`; None draws with torch's global generator.
-            cond: further conditioning, handed to the denoiser; but ``null_context`` ``[1, L, D]``, the embedding of the
-                empty text, takes the place of a sample's ``context`` ``[B, L, D]`` where it is dropped.
+            cond: what the denoiser is told, as `mmspec.diffusion.conditions.tell` says: ``labels`` as one-hot rows
+                ``[B, classes]`` (int64 ``[B]`` where they are never hidden), ``context`` ``[B, L, D]`` with
+                ``null_context`` ``[1, L, D]``, ...
         """
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
-        noisy, cond = self.corrupt(x0, draw, labels, cond)
+        noisy, cond = self.corrupt(x0, draw, cond)
         return self.compare(denoiser(noisy, draw.sigma, **cond), x0, draw.sigma, step)
 
-    def corrupt(
-        self, x0: Tensor, draw: Draw, labels: Tensor | None, cond: Mapping[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What a denoiser is given: noisy signals ``[B, C, *spatial]``, and the conditioning that is not dropped."""
-        told = dict(cond)
-        if labels is not None:
-            told["labels"] = labels * draw.keep_labels[:, None] if self.label_dropout else labels
-        if (empty := told.pop("null_context", None)) is not None:
-            told["context"] = torch.where(draw.keep_labels[:, None, None] > 0, told["context"], empty)
+    def corrupt(self, x0: Tensor, draw: Draw, cond: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a denoiser is given: noisy signals ``[B, C, *spatial]``, and the conditions that are not hidden."""
+        told = hide(cond, draw.keep) if self.label_dropout else said(cond)
         return x0 + expand_sigma(draw.sigma, x0) * draw.noise, told
 
     def compare(self, x0_hat: Tensor, x0: Tensor, sigma: Tensor, step: int | None = None) -> LossTerms:

@@ -1,6 +1,6 @@
 """Step distillation: a student walks in a few steps where its teacher needs many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,13 +9,14 @@ from torch import Generator, Tensor, nn
 
 from mmspec.diffusion.denoiser import Denoiser, expand_sigma
 from mmspec.diffusion.distillation import Teacher, require_same_signals
+from mmspec.diffusion.noise import NoiseDistribution
 from mmspec.diffusion.objective import Draw, LossTerms, Objective
 
 RHO = 7.0  # of the teacher's steps between two of the student's: Karras et al. 2022, Eq. 5
 
 
 @dataclass(frozen=True)
-class Knots:
+class _Knots(NoiseDistribution):
     """One of a few noise levels, each as likely: those at which a sampler calls the denoiser.
 
     Args:
@@ -30,7 +31,7 @@ class Knots:
         return levels[torch.randint(len(self.sigmas), (count,), generator=generator, device=device)]
 
 
-class StepDistillationObjective(Objective):
+class StepDistillationObjective(nn.Module):
     """An objective whose clean signal is the one that takes the student in one step where its teacher gets in several.
 
     Progressive distillation (Salimans and Ho 2022, Algorithm 2) in sigma: from x at one noise level of the student's
@@ -71,40 +72,34 @@ class StepDistillationObjective(Objective):
         if steps < 1 or substeps < 1:
             raise ValueError(f"steps and substeps must be 1 or more, not {steps} and {substeps}.")
         require_same_signals(teacher, student)
-        levels = student.round_sigma(student.preconditioning.sampling_sigmas(steps)).float()
-        super().__init__(
-            Knots(tuple(levels.tolist())),
-            objective.weighting,
-            objective.distance,
-            dict(objective.regularizers.items()),  # type: ignore[arg-type]
-            objective.label_dropout,
-        )
+        levels = student.round_sigma(student.process.sampling_sigmas(steps)).float()
+        super().__init__()
+        self.objective, self.knots = objective, _Knots(tuple(levels.tolist()))
         self.teacher = Teacher(teacher, [], mixed_precision, compile)
         self.substeps = substeps
         self.register_buffer("levels", torch.cat([levels.new_zeros(1), levels.sort().values]), persistent=False)
 
     levels: Tensor  # ascending, 0 the first
 
+    def draw(
+        self, shape: Sequence[int], generator: Generator | None = None, device: torch.device | None = None
+    ) -> Draw:
+        """The objective's draw, but for the noise levels, which are the student's."""
+        return self.objective.draw(shape, generator, device, self.knots)
+
     def forward(
-        self,
-        denoiser: nn.Module,
-        x0: Tensor,
-        *,
-        labels: Tensor | None = None,
-        step: int | None = None,
-        draw: Draw | None = None,
-        **cond: Tensor,
+        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw | None = None, **cond: Tensor
     ) -> LossTerms:
         """The loss of each sample of a batch; arguments as for `Objective.forward`."""
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
-        noisy, cond = self.corrupt(x0, draw, labels, cond)
+        noisy, cond = self.objective.corrupt(x0, draw, cond)
         below = self.levels[torch.searchsorted(self.levels, draw.sigma) - 1]
 
         def taught(x: Tensor, sigma: Tensor) -> Tensor:
             return self.teacher(x, sigma, **cond)[0]
 
         target = in_one_step(taught, noisy, draw.sigma, below, self.substeps)
-        return self.compare(denoiser(noisy, draw.sigma, **cond), target, draw.sigma, step)
+        return self.objective.compare(denoiser(noisy, draw.sigma, **cond), target, draw.sigma, step)
 
 
 def in_one_step(

@@ -1,12 +1,14 @@
 """What the spectral losses share: checks of the two signals, the float32 island, and the reduction."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 from mmspec.spectral.signals import as_signal
 
 
-class SpectralLoss(nn.Module):
+class SpectralLoss(nn.Module, ABC):
     """A distance of two signals in a spectral domain: one value a sample, then reduced.
 
     A subclass defines `distance`. It is called outside autocast, with two checked signals of one floating type:
@@ -50,9 +52,9 @@ class SpectralLoss(nn.Module):
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
 
+    @abstractmethod
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         """The distance of each sample, ``[B]``: summed over its elements if ``reduction="sum"``, else averaged.
 
         Unless ``reduction="none"``, it may be reduced already, ``[]``.
         """
-        raise NotImplementedError

@@ -1,12 +1,24 @@
 """How much the error at each noise level counts: functions of sigma, for objectives and for regularizers."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
+from mmspec.losses.auto import Auto
+
+
+class SigmaWeight(ABC):
+    """A function of the noise level: the weight of an objective, or the gate of a regularizer."""
+
+    @abstractmethod
+    def __call__(self, sigma: Tensor) -> Tensor:
+        """sigma ``[B]`` -> weights ``[B]``, 0 or more."""
+
 
 @dataclass(frozen=True)
-class EDMWeight:
+class EDMWeight(SigmaWeight):
     """``(sigma^2 + sd^2) / (sigma sd)^2``: the weight of the EDM loss (Karras et al. 2022, Table 1).
 
     On a regularizer this is the "weighted" row of Spectral Regularization for Diffusion Models, Eq. 17.
@@ -15,7 +27,7 @@ class EDMWeight:
         sigma_data: standard deviation sd of the clean signal.
     """
 
-    sigma_data: float = 0.5
+    sigma_data: Annotated[float, Auto(lambda sigma_data: sigma_data)] = 0.5
 
     def __call__(self, sigma: Tensor) -> Tensor:
         """sigma ``[B]`` -> weights ``[B]``."""
@@ -23,7 +35,7 @@ class EDMWeight:
 
 
 @dataclass(frozen=True)
-class NoisePredictionWeight:
+class NoisePredictionWeight(SigmaWeight):
     """``1 / sigma^2``: turns the squared error of D into that of the predicted noise (DDPM, VP, VE)."""
 
     def __call__(self, sigma: Tensor) -> Tensor:
@@ -32,7 +44,7 @@ class NoisePredictionWeight:
 
 
 @dataclass(frozen=True)
-class VelocityWeight:
+class VelocityWeight(SigmaWeight):
     """``((1 + sigma) / sigma)^2``: turns the squared error of D into that of flow matching's velocity ``n - x0``."""
 
     def __call__(self, sigma: Tensor) -> Tensor:
@@ -41,7 +53,7 @@ class VelocityWeight:
 
 
 @dataclass(frozen=True)
-class P2Weight:
+class P2Weight(SigmaWeight):
     """``1 / sigma^2 / (k + SNR)^gamma``, ``SNR = 1 / sigma^2``: the noise prediction loss with less weight where little
     noise is left to remove (Choi et al. 2022, "Perception Prioritized Training of Diffusion Models").
 
@@ -67,7 +79,7 @@ class P2Weight:
 
 
 @dataclass(frozen=True)
-class MinSNRWeight:
+class MinSNRWeight(SigmaWeight):
     """``min(SNR, gamma)``, ``SNR = 1 / sigma^2``: the noise prediction loss, with the weight of D's error cut off (Hang
     et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy").
 
@@ -90,7 +102,7 @@ class MinSNRWeight:
 
 
 @dataclass(frozen=True)
-class TruncatedSNRWeight:
+class TruncatedSNRWeight(SigmaWeight):
     """``max(SNR, 1)``, ``SNR = 1 / sigma^2``: the error of the noise or of the signal, whichever is larger.
 
     Salimans and Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models".
@@ -102,7 +114,7 @@ class TruncatedSNRWeight:
 
 
 @dataclass(frozen=True)
-class InverseSigmaGate:
+class InverseSigmaGate(SigmaWeight):
     """``min(1, sigma_gate / sigma)``: full weight at low noise, fading where D is a mean over many signals.
 
     At high noise the amplitudes of that mean are rightly smaller than any one signal's; a spectral term at
@@ -112,7 +124,7 @@ class InverseSigmaGate:
         sigma_gate: noise level up to which the weight is 1.
     """
 
-    sigma_gate: float = 1.0
+    sigma_gate: Annotated[float, Auto(lambda sigma_data: sigma_data / 0.5)] = 1.0
 
     def __call__(self, sigma: Tensor) -> Tensor:
         """sigma ``[B]`` -> weights ``[B]`` in (0, 1]."""
@@ -120,14 +132,14 @@ class InverseSigmaGate:
 
 
 @dataclass(frozen=True)
-class StepGate:
+class StepGate(SigmaWeight):
     """1 up to ``sigma_gate`` and 0 above: the term acts at low noise only.
 
     Args:
         sigma_gate: highest noise level at which the term acts.
     """
 
-    sigma_gate: float = 1.0
+    sigma_gate: Annotated[float, Auto(lambda sigma_data: sigma_data / 0.5)] = 1.0
 
     def __call__(self, sigma: Tensor) -> Tensor:
         """sigma ``[B]`` -> weights ``[B]``, 0 or 1."""

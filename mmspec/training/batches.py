@@ -1,13 +1,14 @@
 """Which samples a training step sees: a function of seed and step alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from mmspec.diffusion.conditions import Batch
 
 
 class Dataset(Protocol):
@@ -17,18 +18,6 @@ class Dataset(Protocol):
 
     def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """``[B, C, *spatial]`` float32 in [-1, 1], and int64 labels ``[B]`` or None."""
-        ...
-
-
-class Texts(Protocol):
-    """What training needs of the texts of samples; see `mmspec.commands.texts.Texts`."""
-
-    def to(self, device: torch.device) -> "Texts":
-        """The same, on a device."""
-        ...
-
-    def __call__(self, indices: Iterable[int]) -> dict[str, Tensor]:
-        """``context`` ``[B, L, D]`` and ``null_context`` ``[1, L, D]``."""
         ...
 
 
@@ -75,10 +64,10 @@ class Batches:
         self.order = order
         self.shares = shares
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
-        self._ahead: tuple[int, Future] | None = None
+        self._ahead: tuple[int, Future[list[Batch]]] | None = None
 
-    def step(self, step: int) -> list[tuple[Tensor, Tensor | None]]:
-        """The micro-batches of a step: signals and labels."""
+    def step(self, step: int) -> list[Batch]:
+        """The micro-batches of a step."""
         future = self._ahead[1] if self._ahead and self._ahead[0] == step else self._thread.submit(self._gather, step)
         self._ahead = (step + 1, self._thread.submit(self._gather, step + 1))
         return future.result()
@@ -87,6 +76,6 @@ class Batches:
         """Stop gathering."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _gather(self, step: int) -> list[tuple[Tensor, Tensor | None]]:
+    def _gather(self, step: int) -> list[Batch]:
         indices = self.order.indices(step)
-        return [self.dataset.batch(indices[share]) for share in self.shares]
+        return [Batch(*self.dataset.batch(indices[share]), indices[share]) for share in self.shares]

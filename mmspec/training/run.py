@@ -1,62 +1,118 @@
-"""The folder of a run: its config, and whether the same command goes on with it."""
+"""The folder of a run: what lies where in it, and whether the same command goes on with it."""
 
-import os
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mmspec.errors import InputError
+from mmspec.files import replace_text
 from mmspec.provenance import provenance
 from mmspec.training.checkpoint import is_complete, latest_checkpoint
 
-# What may change between two starts of one run: it decides how long and how watched it is, not what is learnt.
-FREE = ("resume", "trainer.max_steps", "trainer.device", "trainer.tensorboard", "trainer.log_every")
-FREE_PREFIXES = ("trainer.sample_", "trainer.checkpoint_", "trainer.keep_", "preview.")
+# Of a field that may change between two starts of a run: how long and how watched it is, not what is learnt.
+FREE = {"free": True}
 
 
-def open_run(folder: Path, config: Mapping[str, Any], resume: str = "auto") -> Path | None:
-    """Make or reopen a run's folder.
+class Run:
+    """A folder that ``mmspec train`` writes.
 
     Args:
-        folder: of the run.
-        config: the resolved configuration.
-        resume: "auto" goes on from the newest complete checkpoint; "none" moves an earlier run aside and starts anew;
-            anything else is the path of the checkpoint to go on from.
-
-    Returns:
-        The checkpoint to resume from, or None.
-
-    Raises:
-        InputError: if the folder holds a run with another config, or ``resume`` is no checkpoint.
+        folder: of the run, which need not exist.
     """
-    if resume not in ("auto", "none") and not is_complete(Path(resume)):
-        raise InputError(f"resume={resume} is not a complete checkpoint: expected auto, none, or a step_... folder.")
-    file = folder / "config.yaml"
-    if resume == "none" and file.exists():
-        _move_aside(folder)
-    if file.exists():
-        _refuse_other_config(file, config)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / ".config.yaml"
-        beside.write_text(yaml.safe_dump({**config, "provenance": provenance()}, sort_keys=False))
-        os.replace(beside, file)
-    return latest_checkpoint(folder / "checkpoints") if resume in ("auto", "none") else Path(resume)
 
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.config_file = self.folder / "config.yaml"
+        self.checkpoints = self.folder / "checkpoints"
+        self.samples = self.folder / "samples" / "final"
+        self.evaluation = self.folder / "evaluation.json"
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The config of a run.
+    @classmethod
+    def at(cls, path: str | Path | None) -> "Run | None":
+        """The run at a path, if there is one."""
+        run = cls(path) if path is not None else None
+        return run if run is not None and run.config_file.is_file() else None
 
-    Raises:
-        InputError: if the folder is not one of a run.
-    """
-    file = folder / "config.yaml"
-    if not file.is_file():
-        raise InputError(f"{folder} is not the folder of a run: expected the config.yaml that `mmspec train` writes.")
-    return yaml.safe_load(file.read_text())
+    @classmethod
+    def around(cls, path: Path) -> "Run | None":
+        """The run at a path, or the one in which it lies as ``samples/NAME``."""
+        return next((run for folder in (path, *path.resolve().parents[:2]) if (run := cls.at(folder))), None)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What it was trained by, as resolved, with ``provenance``.
+
+        Raises:
+            InputError: if the folder is not one of a run.
+        """
+        if not self.config_file.is_file():
+            raise InputError(
+                f"{self.folder} is not the folder of a run: expected the config.yaml that `mmspec train` writes."
+            )
+        content = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise InputError(f"{self.config_file} holds no configuration: restore it, or train anew in another folder.")
+        return content
+
+    def data(self, name: str) -> Any:
+        """A key of the group ``data``, such as "test"; None where the run has none."""
+        return (self.config.get("data") or {}).get(name)
+
+    def open(self, config: Mapping[str, Any], free: Collection[str], resume: str = "auto") -> Path | None:
+        """Make the folder, or go on with it.
+
+        Args:
+            config: the resolved configuration.
+            free: keys, joined by dots, that may differ from those of an earlier start.
+            resume: "auto" goes on from the newest complete checkpoint; "none" moves an earlier run aside and starts
+                anew; anything else is the path of the checkpoint to go on from.
+
+        Returns:
+            The checkpoint to resume from, or None.
+
+        Raises:
+            InputError: if the folder holds a run with another config, or ``resume`` is no checkpoint.
+        """
+        if resume not in ("auto", "none") and not is_complete(Path(resume)):
+            raise InputError(f"resume={resume} is not a complete checkpoint: expected auto, none, or a step_... folder.")
+        if resume == "none" and self.config_file.exists():
+            self._move_aside()
+        if self.config_file.exists():
+            self._refuse_other(config, free)
+        else:
+            # Through JSON, whose copies YAML does not abbreviate by references.
+            record = json.loads(json.dumps({**config, "provenance": provenance()}))
+            replace_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+        return latest_checkpoint(self.checkpoints) if resume in ("auto", "none") else Path(resume)
+
+    def _refuse_other(self, config: Mapping[str, Any], free: Collection[str]) -> None:
+        before, now = flatten(_renewed(self.config)), flatten(config)
+        plugins = {key.removeprefix("plugins."): value for key, value in before.items() if key.startswith("plugins.")}
+        refuse_other_plugins(plugins, config.get("plugins") or {}, str(self.folder))
+        changed = [
+            f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
+            for key in {**before, **now}
+            if (before.get(key) or None) != (now.get(key) or None)
+            and key not in free
+            and not key.startswith(("plugins", "provenance."))
+        ]
+        if changed:
+            raise InputError(
+                f"{self.folder} holds a run with another config ({'; '.join(changed)}): choose another run_dir, undo "
+                "the change, or give resume=none to move that run aside."
+            )
+
+    def _move_aside(self) -> None:
+        number = 1
+        while (aside := self.folder.with_name(f"{self.folder.name}.old-{number}")).exists():
+            number += 1
+        shutil.move(self.folder, aside)
+        self.__dict__.pop("config", None)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -70,24 +126,34 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _refuse_other_config(file: Path, config: Mapping[str, Any]) -> None:
-    earlier = yaml.safe_load(file.read_text())
-    earlier.pop("provenance", None)
-    before, now = flatten(earlier), flatten(config)
-    changed = [
-        f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
-        for key in {**before, **now}
-        if before.get(key) != now.get(key) and key not in FREE and not key.startswith(FREE_PREFIXES)
-    ]
-    if changed:
-        raise InputError(
-            f"{file.parent} holds a run with another config ({'; '.join(changed)}): choose another run_dir, undo the "
-            "change, or give resume=none to move that run aside."
-        )
+def refuse_other_plugins(needed: Mapping[str, str], given: Mapping[str, str], where: str) -> None:
+    """Raise InputError unless all plug-ins that were needed, by name and SHA-256, are given as they were."""
+    for name, sha256 in needed.items():
+        if name not in given:
+            raise InputError(
+                f"{where} was trained with the plug-in {name} (SHA-256 {sha256[:12]}): give plugins=[PATH/{name}]."
+            )
+        if given[name] != sha256:
+            raise InputError(
+                f"{where} was trained with another {name} (SHA-256 {sha256[:12]}, now {given[name][:12]}): give the "
+                "file as it was then, or train in another folder."
+            )
 
 
-def _move_aside(folder: Path) -> None:
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
-        number += 1
-    shutil.move(folder, aside)
+OWN_WEIGHT = {"EDM": "EDMWeight", "Flow": "VelocityWeight"}  # of other processes, NoisePredictionWeight
+
+
+def _renewed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of before processes were one object, in today's keys."""
+    process = config.get("process") or {}
+    if "preconditioning" not in process:
+        return dict(config)
+    kind, noise, weighting = process["preconditioning"]["type"], process["noise"], process["weighting"]
+    log_normal = noise["type"] == "LogNormal"
+    own = {key: noise[key] for key in ("mean", "std")} if log_normal and kind == "EDM" else {}
+    natural = OWN_WEIGHT.get(kind, "NoisePredictionWeight")
+    return {
+        **config,
+        "process": {**process["preconditioning"], **own, "noise": noise if log_normal and not own else None},
+        "objective": {**config["objective"], "weighting": None if weighting["type"] == natural else weighting},
+    }

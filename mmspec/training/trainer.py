@@ -3,25 +3,24 @@
 import atexit
 import copy
 import resource
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, is_tensorboard_available
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmspec.data.augment import EDMAugment
-from mmspec.diffusion import Denoiser, Objective
+from mmspec.diffusion import Denoiser, DistillationObjective, Objective, StepDistillationObjective
+from mmspec.diffusion.conditions import Batch, Condition, tell
+from mmspec.diffusion.objective import Draw, LossTerms
 from mmspec.errors import InputError
-from mmspec.training.batches import Batches, Dataset, SampleOrder, Texts, step_seed
+from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
 from mmspec.training.checkpoint import (
     load_checkpoint,
     prune_checkpoints,
@@ -30,17 +29,16 @@ from mmspec.training.checkpoint import (
 )
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.finite import FiniteGuard
+from mmspec.training.interruption import Interrupted, StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
-
-INTERRUPTED = 75  # exit status after SIGTERM or Ctrl-C: the state is saved, the same command goes on
-
+from mmspec.training.run import FREE
 
 @dataclass(frozen=True)
 class TrainerOptions:
     """How to train; conf/trainer/default.yaml explains each and holds the defaults of the commands."""
 
-    max_steps: int
+    max_steps: int = field(metadata=FREE)
     batch_size: int = 64
     accumulation: int = 1
     learning_rate: float = 2e-4
@@ -51,26 +49,33 @@ class TrainerOptions:
     grad_clip: float | None = 1.0
     ema_halflife_nimg: float = 500_000
     ema_rampup: float = 0.05
-    mixed_precision: str = "no"
+    mixed_precision: Literal["no", "bf16"] = "no"
     compile: bool = False
     channels_last: bool = False
-    device: str = "auto"
-    log_every: int = 50
-    sample_every: int | None = None
-    checkpoint_every: int = 1000
-    keep_last: int = 2
-    keep_every: int | None = None
+    device: Literal["auto", "cpu"] = field(default="auto", metadata=FREE)
+    log_every: int = field(default=50, metadata=FREE)
+    sample_every: int | None = field(default=None, metadata=FREE)
+    checkpoint_every: int = field(default=1000, metadata=FREE)
+    keep_last: int = field(default=2, metadata=FREE)
+    keep_every: int | None = field(default=None, metadata=FREE)
     max_nonfinite: int = 10
-    tensorboard: bool = False
+    tensorboard: bool = field(default=False, metadata=FREE)
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "accumulation", "log_every", "checkpoint_every", "keep_last"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}.")
-        if self.mixed_precision not in ("no", "bf16"):
-            raise ValueError(f'mixed_precision must be "no" or "bf16", not {self.mixed_precision!r}.')
-        if self.device not in ("auto", "cpu"):
-            raise ValueError(f'device must be "auto" or "cpu", not {self.device!r}.')
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        rate = self.learning_rate
+        if self.learning_rate_end is not None:
+            rate += (self.learning_rate_end - rate) * step / self.max_steps
+        return rate * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else rate
+
+    def decay(self, step: int) -> float:
+        """Of the averaged weights, at a step."""
+        return ema_decay((step + 1) * self.batch_size, self.batch_size, self.ema_halflife_nimg, self.ema_rampup)
 
 
 class Trainer:
@@ -86,10 +91,9 @@ class Trainer:
         options: how to train.
         folder: of the run.
         seed: of everything random.
-        num_classes: of the labels; 0 trains without labels.
         preview: called with the averaged denoiser and the step, every ``options.sample_every`` steps.
-        texts: what the samples of given indices show, as a network looks at it: its ``context`` and ``null_context``.
-        augment: of the pictures, for a network that takes ``augment_labels``.
+        conditions: what the network is told of each sample; None is what the denoiser makes of a batch alone.
+        augment: of the pictures, for a network that is told of it.
 
     Raises:
         InputError: if TensorBoard is asked for and not installed.
@@ -98,18 +102,17 @@ class Trainer:
     def __init__(
         self,
         denoiser: Denoiser,
-        objective: Objective,
+        objective: Objective | DistillationObjective | StepDistillationObjective,
         dataset: Dataset,
         options: TrainerOptions,
         folder: Path,
         *,
         seed: int = 0,
-        num_classes: int = 0,
         preview: Callable[[Denoiser, int], None] | None = None,
-        texts: Texts | None = None,
+        conditions: Sequence[Condition] | None = None,
         augment: EDMAugment | None = None,
     ) -> None:
-        self.options, self.folder, self.seed, self.num_classes = options, Path(folder), seed, num_classes
+        self.options, self.folder, self.seed = options, Path(folder), seed
         self.dataset, self.preview, self.augment = dataset, preview, augment
         if options.tensorboard and not is_tensorboard_available():
             raise InputError(
@@ -124,7 +127,8 @@ class Trainer:
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
         self.device = self.accelerator.device
-        self.texts = texts.to(self.device) if texts is not None else None
+        told = denoiser.conditions if conditions is None else conditions
+        self.conditions = [condition.to(self.device) for condition in told]
         if options.channels_last:
             for module in (denoiser, objective):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,7 +149,7 @@ class Trainer:
         self.generator = torch.Generator(self.device)
         self.meters = Meters(self.device)
         self.guard = FiniteGuard(options.max_nonfinite)
-        self._asked_to_stop = False
+        self.stop = StopRequest(self.accelerator, options.log_every)
 
     def train(self, resume: Path | None = None) -> None:
         """Train up to ``options.max_steps``, from a checkpoint where one is given.
@@ -153,74 +157,88 @@ class Trainer:
         Raises:
             InputError: if the loss stays non-finite, the batch does not divide over the processes, or the checkpoint
                 does not fit.
-            SystemExit: with status 75 after SIGTERM or Ctrl-C, once a checkpoint is written.
+            Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
         """
         options = self.options
-        step, stop = 0, False
-        if resume is not None:
-            optimizer = self.optimizer.optimizer
-            step = load_checkpoint(resume, self.denoiser, self.ema, optimizer, self.objective)["step"]
+        step = 0 if resume is None else self._load(resume)
         if options.tensorboard:
             self.accelerator.init_trackers("tensorboard")
         self.model.train()
         order = SampleOrder(len(self.dataset), options.batch_size, self.seed)
         batches = Batches(self.dataset, order, self._shares())
         last_log = (step, time.perf_counter())
-        with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self._signals():
+        with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():
             if resume is not None:
                 log.say(f"going on from {resume}")
             try:
+                stop = False
                 while step < options.max_steps and not stop:
-                    self._step(step, batches, order)
+                    self._step(step, batches)
                     step += 1
                     log.advance(step)
-                    done = step == options.max_steps
-                    if step % options.log_every == 0 or done:
-                        last_log = self._log(log, step, last_log)
-                    stop = self._agree_on_stop(step)
-                    if step % options.checkpoint_every == 0 or done or stop:
-                        self._checkpoint(log, step, required=done or stop)
-                    if self.preview and options.sample_every and (step % options.sample_every == 0 or done):
-                        self._preview(step)
+                    stop = self.stop.agreed(step)
+                    last_log = self._after(step, log, last_log, stop)
             finally:
                 batches.close()
             if step < options.max_steps:
                 log.say(f"interrupted at step {step}, saved: run the same command again to go on")
-                sys.exit(INTERRUPTED)
+                raise Interrupted(f"{self.folder} was interrupted at step {step}.")
 
-    def _step(self, step: int, batches: Batches, order: SampleOrder) -> None:
-        options, shares = self.options, self._shares()
+    def _load(self, checkpoint: Path) -> int:
+        """Weights and optimizer of a checkpoint; returns its step."""
+        state = load_checkpoint(checkpoint, self.denoiser, self.ema, self.optimizer.optimizer, self.objective)
+        return int(state["step"])
+
+    def _after(self, step: int, log: RunLog, last_log: tuple[int, float], stop: bool) -> tuple[int, float]:
+        """What comes between two steps: log, checkpoint, preview, each in its turn."""
+        options, done = self.options, step == self.options.max_steps
+        if step % options.log_every == 0 or done:
+            last_log = self._log(log, step, last_log)
+        if step % options.checkpoint_every == 0 or done or stop:
+            self._checkpoint(log, step, required=done or stop)
+        if self.preview and options.sample_every and (step % options.sample_every == 0 or done):
+            self._preview(step)
+        return last_log
+
+    def _step(self, step: int, batches: Batches) -> None:
         torch.manual_seed(step_seed(self.seed, step, self.accelerator.process_index))  # dropout
-        micro_batches = [self._prepared(*batch) for batch in batches.step(step)]
-        if self.texts is not None:
-            for share, (_, cond) in zip(shares, micro_batches, strict=True):
-                cond |= self.texts(order.indices(step)[share])
-        shape = (options.batch_size, *micro_batches[0][0].shape[1:])
-        # The draw is that of the whole batch on every process: the same step however it is shared out.
-        draw = self.objective.draw(shape, self.generator.manual_seed(step_seed(self.seed, step)), self.device)
-        if self.augment is not None:
-            moves = self.augment.draw(options.batch_size, self.generator, self.device)
-            micro_batches = [
-                (self.augment.apply(x0, moves[share]), {**cond, "augment_labels": self.augment.labels(moves[share])})
-                for share, (x0, cond) in zip(shares, micro_batches, strict=True)
-            ]
-        for i, (share, (x0, cond)) in enumerate(zip(shares, micro_batches, strict=True)):
-            if options.channels_last:
-                x0 = x0.to(memory_format=torch.channels_last)
-            last = i == len(shares) - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
+        micro_batches = [self._signals(batch) for batch in batches.step(step)]
+        draw, moves = self._draw(step, micro_batches[0][0].shape[1:])
+        for (share, sync), (x0, batch) in zip(self._synced(), micro_batches, strict=True):
+            x0, cond = self._told(x0, batch, moves[share] if moves is not None else None)
+            with sync:
                 terms = self.objective(self.model, x0, step=step, draw=draw[share], **cond)
-                self.accelerator.backward(terms.total.mean() / len(shares))
-            self._measure(terms.total, terms.sigma, terms.parts, terms.grad_shares)
-        self._share_gradients()
-        trained = [*self.model.parameters(), *self.objective_weights]
-        grad_norm = torch.nn.utils.clip_grad_norm_(trained, options.grad_clip or float("inf"))
-        finite = torch.isfinite(grad_norm).float()
-        self._update(step, 1 - finite)
-        self.meters.add("train/grad_norm", grad_norm)
-        update_ema(self.ema, self.denoiser, self._decay(step), finite)
-        mine = slice(shares[0].start, shares[-1].stop)
-        self.guard.watch(step, finite, draw.sigma[mine], order.indices(step)[mine])
+                self.accelerator.backward(terms.total.mean() / self.options.accumulation)
+            self._measure(terms)
+        finite = self._update(step)
+        mine = slice(self._shares()[0].start, self._shares()[-1].stop)
+        self.guard.watch(step, finite, draw.sigma[mine], batches.order.indices(step)[mine])
+
+    def _signals(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Clean signals as the network sees them, and the batch, on the device."""
+        batch = batch.to(self.device)
+        return self.denoiser.clean(batch.signals), batch
+
+    def _draw(self, step: int, shape: Sequence[int]) -> tuple[Draw, Tensor | None]:
+        """Noise and augmentation of the whole batch on every process: the same step however it is shared out."""
+        count, generator = self.options.batch_size, self.generator.manual_seed(step_seed(self.seed, step))
+        draw = self.objective.draw((count, *shape), generator, self.device)
+        return draw, self.augment.draw(count, generator, self.device) if self.augment is not None else None
+
+    def _told(self, x0: Tensor, batch: Batch, moves: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Signals as they are trained on, and what the network is told of them."""
+        if self.augment is not None and moves is not None:
+            x0, batch = self.augment.apply(x0, moves), replace(batch, moves=moves)
+        if self.options.channels_last:
+            x0 = x0.to(memory_format=torch.channels_last)
+        return x0, tell(self.conditions, batch)
+
+    def _synced(self) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
+        """Shares of the batch; gradients meet those of other processes in the last one alone."""
+        *others, last = self._shares()
+        for share in others:
+            yield share, self.accelerator.no_sync(self.model)
+        yield last, nullcontext()
 
     def _share_gradients(self) -> None:
         """Average over processes what the objective's own parameters received; the model does so by itself."""
@@ -228,26 +246,28 @@ class Trainer:
             for parameter in self.objective_weights:
                 parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
 
-    def _update(self, step: int, found_inf: Tensor) -> None:
-        options = self.options
-        rate = options.learning_rate
-        if options.learning_rate_end is not None:
-            rate += (options.learning_rate_end - rate) * step / options.max_steps
-        if options.warmup_steps:
-            rate *= min(1.0, (step + 1) / options.warmup_steps)
+    def _update(self, step: int) -> Tensor:
+        """Take the step, unless a gradient is not finite; returns ``[]``, 1 where it was taken."""
+        self._share_gradients()
+        trained = [*self.model.parameters(), *self.objective_weights]
+        grad_norm = nn.utils.clip_grad_norm_(trained, self.options.grad_clip or float("inf"))
+        finite = torch.isfinite(grad_norm).float()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.options.rate(step)
         # Fused AdamW leaves weights and moments alone where found_inf is 1, and no host has to ask.
-        self.optimizer.optimizer.found_inf = found_inf
+        self.optimizer.optimizer.found_inf = 1 - finite
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.meters.add("train/grad_norm", grad_norm)
+        update_ema(self.ema, self.denoiser, self.options.decay(step), finite)
+        return finite
 
-    def _measure(self, total: Tensor, sigma: Tensor, parts: dict[str, Tensor], grad_shares: dict[str, Tensor]) -> None:
-        self.meters.add("train/loss", total)
-        self.meters.add_by_sigma(sigma, parts["denoising"])
-        for name, values in parts.items():
+    def _measure(self, terms: LossTerms) -> None:
+        self.meters.add("train/loss", terms.total)
+        self.meters.add_by_sigma(terms.sigma, terms.parts["denoising"])
+        for name, values in terms.parts.items():
             self.meters.add(f"train/loss/{name}", values)
-        for name, share in grad_shares.items():
+        for name, share in terms.grad_shares.items():
             self.meters.add(f"train/grad_share/{name}", share)
 
     def _log(self, log: RunLog, step: int, last: tuple[int, float]) -> tuple[int, float]:
@@ -293,39 +313,6 @@ class Trainer:
             )
         start = self.accelerator.process_index * parts * size
         return [slice(start + i * size, start + (i + 1) * size) for i in range(parts)]
-
-    def _prepared(self, clips: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
-        """Clean signals and what the network is told of each, on the device."""
-        x0, cond = self.denoiser.condition(clips.to(self.device, non_blocking=True))
-        if labels is not None and self.num_classes:
-            one_hot = torch.nn.functional.one_hot(labels, self.num_classes).float()
-            cond["labels"] = one_hot.to(self.device, non_blocking=True)
-        return x0, cond
-
-    def _decay(self, step: int) -> float:
-        options = self.options
-        nimg = (step + 1) * options.batch_size
-        return ema_decay(nimg, options.batch_size, options.ema_halflife_nimg, options.ema_rampup)
-
-    def _agree_on_stop(self, step: int) -> bool:
-        if self.accelerator.num_processes == 1:
-            return self._asked_to_stop
-        if step % self.options.log_every:  # asking all processes is a wait: not at every step
-            return False
-        asked = torch.tensor(float(self._asked_to_stop), device=self.device)
-        return bool(self.accelerator.reduce(asked, "sum").item())
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def ask(number: int, frame: FrameType | None) -> None:
-            self._asked_to_stop = True
-
-        previous = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def _max_memory_gb(device: torch.device) -> float:

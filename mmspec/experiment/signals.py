@@ -1,10 +1,6 @@
 """The clean signals that a command hands to a denoiser: to train on, or to sample from their spectrograms."""
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -12,8 +8,9 @@ from mmspec.data import PackedDataset
 from mmspec.data.crops import Crops, Recordings
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
+from mmspec.experiment.sources import require_rate
 from mmspec.networks import FirstStage
-from mmspec.training.run import read_config
+from mmspec.training.run import Run
 
 MEASURED = 16  # samples whose latents are made to measure their deviation
 
@@ -75,37 +72,30 @@ def latent_deviation(dataset: PackedDataset, first_stage: FirstStage, latents: P
         return first_stage.encode(dataset.batch(rows)[0], torch.Generator().manual_seed(0)).std().item()
 
 
-def whole_recordings(config: Mapping[str, Any], denoiser: Denoiser) -> Recordings | None:
-    """The recordings from whose spectrograms a vocoder samples: ``recordings``, or the run's ``data.test``; None for
-    a denoiser without conditioner.
+def whole_recordings(denoiser: Denoiser, folder: str | None, source: str, num: int | str) -> Recordings | None:
+    """The recordings from whose spectrograms a vocoder samples; None for a denoiser without conditioner.
+
+    Args:
+        folder: packed data set; None for data.test of the run ``source``.
+        num: how many are needed, or "all".
 
     Raises:
         InputError: if none are given or needed, they are fewer than ``num``, or of another sample rate or more
             channels.
     """
-    folder = config["recordings"]
     if denoiser.conditioner is None:
         if folder is not None:
             raise InputError(f"recordings={folder}: this denoiser needs no recordings to sample from; leave it out.")
         return None
-    if folder is None and (Path(config["from"]) / "config.yaml").is_file():
-        folder = read_config(Path(config["from"]))["data"]["test"]
+    run = Run.at(source)
+    if folder is None and run is not None:
+        folder = run.data("test")
     if folder is None:
         raise InputError("this denoiser samples from spectrograms: give recordings=, a packed data set of sound.")
     dataset = PackedDataset(folder)
     require_rate(dataset, denoiser)
     if dataset.meta.shape[0] != 1:
         raise InputError(f"{folder} has {dataset.meta.shape[0]} channels, a vocoder takes 1: prepare mono recordings.")
-    if isinstance(config["num"], int) and config["num"] > len(dataset):
-        raise InputError(f"num={config['num']}, but {folder} holds {len(dataset)} recordings: take fewer, or num=all.")
+    if isinstance(num, int) and num > len(dataset):
+        raise InputError(f"num={num}, but {folder} holds {len(dataset)} recordings: take fewer, or num=all.")
     return Recordings(dataset, denoiser.conditioner.margin)
-
-
-def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:
-    """Raise InputError unless sound has the sample rate of a denoiser, and pictures a denoiser of pictures."""
-    found, wanted = dataset.meta.sample_rate, denoiser.sample_rate
-    if found != wanted:
-        raise InputError(
-            f"{dataset.folder} holds {f'sound at {found} Hz' if found else 'pictures'}, the denoiser is for "
-            f"{f'sound at {wanted} Hz' if wanted else 'pictures'}: prepare the data for it."
-        )

@@ -22,8 +22,8 @@ _tasks = itertools.count()  # what a launch does one after the other; each has w
 
 
 @dataclass(frozen=True)
-class Processes:
-    """This process among those of its launch.
+class Launch:
+    """A launch, seen from one of its processes.
 
     Attributes:
         rank: its number, from 0.
@@ -36,7 +36,7 @@ class Processes:
     store: Any = None
 
     @classmethod
-    def of_launch(cls) -> "Processes":
+    def current(cls) -> "Launch":
         """By the launcher's environment variables; alone without."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()

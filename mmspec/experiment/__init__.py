@@ -1,0 +1,1 @@
+"""From a configuration to typed, frozen options and the objects that they name."""

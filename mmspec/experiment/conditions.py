@@ -1,0 +1,100 @@
+"""What the samples of an experiment are told: their classes, texts and augmentation, by what a configuration says."""
+
+import torch
+from torch import Tensor
+
+from mmspec.data import PackedDataset
+from mmspec.diffusion import Denoiser
+from mmspec.diffusion.conditions import Context
+from mmspec.errors import InputError
+from mmspec.pretrained.clip import TextEncoder
+from mmspec.training.run import Run
+
+
+def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | None:
+    """The number of each sample's class, int64 ``[num]``, or None where none has one.
+
+    Args:
+        wanted: "balanced" for all classes in turn, "none" for unconditional, a class's name or its number.
+
+    Raises:
+        InputError: if the denoiser has no such class.
+    """
+    classes = denoiser.classes
+    if wanted == "none" or (wanted == "balanced" and not classes):
+        return None
+    if not classes:
+        raise InputError(f"labels={wanted}: this denoiser was trained without classes; leave labels out.")
+    if wanted == "balanced":
+        return torch.arange(num) % len(classes)
+    numbers = {str(i): i for i in range(len(classes))} | {name: index for index, name in enumerate(classes)}
+    if str(wanted) not in numbers:
+        raise InputError(
+            f"labels={wanted} is no class: expected balanced, none, a number from 0 to {len(classes) - 1}, "
+            f"or one of {', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}."
+        )
+    return torch.full((num,), numbers[str(wanted)])
+
+
+def dataset_context(denoiser: Denoiser, dataset: PackedDataset, encoder: str | None, source: str | None) -> list[Context]:
+    """The captions of a data set; nothing for a denoiser that does not look at texts.
+
+    Args:
+        encoder: folder of a text encoder; None for that of the run ``source``.
+
+    Raises:
+        InputError: if captions or their encoder are missing, or the encoder does not fit the network.
+    """
+    if "context" not in denoiser.told:
+        return []
+    if dataset.captions is None:
+        raise InputError(
+            f"this UNet looks at texts, and {dataset.folder} has none: prepare the data with --captions, or set "
+            "network.type=ClassContextUNet for classes, or network.context_channels=0."
+        )
+    return [Context(dataset.captions, _encoder(denoiser, encoder, source))]
+
+
+def sampling_context(
+    denoiser: Denoiser, num: int, *, text: str | None, captions: str | None, encoder: str | None, source: str
+) -> list[Context]:
+    """A text for each of ``num`` samples, or else the captions of a data set in turn; nothing for a denoiser that does
+    not look at texts.
+
+    Args:
+        text: of all samples.
+        captions: packed data set; None for data.test of the run.
+        encoder: folder of a text encoder; None for that of the run.
+        source: the run, if it is one, that the denoiser is from.
+
+    Raises:
+        InputError: if a text or its encoder is missing or not needed, or the encoder does not fit the network.
+    """
+    if "context" not in denoiser.told:
+        if text is not None:
+            raise InputError(f"text={text!r}: this denoiser does not look at texts; leave it out.")
+        return []
+    run = Run.at(source)
+    folder = captions or (run.data("test") if run else None)
+    texts = [text] if text is not None else PackedDataset(folder).captions if folder else None
+    if texts is None:
+        raise InputError(
+            "this denoiser looks at a text: give text=, what its samples shall show, or captions=, a packed data set "
+            "that was prepared with --captions."
+        )
+    return [Context([texts[i % len(texts)] for i in range(num)], _encoder(denoiser, encoder, source))]
+
+
+def _encoder(denoiser: Denoiser, folder: str | None, source: str | None) -> TextEncoder:
+    """The encoder in a folder, or else the run's."""
+    run = Run.at(source)
+    folder = folder or (run.config.get("text_encoder") if run else None)
+    if folder is None:
+        raise InputError("this denoiser looks at texts: give text_encoder=, the folder of a CLIP model.")
+    encoder, width = TextEncoder(folder, next(denoiser.parameters()).device), denoiser.told["context"]
+    if encoder.channels != width:
+        raise InputError(
+            f"text_encoder={folder} embeds words in {encoder.channels} numbers, this denoiser looks at {width}: take "
+            "the encoder that it was trained with, or set network.context_channels."
+        )
+    return encoder

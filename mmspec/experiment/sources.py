@@ -1,0 +1,32 @@
+"""Where denoisers and their data come from: runs, checkpoints, folders, the hub."""
+
+from pathlib import Path
+
+from mmspec.data import PackedDataset
+from mmspec.diffusion import Denoiser
+from mmspec.diffusion.denoiser import WEIGHTS
+from mmspec.errors import InputError
+from mmspec.files import sha256
+from mmspec.training.checkpoint import find_denoiser
+
+
+def open_denoiser(source: str, device: str = "cpu") -> tuple[Denoiser, str | None]:
+    """The denoiser that a user means, and the SHA-256 of its weights where they are on this machine.
+
+    Raises:
+        InputError: if there is none at ``source``.
+    """
+    place = find_denoiser(source)
+    denoiser = Denoiser.from_pretrained(place, device)
+    weights = Path(place) / WEIGHTS
+    return denoiser, sha256(weights) if weights.is_file() else None
+
+
+def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:
+    """Raise InputError unless sound has the sample rate of a denoiser, and pictures a denoiser of pictures."""
+    found, wanted = dataset.meta.sample_rate, denoiser.sample_rate
+    if found != wanted:
+        raise InputError(
+            f"{dataset.folder} holds {f'sound at {found} Hz' if found else 'pictures'}, the denoiser is for "
+            f"{f'sound at {wanted} Hz' if wanted else 'pictures'}: prepare the data for it."
+        )

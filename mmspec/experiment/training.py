@@ -1,0 +1,222 @@
+"""From an experiment to a trainer at work."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from mmspec import plugins
+from mmspec.components import Component
+from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data.augment import EDMAugment
+from mmspec.data.crops import Crops
+from mmspec.data.media import overview
+from mmspec.data.mel import LogMel
+from mmspec.diffusion import Denoiser, sample, seeded
+from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, said, tell
+from mmspec.diffusion.samplers import Sampler
+from mmspec.errors import InputError
+from mmspec.experiment.conditions import choose_classes, dataset_context
+from mmspec.experiment.experiment import Experiment
+from mmspec.experiment.objective import AnyObjective
+from mmspec.experiment.signals import deviation, latent_deviation, training_signals
+from mmspec.experiment.sources import open_denoiser
+from mmspec.networks import FirstStage, make_network
+from mmspec.pretrained import load_first_stage
+from mmspec.training.batches import step_seed
+from mmspec.training.checkpoint import find_denoiser
+from mmspec.training.run import Run
+from mmspec.training.trainer import Trainer
+from mmspec.typed import keys_with, write
+
+
+def train(experiment: Experiment) -> None:
+    """Train, or go on with, the run of an experiment.
+
+    Raises:
+        InputError: for data, options or weights that do not go together, or a folder that holds another run.
+        Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
+    """
+    dataset = PackedDataset(experiment.data.train)
+    torch.manual_seed(step_seed(experiment.seed))
+    experiment, denoiser = make_denoiser(experiment, dataset)
+    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
+    signals = training_signals(dataset, denoiser, experiment.data.crop, latents)
+    augment = _augmentation(experiment, denoiser)
+    conditions = _conditions(experiment, denoiser, dataset, augment)
+    experiment, objective = _objective(experiment, denoiser, signals, conditions)
+    trainer = Trainer(
+        denoiser,
+        objective,
+        signals,
+        experiment.trainer,
+        experiment.run_dir,
+        seed=experiment.seed,
+        conditions=conditions,
+        augment=augment,
+        preview=_preview(experiment, signals, conditions),
+    )
+    experiment = replace(
+        experiment, data=replace(experiment.data, sha256=dataset.meta.sha256), plugins=plugins.loaded()
+    )
+    with trainer.accelerator.main_process_first():
+        run = Run(experiment.run_dir)
+        checkpoint = run.open(write(experiment), keys_with(Experiment, "free"), experiment.resume)
+    trainer.train(checkpoint)
+
+
+def make_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:
+    """The denoiser to train, and the experiment that says what it is made of, with a number for every ``auto``.
+
+    Raises:
+        InputError: for options that a part does not take, or parts that do not go together.
+    """
+    if experiment.init_from is not None:
+        return _base_denoiser(experiment, dataset)
+    options, data = experiment.first_stage, experiment.data
+    first_stage = None if options.from_ is None else load_first_stage(find_denoiser(options.from_), options.scale_factor)
+    if first_stage is None:
+        sigma_data = deviation(dataset, data.crop)
+    else:
+        latents = PackedDataset(data.latents) if data.latents else None
+        sigma_data = latent_deviation(dataset, first_stage, latents)
+        experiment = replace(experiment, first_stage=replace(options, sha256=first_stage.sha256()))
+    experiment = experiment.with_auto(sigma_data)
+    return experiment, _new_denoiser(experiment, dataset.meta, first_stage)
+
+
+def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:
+    """Shape ``(C, *spatial)`` of what a denoiser trains on: the samples of a data set, or stretches of its clips."""
+    return meta.shape if crop is None else (meta.shape[0], crop)
+
+
+def _new_denoiser(experiment: Experiment, meta: DatasetMeta, first_stage: FirstStage | None) -> Denoiser:
+    shape = signal_shape(meta, experiment.data.crop)
+    classes = meta.classes if experiment.data.labels else None
+    if experiment.network is None:
+        raise InputError("network must be given: choose one, such as network=unet.")
+    latent_shape = shape if first_stage is None else first_stage.latent_shape(shape)
+    network = make_network(experiment.network, latent_shape, len(classes or ()))
+    process = experiment.process.build()
+    conditioner = None
+    if experiment.conditioner is not None:
+        conditioner = experiment.conditioner.build(LogMel, "conditioner", sample_rate=meta.sample_rate)
+    if ("spectrogram" in network.conditions) != (conditioner is not None):
+        wanted = "takes no conditioner: leave it out" if conditioner else "needs one: set conditioner=log_mel"
+        raise InputError(f"network={type(network).__name__} with these options {wanted}.")
+    return Denoiser(network, process, shape, meta.sample_rate, classes, conditioner, first_stage)
+
+
+def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:
+    """The denoiser that ``init_from`` names; the experiment then says what that one is made of."""
+    denoiser, fingerprint = open_denoiser(str(experiment.init_from))
+    _require_fit(experiment, denoiser, dataset)
+    first_stage = denoiser.first_stage
+    if first_stage is not None:
+        sha256 = first_stage.sha256()
+        experiment = replace(experiment, first_stage=replace(experiment.first_stage, sha256=sha256))
+    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
+    measured = latent_deviation(dataset, first_stage, latents) if first_stage else deviation(dataset, experiment.data.crop)
+    process = Component.of(denoiser.process)
+    experiment = replace(
+        experiment,
+        network=Component.of(denoiser.network),
+        process=replace(experiment.process, process=process),
+        conditioner=Component.of(denoiser.conditioner) if denoiser.conditioner else None,
+        init_from_sha256=fingerprint,
+    )
+    return experiment.with_auto(process.arguments.get("sigma_data", measured)), denoiser
+
+
+def _require_fit(experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset) -> None:
+    if experiment.first_stage.from_ is not None:
+        raise InputError("first_stage.from and init_from exclude each other: init_from brings its own first stage.")
+    shape, data = signal_shape(dataset.meta, experiment.data.crop), experiment.data
+    if denoiser.signal_shape != shape:
+        raise InputError(
+            f"init_from={experiment.init_from} was trained on signals of shape {denoiser.signal_shape}, "
+            f"{data.train} gives {shape}: prepare the data at that shape, or set data.crop for sound."
+        )
+    found, known = (len(classes or ()) for classes in (dataset.meta.classes, denoiser.classes))
+    if data.labels and found and known not in (0, found):
+        raise InputError(
+            f"init_from={experiment.init_from} knows {known} classes, {data.train} has {found}: prepare "
+            "the data with the same classes, or set data.labels=false."
+        )
+
+
+def _conditions(
+    experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset, augment: EDMAugment | None
+) -> list[Condition]:
+    """What the network is told of each sample."""
+    own = [each for each in denoiser.conditions if experiment.data.labels or not isinstance(each, Labels)]
+    context = dataset_context(denoiser, dataset, experiment.text_encoder, experiment.init_from)
+    if not context and experiment.text_encoder is not None:
+        raise InputError(f"text_encoder={experiment.text_encoder}: this network does not look at texts; leave it out.")
+    if context and experiment.data.crop is not None:
+        raise InputError("data.crop takes parts of recordings, captions are of whole ones: leave data.crop out.")
+    return [*own, *context, *([AugmentLabels(augment)] if augment is not None else [])]
+
+
+def _augmentation(experiment: Experiment, denoiser: Denoiser) -> EDMAugment | None:
+    """What ``data.augment`` describes, if the network can be told of it: or it would imitate what it sees."""
+    if experiment.data.augment is None:
+        return None
+    augment = experiment.data.augment.build(EDMAugment, "data.augment")
+    if denoiser.first_stage is not None:
+        raise InputError("data.augment is of pictures, and this denoiser learns from latents: leave it out.")
+    if denoiser.told.get("augment_labels") != augment.label_dim:
+        raise InputError(
+            f"data.augment is for a network that is told how pictures were augmented, which this "
+            f"{type(denoiser.network).__name__} is not: take an EDMUNet with augment_dim={augment.label_dim}, or leave "
+            "data.augment=null."
+        )
+    return augment
+
+
+def _objective(
+    experiment: Experiment, denoiser: Denoiser, signals: PackedDataset | Crops, conditions: Sequence[Condition]
+) -> tuple[Experiment, AnyObjective]:
+    """What is minimized, with a teacher where ``distillation`` asks for one; the experiment then says which it is."""
+    process = experiment.process
+    objective = experiment.objective.build(denoiser.process, process.noise, experiment.regularizer)
+    if not experiment.distillation.active:
+        return experiment, objective
+    teacher, fingerprint = open_denoiser(str(experiment.distillation.teacher))
+    if experiment.data.augment is not None and "augment_labels" not in teacher.told:
+        raise InputError(
+            "data.augment is for networks that are told how pictures were augmented, which the teacher is not: leave "
+            "data.augment=null."
+        )
+    distillation = replace(experiment.distillation, teacher_sha256=fingerprint)
+    first = Batch(*signals.batch(np.zeros(1, int)), [0])
+    example = (denoiser.clean(first.signals), said(tell(conditions, first)))
+    return replace(experiment, distillation=distillation), distillation.wrap(objective, teacher, denoiser, example)
+
+
+def _preview(
+    experiment: Experiment, signals: PackedDataset | Crops, conditions: Sequence[Condition]
+) -> Callable[[Denoiser, int], None]:
+    options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
+
+    def preview(denoiser: Denoiser, step: int) -> None:
+        chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
+        classes = choose_classes(denoiser, "balanced", options.num)
+        device = next(denoiser.parameters()).device
+        batch = Batch(signals.batch(chosen)[0], classes, chosen).to(device)
+        told = tell(conditions, batch)
+        samples = sample(
+            denoiser,
+            (options.num, *(denoiser.signal_shape or denoiser.clean(batch.signals).shape[1:])),
+            sampler=sampler,
+            steps=options.steps,
+            guidance=options.guidance if {"labels", "context"} & told.keys() else None,
+            generator=seeded(range(options.num)),
+            **told,
+        )
+        file = experiment.run_dir / "samples" / f"step_{step:08d}.png"
+        file.parent.mkdir(exist_ok=True)
+        overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(file)
+
+    return preview
