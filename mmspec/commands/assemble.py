@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmspec import losses
-from mmspec.components import build, construct
+from mmspec import losses, networks
+from mmspec.components import Component, build, construct
 from mmspec.data import DatasetMeta
 from mmspec.data.mel import CONDITIONERS
 from mmspec.diffusion import Denoiser, Objective
@@ -25,7 +25,7 @@ from mmspec.losses.weighting import (
     TruncatedSNRWeight,
     VelocityWeight,
 )
-from mmspec.networks import NETWORKS, FirstStage
+from mmspec.networks import FirstStage, Network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.checkpoint import find_denoiser
 
@@ -60,23 +60,9 @@ def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:
     return meta.shape if crop is None else (meta.shape[0], crop)
 
 
-def make_network(config: Mapping[str, Any], shape: Sequence[int], num_classes: int) -> Any:
-    """A new network for signals of a shape ``(C, *spatial)`` and so many classes, whatever it calls these facts.
-
-    Raises:
-        InputError: for options that the network does not take.
-    """
-    channels, *spatial = shape
-    return build(
-        config,
-        NETWORKS,
-        "network",
-        dims=len(spatial),
-        in_channels=channels,
-        num_classes=num_classes,
-        img_resolution=max(spatial),
-        label_dim=num_classes,
-    )
+def make_network(config: Mapping[str, Any], shape: Sequence[int], num_classes: int) -> Network:
+    """A new network for signals of a shape ``(C, *spatial)`` and so many classes, as `mmspec.networks.make_network`."""
+    return networks.make_network(Component.read(config, "network"), shape, num_classes)
 
 
 def make_first_stage(cfg: Mapping[str, Any]) -> FirstStage | None:
@@ -100,7 +86,7 @@ def make_denoiser(cfg: Mapping[str, Any], meta: DatasetMeta, first_stage: FirstS
     conditioner = None
     if cfg["conditioner"]:
         conditioner = build(cfg["conditioner"], CONDITIONERS, "conditioner", sample_rate=meta.sample_rate)
-    if getattr(network, "unconditional", True) != (conditioner is None):
+    if ("spectrogram" in network.conditions) != (conditioner is not None):
         wanted = "takes no conditioner: leave it out" if conditioner else "needs one: set conditioner=log_mel"
         raise InputError(f"network={type(network).__name__} with these options {wanted}.")
     return Denoiser(network, preconditioning, shape, meta.sample_rate, classes, conditioner, first_stage)
@@ -134,7 +120,7 @@ def with_teacher(
         InputError: for options that distillation does not take, or a teacher and a student that do not fit each other.
     """
     options = {key: value for key, value in cfg["distillation"].items() if not key.startswith("teacher")}
-    if cfg["data"]["augment"] is not None and not teacher.network.config.get("augment_dim"):
+    if cfg["data"]["augment"] is not None and "augment_labels" not in teacher.conditions:
         raise InputError(
             "data.augment is for networks that are told how pictures were augmented, which the teacher is not: leave "
             "data.augment=null."

@@ -57,7 +57,7 @@ def dataset_texts(config: Mapping[str, Any], denoiser: Denoiser, dataset: Packed
     Raises:
         InputError: if captions or their encoder are missing, or the encoder does not fit the network.
     """
-    if not denoiser.text_channels:
+    if "context" not in denoiser.conditions:
         return None
     if dataset.captions is None:
         raise InputError(
@@ -75,7 +75,7 @@ def sampling_texts(config: Mapping[str, Any], denoiser: Denoiser, num: int) -> T
         InputError: if a text or its encoder is missing or not needed, or the encoder does not fit the network.
     """
     text = config["text"]
-    if not denoiser.text_channels:
+    if "context" not in denoiser.conditions:
         if text is not None:
             raise InputError(f"text={text!r}: this denoiser does not look at texts; leave it out.")
         return None
@@ -100,7 +100,7 @@ def _encoder(config: Mapping[str, Any], denoiser: Denoiser) -> TextEncoder:
     folder = config["text_encoder"] or _run(config).get("text_encoder")
     if folder is None:
         raise InputError("this denoiser looks at texts: give text_encoder=, the folder of a CLIP model.")
-    encoder, width = TextEncoder(folder, next(denoiser.parameters()).device), denoiser.text_channels
+    encoder, width = TextEncoder(folder, next(denoiser.parameters()).device), denoiser.conditions["context"]
     if encoder.channels != width:
         raise InputError(
             f"text_encoder={folder} embeds words in {encoder.channels} numbers, this denoiser looks at {width}: take "

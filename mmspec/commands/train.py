@@ -135,7 +135,7 @@ def _augmentation(config: dict[str, Any], denoiser: Denoiser) -> EDMAugment | No
     augment = build(config["data"]["augment"], AUGMENTATIONS, "data.augment")
     if denoiser.first_stage is not None:
         raise InputError("data.augment is of pictures, and this denoiser learns from latents: leave it out.")
-    if denoiser.network.config.get("augment_dim", 0) != augment.label_dim:
+    if denoiser.conditions.get("augment_labels", 0) != augment.label_dim:
         raise InputError(
             f"data.augment is for a network that is told how pictures were augmented, which this "
             f"{type(denoiser.network).__name__} is not: take an EDMUNet with augment_dim={augment.label_dim}, or leave "

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmspec.components import build, describe
+from mmspec.components import Component, build, describe
 from mmspec.data.mel import CONDITIONERS
 from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.preconditioning import PRECONDITIONINGS, Preconditioning
 from mmspec.errors import InputError
-from mmspec.networks import FIRST_STAGES, NETWORKS, FirstStage
+from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import put_weights
 
 FORMAT = "mmspec-denoiser-1"
@@ -77,9 +77,9 @@ class Denoiser(LatentSpace):
         return self.preconditioning.sigma_max
 
     @property
-    def text_channels(self) -> int:
-        """D of the embeddings ``[B, L, D]`` of texts that the network looks at; 0 where it looks at none."""
-        return getattr(self.network, "text_channels", 0)
+    def conditions(self) -> dict[str, int]:
+        """What the network is told besides the noise level, keyword -> width; nothing is known of a bare module."""
+        return self.network.conditions if isinstance(self.network, Network) else {}
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
         """The nearest noise levels that the network knows."""
@@ -156,7 +156,8 @@ class Denoiser(LatentSpace):
                 f"{folder / 'config.json'} has format {config.get('format')!r}, mmspec reads {FORMAT!r}: "
                 "give a folder that `mmspec train` or save_pretrained wrote."
             )
-        network = build(config["network"], NETWORKS, f"{folder / 'config.json'}: network")
+        where = f"{folder / 'config.json'}: network"
+        network = Component.read(config["network"], where).build(Network, where)
         preconditioning = build(
             config["preconditioning"], PRECONDITIONINGS, f"{folder / 'config.json'}: preconditioning"
         )
@@ -166,7 +167,8 @@ class Denoiser(LatentSpace):
         if config["conditioner"] is not None:
             conditioner = build(config["conditioner"], CONDITIONERS, f"{folder / 'config.json'}: conditioner")
         if config.get("first_stage") is not None:  # folders from before there were first stages have no such key
-            first_stage = build(config["first_stage"], FIRST_STAGES, f"{folder / 'config.json'}: first_stage")
+            where = f"{folder / 'config.json'}: first_stage"
+            first_stage = Component.read(config["first_stage"], where).build(FirstStage, where)
             _load_weights(first_stage, folder / FIRST_STAGE_WEIGHTS)
         denoiser = cls(
             network,

@@ -12,8 +12,8 @@ from mmspec.diffusion.denoiser import Denoiser, expand_sigma
 from mmspec.diffusion.objective import Draw, LossTerms, Objective
 from mmspec.errors import InputError
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss, pairs_by_size
+from mmspec.networks import Network
 from mmspec.networks.folding import crop
-from mmspec.networks.levels import level_ends
 
 Example = tuple[Tensor, dict[str, Tensor]]
 
@@ -89,7 +89,7 @@ class DistillationObjective(Objective):
 
     - the outputs, each times ``sqrt(weighting(sigma))`` like the objective's own error: with the weighting of DDPM
       that is the predicted noise, as in the paper;
-    - the last features of each level on the way up (`mmspec.networks.levels.level_ends`), of levels that have one
+    - the last features of each level on the way up (`mmspec.networks.Network.level_ends`), of levels that have one
       scale in both networks; where a size is not divisible and one network pads further, its padding is cropped.
 
     Where sigma lies outside of the teacher's range it has nothing to teach, and both terms are 0.
@@ -194,7 +194,7 @@ def require_same_signals(teacher: Denoiser, student: Denoiser) -> None:
         "a sample rate of": lambda denoiser: denoiser.sample_rate,
         "the classes": lambda denoiser: denoiser.classes,
         "the conditioner": lambda denoiser: describe(denoiser.conditioner) if denoiser.conditioner else None,
-        "embeddings of texts of width": lambda denoiser: denoiser.text_channels,
+        "embeddings of texts of width": lambda denoiser: denoiser.conditions.get("context", 0),
         "a first stage of SHA-256": lambda denoiser: denoiser.first_stage.sha256() if denoiser.first_stage else None,
     }
     for what, fact in facts.items():
@@ -224,7 +224,7 @@ End = tuple[nn.Module, int]  # a module at the end of a level, and its channels
 def _pairs(student: Denoiser, teacher: Denoiser, example: Example) -> list[tuple[End, End]]:
     """The ends of levels that have one scale in both networks, the student's first."""
     try:
-        ours, theirs = level_ends(student.network), level_ends(teacher.network)
+        ours, theirs = _level_ends(student.network), _level_ends(teacher.network)
     except ValueError as error:
         raise InputError(f"distillation: {error} Set distillation.features=false.") from None
     example = _without_padding(example, student, teacher)
@@ -238,10 +238,16 @@ def _pairs(student: Denoiser, teacher: Denoiser, example: Example) -> list[tuple
     return [((ours[i], our_shapes[i][0]), (theirs[j], their_shapes[j][0])) for i, j in found]
 
 
+def _level_ends(network: nn.Module) -> list[nn.Module]:
+    if not isinstance(network, Network):
+        raise ValueError(f"a {type(network).__name__} is no Network, which says where its levels end.")
+    return network.level_ends()
+
+
 def _without_padding(example: Example, *denoisers: Denoiser) -> Example:
     """An example of a size that no network pads: there, features of one size are of one scale."""
     x0, cond = example
-    multiple = math.lcm(*(getattr(denoiser.network, "multiple", 1) for denoiser in denoisers))
+    multiple = math.lcm(*(denoiser.network.multiple for denoiser in denoisers))
     return x0.new_zeros(1, x0.shape[1], *(-(-n // multiple) * multiple for n in x0.shape[2:])), cond
 
 

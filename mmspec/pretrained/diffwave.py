@@ -173,7 +173,8 @@ def _noise_levels(params: Params) -> dict[str, Any]:
 
 def _params(denoiser: Denoiser) -> Params:
     """LMNT's params of a denoiser."""
-    options = {key: value for key, value in denoiser.network.config.items() if key != "max_steps"}
+    of_data = ("max_steps", "dims", "in_channels", "num_classes")  # of which LMNT's have no word
+    options = {key: value for key, value in denoiser.network.config.items() if key not in of_data}
     levels = dict(denoiser.preconditioning.config)
     options["inference_noise_schedule"] = levels.pop("inference_noise_schedule")
     options["noise_schedule"] = ddpm_betas(**levels).tolist()

@@ -13,7 +13,14 @@ from mmspec.provenance import provenance
 from mmspec.training.checkpoint import is_complete, latest_checkpoint
 
 # What may change between two starts of one run: it decides how long and how watched it is, not what is learnt.
-FREE = ("resume", "trainer.max_steps", "trainer.device", "trainer.tensorboard", "trainer.log_every")
+FREE = (
+    "resume",
+    "trainer.max_steps",
+    "trainer.device",
+    "trainer.tensorboard",
+    "trainer.log_every",
+    "network.dims",  # the data decide it, whether a preset states it or not
+)
 FREE_PREFIXES = ("trainer.sample_", "trainer.checkpoint_", "trainer.keep_", "preview.")
 
 
