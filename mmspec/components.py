@@ -92,6 +92,10 @@ class Component:
         """The mapping that `read` takes."""
         return {"type": self.name, **self.arguments, **({"plugin": self.plugin} if self.plugin else {})}
 
+    def without(self, *names: str) -> "Component":
+        """The same, without these arguments."""
+        return replace(self, arguments={name: value for name, value in self.arguments.items() if name not in names})
+
     def of_class(self, base: type[T], where: str) -> type[T]:
         """The class that it names.
 

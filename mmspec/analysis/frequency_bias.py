@@ -13,13 +13,14 @@ from torch import Generator, Tensor, nn
 
 from mmspec.diffusion import Denoiser, Objective, sample
 from mmspec.diffusion.preconditioning import Preconditioning
+from mmspec.networks import Network
 
 FREQUENCIES = (3, 5)  # cycles per signal
 SHARES = (0.2, 0.8)  # of the signals
 MINORITY = FREQUENCIES[0]
 
 
-class TwoLayers(nn.Module):
+class TwoLayers(Network):
     """A feed-forward network with one hidden layer of ReLUs, which sees the whole signal and the noise level.
 
     Shape: x `[B, 1, length]`, c_noise `[B]` -> `[B, 1, length]`; labels must be None.
@@ -27,7 +28,7 @@ class TwoLayers(nn.Module):
 
     def __init__(self, length: int, hidden: int) -> None:
         super().__init__()
-        self.config = {"length": length, "hidden": hidden}
+        self.dims = self.in_channels = self.out_channels = 1
         self.layers = nn.Sequential(nn.Linear(length + 1, hidden), nn.ReLU(), nn.Linear(hidden, length))
 
     def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:

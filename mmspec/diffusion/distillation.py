@@ -12,6 +12,7 @@ from mmspec.diffusion.denoiser import Denoiser, expand_sigma
 from mmspec.diffusion.objective import Draw, LossTerms, Objective
 from mmspec.errors import InputError
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss, pairs_by_size
+from mmspec.networks import Network
 from mmspec.networks.folding import crop
 
 Example = tuple[Tensor, dict[str, Tensor]]
@@ -217,7 +218,7 @@ End = tuple[nn.Module, int]  # a module at the end of a level, and its channels
 def _pairs(student: Denoiser, teacher: Denoiser, example: Example) -> list[tuple[End, End]]:
     """The ends of levels that have one scale in both networks, the student's first."""
     try:
-        ours, theirs = student.network.level_ends(), teacher.network.level_ends()
+        ours, theirs = _level_ends(student.network), _level_ends(teacher.network)
     except ValueError as error:
         raise InputError(f"distillation: {error} Set distillation.features=false.") from None
     example = _without_padding(example, student, teacher)
@@ -229,6 +230,12 @@ def _pairs(student: Denoiser, teacher: Denoiser, example: Example) -> list[tuple
             f"student: {_sizes(our_shapes)}): change the student's levels, or set distillation.features=false."
         )
     return [((ours[i], our_shapes[i][0]), (theirs[j], their_shapes[j][0])) for i, j in found]
+
+
+def _level_ends(network: nn.Module) -> list[nn.Module]:
+    if not isinstance(network, Network):
+        raise ValueError(f"a {type(network).__name__} is no Network, which says where its levels end.")
+    return network.level_ends()
 
 
 def _without_padding(example: Example, *denoisers: Denoiser) -> Example:

@@ -83,7 +83,10 @@ def make_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Exper
         sigma_data = latent_deviation(dataset, first_stage, latents)
         experiment = replace(experiment, first_stage=replace(options, sha256=first_stage.sha256()))
     experiment = experiment.with_auto(sigma_data)
-    return experiment, _new_denoiser(experiment, dataset.meta, first_stage)
+    denoiser = _new_denoiser(experiment, dataset.meta, first_stage)
+    # What the data decide is no option, whether a preset states it or not.
+    network = experiment.network and experiment.network.without("dims")
+    return replace(experiment, network=network), denoiser
 
 
 def signal_shape(meta: DatasetMeta, crop: int | None) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from mmspec.networks import Network
 from mmspec.networks.diffwave import HOP_SAMPLES
 
 WARM_UP = 3  # runs before the first that is timed
@@ -109,18 +110,22 @@ def measure(
 
 
 def example(
-    network: Any, shape: Sequence[int], batch: int, device: str | torch.device, context_length: int = 1
+    network: nn.Module, shape: Sequence[int], batch: int, device: str | torch.device, context_length: int = 1
 ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
-    """Arguments of a network, noise at a middle level, and all that it is told besides."""
+    """Arguments of a network, noise at a middle level, and all that it is told besides.
+
+    Shape: x ``[batch, *shape]``, c_noise ``[batch]``, conditions ``[batch, ...]``.
+    """
     x = torch.randn(batch, *shape, device=device)
-    conditions = {}
-    if getattr(network, "num_classes", 0):
-        conditions["labels"] = torch.zeros(batch, network.num_classes, device=device)
-    if getattr(network, "context_channels", 0):
-        conditions["context"] = torch.randn(batch, context_length, network.context_channels, device=device)
-    if not getattr(network, "unconditional", True):
-        frames = math.ceil(shape[-1] / HOP_SAMPLES)
-        conditions["spectrogram"] = torch.rand(batch, network.n_mels, frames, device=device)
+    told = network.conditions if isinstance(network, Network) else {}
+    sizes = {
+        "context": lambda width: (context_length, width),
+        "spectrogram": lambda width: (width, math.ceil(shape[-1] / HOP_SAMPLES)),
+    }
+    conditions = {
+        name: torch.rand(batch, *sizes.get(name, lambda width: (width,))(width), device=device)
+        for name, width in told.items()
+    }
     return (x, torch.ones(batch, device=device)), conditions
 
 

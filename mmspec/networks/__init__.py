@@ -4,22 +4,21 @@ stages of latent diffusion."""
 from mmspec.networks.class_context import ClassContextUNet
 from mmspec.networks.diffwave import DiffWave
 from mmspec.networks.edm_unet import EDMUNet
-from mmspec.networks.first_stage import FIRST_STAGES, AutoencoderKL, FirstStage, VQModel
+from mmspec.networks.first_stage import AutoencoderKL, FirstStage, VQModel
 from mmspec.networks.gating import WaveletDown, WaveletUp
+from mmspec.networks.network import Network, make_network
 from mmspec.networks.unet import UNet
 
-NETWORKS = {network.__name__: network for network in (UNet, ClassContextUNet, EDMUNet, DiffWave)}  # a config's `type`
-
 __all__ = [
-    "FIRST_STAGES",
-    "NETWORKS",
     "AutoencoderKL",
     "ClassContextUNet",
     "DiffWave",
     "EDMUNet",
     "FirstStage",
+    "Network",
     "UNet",
     "VQModel",
     "WaveletDown",
     "WaveletUp",
+    "make_network",
 ]

@@ -1,6 +1,6 @@
 """A UNet that looks at its class as at a text of one word."""
 
-import inspect
+from functools import wraps
 from typing import Any
 
 import torch
@@ -25,8 +25,7 @@ class ClassContextUNet(UNet):
         TypeError: an argument that `UNet` does not have.
     """
 
-    __signature__ = inspect.signature(UNet)
-
+    @wraps(UNet.__init__)  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         num_classes = options.get("num_classes", 0)
         super().__init__(**{**options, "num_classes": 0})
@@ -34,13 +33,8 @@ class ClassContextUNet(UNet):
             raise ValueError(
                 f"num_classes and context_channels must be 1 or more, got {num_classes} and {self.context_channels}"
             )
-        self.num_classes = self.config["num_classes"] = num_classes
+        self.num_classes, self.conditions = num_classes, {"labels": num_classes}
         self.embed_class = nn.Embedding(num_classes + 1, self.context_channels)  # the last row is the null class
-
-    @property
-    def text_channels(self) -> int:
-        """0: the context is a class, not a text."""
-        return 0
 
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None

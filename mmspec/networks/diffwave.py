@@ -2,11 +2,12 @@
 released weights: the same arithmetic, and the same state dict key for key."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mmspec.networks.network import Network
 
 HOP_SAMPLES = 256  # what SpectrogramUpsampler makes of a frame
 
@@ -78,7 +79,7 @@ class ResidualLayer(nn.Module):
         return (x + residual) / math.sqrt(2), skip
 
 
-class DiffWave(nn.Module):
+class DiffWave(Network):
     """DiffWave: predicts the noise in a waveform, given its log-mel spectrogram or, unconditionally, nothing.
 
     `network(x, c_noise, spectrogram)`, x `[B, 1, T]` scaled to unit variance at high noise, c_noise the training step
@@ -110,7 +111,7 @@ class DiffWave(nn.Module):
         in_channels: int = 1,
         num_classes: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(spectrogram=0 if unconditional else n_mels)
         if (dims, in_channels, num_classes) != (1, 1, 0):
             raise ValueError(
                 f"DiffWave is for one channel of sound without class labels, not for {in_channels} channels in "
@@ -121,14 +122,6 @@ class DiffWave(nn.Module):
                 f"residual_channels={residual_channels}, residual_layers={residual_layers}, dilation_cycle_length="
                 f"{dilation_cycle_length}, n_mels={n_mels} and max_steps={max_steps} must all be 1 or more."
             )
-        self.config: dict[str, Any] = {
-            "residual_channels": residual_channels,
-            "residual_layers": residual_layers,
-            "dilation_cycle_length": dilation_cycle_length,
-            "n_mels": n_mels,
-            "unconditional": unconditional,
-            "max_steps": max_steps,
-        }
         self.dims = self.in_channels = self.out_channels = 1
         self.num_classes = 0
         self.n_mels = n_mels
@@ -145,6 +138,9 @@ class DiffWave(nn.Module):
         self.skip_projection = conv1x1(residual_channels, residual_channels)
         self.output_projection = conv1x1(residual_channels, 1)
         nn.init.zeros_(self.output_projection.weight)
+
+    def level_ends(self) -> list[nn.Module]:
+        return [self.skip_projection]  # the one level ends where the skip connections of all layers come together
 
     def forward(self, x: Tensor, c_noise: Tensor, spectrogram: Tensor | None = None) -> Tensor:
         """The predicted noise, `[B, 1, T]`.

@@ -17,6 +17,7 @@ from mmspec.networks.edm_layers import Block, FourierEmbedding, PositionalEmbedd
 from mmspec.networks.edm_levels import FAMILIES, Levels, role
 from mmspec.networks.folding import crop, pad_to_multiple
 from mmspec.networks.labels import one_hot
+from mmspec.networks.network import Network
 
 CHOICES = {
     "model_type": tuple(FAMILIES),
@@ -38,7 +39,7 @@ SONG_OPTIONS = {  # of DDPM++ and NCSN++ alone, with their defaults
 }
 
 
-class EDMUNet(nn.Module):
+class EDMUNet(Network):
     """The networks of EDM's checkpoints: arguments, parameters and buffers under the names that EDM gave them.
 
     DDPM++ is all defaults; NCSN++ has `embedding_type="fourier"`, `channel_mult_noise=2`, `encoder_type="residual"`,
@@ -95,9 +96,7 @@ class EDMUNet(nn.Module):
         model_type: str = "SongUNet",
         dims: int = 2,
     ) -> None:
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__()
-        self.config = {k: list(v) if isinstance(v, list | tuple) else v for k, v in arguments.items()}
+        super().__init__(labels=label_dim, augment_labels=augment_dim)
         _check(self.config)
         family = FAMILIES[model_type]
         model_channels = family.model_channels if model_channels is None else model_channels
@@ -145,6 +144,20 @@ class EDMUNet(nn.Module):
         self.map_layer1 = nn.Linear(embed_channels, embed_channels)
         if self.num_classes and self.adm:
             self.map_label = nn.Linear(self.num_classes, embed_channels, bias=False)
+
+    @classmethod
+    def facts(cls, shape: Sequence[int], num_classes: int) -> dict[str, int]:
+        channels, *spatial = shape
+        return {
+            "img_resolution": max(spatial),
+            "in_channels": channels,
+            "label_dim": num_classes,
+            "dims": len(spatial),
+        }
+
+    def level_ends(self) -> list[nn.Module]:
+        last = {name.partition("_")[0]: layer for name, layer in self.dec.items() if role(name).startswith("block")}
+        return list(last.values())
 
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, augment_labels: Tensor | None = None

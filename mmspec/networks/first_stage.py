@@ -4,12 +4,14 @@ Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Mode
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
+from mmspec.components import Configured
 from mmspec.networks.autoencoder import Decoder, Encoder
 from mmspec.networks.layers import conv
 
@@ -17,7 +19,7 @@ LOGVAR_RANGE = (-30.0, 20.0)
 QUANTIZED_AT_ONCE = 1 << 14  # vectors; bounds the memory for their distances to all codes
 
 
-class FirstStage(nn.Module):
+class FirstStage(Configured, nn.Module, ABC):
     """What `AutoencoderKL` and `VQModel` share: a frozen pair of encoder and decoder.
 
     Signals are `[B, C, *spatial]` in [-1, 1], latents `[B, embed_channels, *(spatial / factor)]`, as a denoiser sees
@@ -32,9 +34,9 @@ class FirstStage(nn.Module):
 
     moment_channels: int
 
-    def __init__(self, config: dict[str, Any], moments_per_channel: int) -> None:
+    def __init__(self, moments_per_channel: int) -> None:
         super().__init__()
-        self.config = {key: list(value) if isinstance(value, tuple | list) else value for key, value in config.items()}
+        config = self.config
         dims, z_channels, embed_channels = config["dims"], config["z_channels"], config["embed_channels"]
         if dims not in (1, 2):
             raise ValueError(f"dims must be 1 or 2, got {dims}")
@@ -59,9 +61,9 @@ class FirstStage(nn.Module):
             raise ValueError(f"this first stage takes [B, {self.in_channels}, {spatial}], got {list(x.shape)}")
         return self.quant_conv(self.encoder(x))
 
+    @abstractmethod
     def draw(self, moments: Tensor, generator: Generator | None = None) -> Tensor:
         """Latents of signals with such moments, `[B, embed_channels, *n]`."""
-        raise NotImplementedError
 
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """Latents of signals; at random where the first stage knows a distribution of them."""
@@ -119,8 +121,7 @@ class AutoencoderKL(FirstStage):
         embed_channels: int = 4,
         scale_factor: float = 1.0,
     ) -> None:
-        config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__(config, moments_per_channel=2)
+        super().__init__(moments_per_channel=2)
 
     def distribution(self, moments: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of latents before scaling, each `[B, embed_channels, *n]`."""
@@ -160,8 +161,7 @@ class VQModel(FirstStage):
         num_codes: int = 8192,
         scale_factor: float = 1.0,
     ) -> None:
-        config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__(config, moments_per_channel=1)
+        super().__init__(moments_per_channel=1)
         self.quantize = nn.ModuleDict({"embedding": nn.Embedding(num_codes, embed_channels)})
         nn.init.uniform_(self.codebook, -1 / num_codes, 1 / num_codes)
 
@@ -191,6 +191,3 @@ class VQModel(FirstStage):
         if quantize:
             z = self.look_up(z / self.scale_factor)[0] * self.scale_factor
         return super().decode(z)
-
-
-FIRST_STAGES: dict[str, type[FirstStage]] = {"AutoencoderKL": AutoencoderKL, "VQModel": VQModel}

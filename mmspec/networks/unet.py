@@ -24,6 +24,7 @@ from mmspec.networks.layers import (
     sinusoid,
     zeroed,
 )
+from mmspec.networks.network import Network
 from mmspec.networks.transformer import SpatialTransformer
 
 Resizing = Callable[[int], nn.Module]  # from channels to a layer that halves or doubles the size
@@ -107,7 +108,7 @@ class DecoderLevel(nn.Module):
         return self.up(x, embedding)
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """Residual blocks with a time embedding, attention at chosen levels, class labels, a context.
 
     Shape: x `[B, in_channels, *spatial]`, c_noise `[B]`, labels `[B]` or `[B, num_classes]`, context
@@ -169,9 +170,7 @@ class UNet(nn.Module):
         group_channels: int = 4,
         scale_shift: bool = False,
     ) -> None:
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__()
-        self.config = {name: _plain(value) for name, value in arguments.items()}
+        super().__init__(labels=num_classes, context=context_channels)
         self.dims, self.in_channels, self.num_classes = dims, in_channels, num_classes
         self.context_channels = context_channels
         self.out_channels = in_channels if out_channels is None else out_channels
@@ -226,10 +225,8 @@ class UNet(nn.Module):
         self.norm_out = group_norm(last, group_channels)
         self.conv_out = zeroed(conv(dims, last, self.out_channels * patch_size**dims))
 
-    @property
-    def text_channels(self) -> int:
-        """D of the embeddings of texts, ``[B, L, D]``, that it takes as context; 0 for none."""
-        return self.context_channels
+    def level_ends(self) -> list[nn.Module]:
+        return [level.blocks[-1] for level in self.decoder]  # type: ignore[misc, index]
 
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None
@@ -296,11 +293,6 @@ def _check(dims: int, num_blocks: int, patch_size: int, attention_levels: Sequen
         raise ValueError(f"num_blocks and patch_size must be 1 or more, got {num_blocks} and {patch_size}")
     if not all(0 <= level < levels for level in attention_levels):
         raise ValueError(f"attention_levels must lie in 0 to {levels - 1}, got {list(attention_levels)}")
-
-
-def _plain(value: object) -> object:
-    """`value` as JSON has it: any sequence of numbers a list."""
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from mmspec.components import construct
 from mmspec.data.mel import LogMel
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import DiffWave as DiffWaveLevels
-from mmspec.diffusion.schedules import ddpm_betas
+from mmspec.diffusion.processes import DiffWave as DiffWaveProcess
+from mmspec.diffusion.processes.ddpm import ddpm_betas
 from mmspec.errors import InputError
 from mmspec.networks import DiffWave
 from mmspec.networks.diffwave import HOP_SAMPLES
@@ -86,7 +86,7 @@ def load_diffwave(source: str | Path | Mapping[str, Any], **params: Any) -> Deno
         where,
     )
     put_weights(network, weights, where)
-    levels = construct(DiffWaveLevels, _noise_levels(found), where)
+    levels = construct(DiffWaveProcess, _noise_levels(found), where)
     samples = found.audio_len if found.unconditional else found.crop_mel_frames * found.hop_samples
     conditioner = None
     if not found.unconditional:
@@ -107,8 +107,8 @@ def save_diffwave(denoiser: Denoiser, path: str | Path, step: int = 0) -> None:
     Raises:
         InputError: for a denoiser of another kind.
     """
-    network, levels = denoiser.network, denoiser.preconditioning
-    if not isinstance(network, DiffWave) or not isinstance(levels, DiffWaveLevels):
+    network, levels = denoiser.network, denoiser.process
+    if not isinstance(network, DiffWave) or not isinstance(levels, DiffWaveProcess):
         raise InputError(
             f"only a DiffWave with DiffWave's noise levels is a checkpoint of LMNT's, not "
             f"{type(network).__name__} with {type(levels).__name__}."
@@ -173,8 +173,9 @@ def _noise_levels(params: Params) -> dict[str, Any]:
 
 def _params(denoiser: Denoiser) -> Params:
     """LMNT's params of a denoiser."""
-    options = {key: value for key, value in denoiser.network.config.items() if key != "max_steps"}
-    levels = dict(denoiser.preconditioning.config)
+    of_data = ("max_steps", "dims", "in_channels", "num_classes")  # of which LMNT's have no word
+    options = {key: value for key, value in denoiser.network.config.items() if key not in of_data}
+    levels = dict(denoiser.process.config)
     options["inference_noise_schedule"] = levels.pop("inference_noise_schedule")
     options["noise_schedule"] = ddpm_betas(**levels).tolist()
     if denoiser.sample_rate is not None:

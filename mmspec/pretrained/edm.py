@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmspec.components import construct
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM, IDDPM, VE, VP, Preconditioning
+from mmspec.diffusion.processes import EDM, IDDPM, VE, VP, Process
 from mmspec.errors import InputError
 from mmspec.networks import EDMUNet
 from mmspec.networks.weights import put_weights
@@ -32,7 +32,7 @@ def _iddpm(C_1: float = 0.001, C_2: float = 0.008, M: int = 1000) -> IDDPM:
     return IDDPM(M, C_1, C_2)
 
 
-PRECONDITIONERS: dict[str, Callable[..., Preconditioning]] = {  # EDM's classes, with the arguments that they have there
+PRECONDITIONERS: dict[str, Callable[..., Process]] = {  # EDM's classes, with the arguments that they have there
     "EDMPrecond": _edm,
     "VPPrecond": _vp,
     "VEPrecond": VE,
@@ -68,13 +68,13 @@ def load_edm(source: str | Path | Mapping[str, Tensor], **options: Any) -> Denoi
             f"{where}: class_name={class_name} is no preconditioner of EDM's: give one of {', '.join(PRECONDITIONERS)}."
         )
     own = inspect.signature(PRECONDITIONERS[class_name]).parameters
-    preconditioning = construct(
+    process = construct(
         PRECONDITIONERS[class_name], {key: value for key, value in arguments.items() if key in own}, where
     )
     network = _network({key: value for key, value in arguments.items() if key not in own}, class_name, weights, where)
     size = int(arguments["img_resolution"])
     classes = [str(i) for i in range(network.num_classes)] or None
-    return Denoiser(network, preconditioning, (network.in_channels, size, size), classes=classes).eval()
+    return Denoiser(network, process, (network.in_channels, size, size), classes=classes).eval()
 
 
 def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, str, dict[str, Any], Any]:
@@ -102,7 +102,7 @@ def _network(options: dict[str, Any], class_name: str, weights: Any, where: str)
     options.setdefault("in_channels", options.pop("img_channels", 3))
     options.setdefault("model_type", "DhariwalUNet" if "out_conv.weight" in weights else "SongUNet")
     if class_name == "iDDPMPrecond":
-        weights.pop("u", None)  # the table of noise levels, which the preconditioning makes itself
+        weights.pop("u", None)  # the table of noise levels, which the process makes itself
         options.setdefault("out_channels", 2 * options["in_channels"])
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
         network = construct(EDMUNet, options, where)

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmspec.components import build
+from mmspec.components import Component
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
-from mmspec.networks import FIRST_STAGES, FirstStage
+from mmspec.networks import FirstStage
 from mmspec.networks.weights import put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import first_stage_options
@@ -67,9 +66,9 @@ def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None)
         raise InputError(
             f"{where} holds no first stage that mmspec knows, an AutoencoderKL or a VQModel ({_reason(error)})."
         ) from None
-    config: dict[str, Any] = {"type": name, **options, "scale_factor": scale_factor or 1.0}
+    component = Component(name, {**options, "scale_factor": scale_factor or 1.0})
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
-        stage: FirstStage = build(config, FIRST_STAGES, where)
+        stage: FirstStage = component.build(FirstStage, where)
     put_weights(stage, weights, where)
     return stage.eval().requires_grad_(False)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mmspec.components import construct
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import LDM
-from mmspec.diffusion.schedules import ddpm_betas
+from mmspec.diffusion.processes import LDM
+from mmspec.diffusion.processes.ddpm import ddpm_betas
 from mmspec.errors import InputError
 from mmspec.networks import ClassContextUNet, FirstStage, UNet
 from mmspec.networks.weights import put_weights

@@ -1,24 +1,25 @@
 import pytest
-from torch import nn
 
 from mmspec.commands.train import _augmentation
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.preconditioning import EDM
 from mmspec.errors import InputError
-from mmspec.networks import UNet
+from mmspec.networks import Network, UNet
 
 
-class Told(nn.Module):
+class _Told(Network):
     def __init__(self) -> None:
-        super().__init__()
-        self.config = {"augment_dim": 9}
+        super().__init__(augment_labels=9)
+
+    def forward(self, x, c_noise, augment_labels=None):
+        return x
 
 
 def test_data_augment_needs_a_network_that_can_be_told():
     unet = UNet(dims=2, in_channels=3, model_channels=8, channel_mult=(1,), num_blocks=1, attention_levels=())
     config = {"data": {"augment": {"type": "EDMAugment", "probability": 0.12}}}
-    augment = _augmentation(config, Denoiser(Told(), EDM(0.5), (3, 8, 8)))
+    augment = _augmentation(config, Denoiser(_Told(), EDM(0.5), (3, 8, 8)))
     assert isinstance(augment, EDMAugment) and augment.probability == 0.12
     with pytest.raises(InputError, match=r"this UNet is not: take an EDMUNet with augment_dim=9"):
         _augmentation(config, Denoiser(unet, EDM(0.5), (3, 8, 8)))
@@ -35,4 +36,4 @@ def test_data_augment_needs_a_network_that_can_be_told():
 )
 def test_options_that_do_not_exist_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        _augmentation({"data": {"augment": options}}, Denoiser(Told(), EDM(0.5), (3, 8, 8)))
+        _augmentation({"data": {"augment": options}}, Denoiser(_Told(), EDM(0.5), (3, 8, 8)))

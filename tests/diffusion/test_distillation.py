@@ -11,8 +11,7 @@ from mmspec.diffusion.preconditioning import DDPM, EDM
 from mmspec.errors import InputError
 from mmspec.losses import FourierAmplitudeLoss, Regularizer
 from mmspec.losses.weighting import EDMWeight
-from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, UNet
-from mmspec.networks.levels import level_ends
+from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, Network, UNet
 
 SMALL = {"num_blocks": 1, "attention_levels": (), "head_channels": 8}
 WIDE = {"model_channels": 16, "channel_mult": (1, 2, 2), **SMALL}
@@ -63,7 +62,7 @@ def test_total_is_the_objective_plus_both_terms_on_outputs_and_features(make, sc
         module.register_forward_hook(lambda _, inputs, output: seen.__setitem__(name, output))
 
     for name, denoiser in (("teacher", teacher), ("student", student)):
-        for module in level_ends(denoiser.network):
+        for module in denoiser.network.level_ends():
             watch((name, len(seen)), module)
             seen[name, len(seen)] = None
     noisy = x0 + draw.sigma.reshape(-1, *[1] * (x0.ndim - 1)) * draw.noise
@@ -243,12 +242,24 @@ def test_a_teacher_of_other_signals_is_refused(change, message):
         DistillationObjective(objective(), teacher, student)
 
 
+class _Pointwise(Network):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv1d(1, 1, 1)
+
+    def forward(self, x, c_noise):
+        return self.convolution(x)
+
+
 def test_networks_without_a_common_scale_are_refused_unless_outputs_do():
     teacher = Denoiser(UNet(1, 1, **WIDE), EDM(), (1, 60))
     student = Denoiser(UNet(1, 1, patch_size=16, **SLIM), EDM(), (1, 60))
     with pytest.raises(InputError, match=r"no features of one scale \(teacher: 16, 32, 64; student: 2, 4\)"):
         DistillationObjective(objective(), teacher, student)
     DistillationObjective(objective(), teacher, student, features=False)
-    foreign = Denoiser(torch.nn.Conv1d(1, 1, 1), EDM(), (1, 60))
-    with pytest.raises(InputError, match=r"levels of a Conv1d end is not known.*features=false"):
-        DistillationObjective(objective(), foreign, student)
+    for network, message in (
+        (_Pointwise(), r"levels of a _Pointwise end is not known.*features=false"),
+        (torch.nn.Conv1d(1, 1, 1), r"a Conv1d is no Network, which says where its levels end.*features=false"),
+    ):
+        with pytest.raises(InputError, match=message):
+            DistillationObjective(objective(), Denoiser(network, EDM(), (1, 60)), student)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmspec.commands.assemble import make_network
+from mmspec.components import Component
 from mmspec.config import compose, plain
-from mmspec.networks import NETWORKS, EDMUNet
+from mmspec.networks import EDMUNet, Network
 from mmspec.networks.edm_layers import (
     Block,
     BlockStyle,
@@ -356,7 +357,7 @@ def test_the_configurations_here_are_the_official_ones(overrides, parameters):
 def test_config_builds_the_same_network_again():
     network = build(label_dim=3, augment_dim=9, **NCSNPP, encoder_type="residual")
     config = json.loads(json.dumps(network.config))
-    twin = NETWORKS["EDMUNet"](**config).eval()
+    twin = Component("EDMUNet", config).build(Network, "network").eval()
     assert twin.config == network.config
     twin.load_state_dict(network.state_dict())
     x, c_noise = inputs()

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmspec.networks import NETWORKS, UNet
+from mmspec.components import Component
+from mmspec.networks import Network, UNet
 
 SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 GOLDEN = SHARED / "golden"
@@ -248,7 +249,7 @@ def test_bf16_autocast(network):
 def test_config_and_state_make_the_same_network(network):
     config = json.loads(json.dumps(network.config))
     assert config == network.config
-    twin = NETWORKS["UNet"](**config).eval()
+    twin = Component("UNet", config).build(Network, "network").eval()
     twin.load_state_dict(network.state_dict())
     x, c_noise = inputs(network)
     assert torch.equal(twin(x, c_noise), network(x, c_noise))

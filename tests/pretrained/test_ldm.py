@@ -11,6 +11,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from mmspec.components import choices
 from mmspec.diffusion import Denoiser, Objective, sample
 from mmspec.diffusion.noise import TableUniform
 from mmspec.diffusion.objective import Draw
@@ -18,7 +19,7 @@ from mmspec.diffusion.samplers import DDIM, ConditionedDenoiser
 from mmspec.diffusion.schedules import ddpm_sigmas
 from mmspec.errors import InputError
 from mmspec.losses.weighting import NoisePredictionWeight
-from mmspec.networks import FIRST_STAGES, ClassContextUNet, UNet
+from mmspec.networks import ClassContextUNet, FirstStage, UNet
 from mmspec.pretrained import load_first_stage, load_ldm
 from mmspec.pretrained.compvis import averaged_names, first_stage_options, unet_options, unet_weights
 from mmspec.pretrained.diffusers import autoencoder_names, unet_names
@@ -175,7 +176,7 @@ def test_real_sizes_fit_name_for_name(full_size_keys, name):
     weights = on_meta(model["first_stage_keys"], "first_stage_model.")
     kind, options = first_stage_options(weights)
     with torch.device("meta"):
-        stage = FIRST_STAGES[kind](**options)
+        stage = choices(FirstStage)[kind](**options)
     assert {key: value.shape for key, value in stage.state_dict().items()} == {k: v.shape for k, v in weights.items()}
     assert sum(weight.numel() for weight in weights.values()) == model["n_first_stage_params"]
 

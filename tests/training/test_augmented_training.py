@@ -7,6 +7,7 @@ from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.noise import LogNormal
 from mmspec.diffusion.preconditioning import EDM
 from mmspec.losses.weighting import EDMWeight
+from mmspec.networks import Network
 from mmspec.training.batches import step_seed
 from mmspec.training.checkpoint import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
@@ -23,12 +24,11 @@ class Pictures:
         return self.x0[indices], None
 
 
-class Told(nn.Module):
+class _Told(Network):
     """The least network that takes augmentation labels; it remembers what it was told."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.config = {"augment_dim": 9}
+        super().__init__(augment_labels=9)
         self.convolution = nn.Conv2d(3, 3, 3, padding=1)
         self.map_augment = nn.Linear(9, 3)
         self.told = []
@@ -43,7 +43,7 @@ def make_trainer(folder, **options):
     torch.manual_seed(0)
     defaults = {"max_steps": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 3, "checkpoint_every": 3}
     return Trainer(
-        Denoiser(Told(), EDM(0.5), (3, 8, 8)),
+        Denoiser(_Told(), EDM(0.5), (3, 8, 8)),
         Objective(LogNormal(), EDMWeight(0.5)),
         Pictures(),
         TrainerOptions(**{**defaults, "device": "cpu", **options}),

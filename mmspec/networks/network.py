@@ -1,0 +1,109 @@
+"""What every network says of itself, and how one is made for the data at hand."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmspec.components import Component, Configured, construct
+from mmspec.errors import InputError
+
+MENDS = {"dims": ", or state dims in the class", "num_classes": ", or set data.labels=false"}
+
+
+class Network(Configured, nn.Module, ABC):
+    """A denoising network, ``network(x, c_noise, **cond)``; a subclass is known by its name, its constructor's
+    arguments are its ``config``.
+
+    Args:
+        conditions: what it is told besides the noise level, keyword of `forward` -> width; those of width 0 are not
+            taken. mmspec knows ``labels`` (classes), ``context`` (channels), ``spectrogram`` (mel bands) and
+            ``augment_labels`` (numbers).
+
+    Attributes:
+        dims: 1 for waveforms ``[B, C, T]``, 2 for images ``[B, C, H, W]``.
+        in_channels, out_channels: of the signal, and of the output.
+        multiple: sizes that it divides need no padding.
+        conditions: as above.
+    """
+
+    dims: int
+    in_channels: int
+    out_channels: int
+    multiple: int = 1
+
+    def __init__(self, **conditions: int) -> None:
+        super().__init__()
+        self.conditions = {name: width for name, width in conditions.items() if width}
+
+    @classmethod
+    def facts(cls, shape: Sequence[int], num_classes: int) -> dict[str, int]:
+        """What the data decide, under the names of the constructor's arguments.
+
+        Args:
+            shape: ``(C, *spatial)`` of a signal.
+            num_classes: 0 where there are no labels.
+        """
+        return {"dims": len(shape) - 1, "in_channels": shape[0], "num_classes": num_classes}
+
+    @abstractmethod
+    def forward(self, x: Tensor, c_noise: Tensor, *args: Any, **cond: Any) -> Tensor:
+        """The raw output for x ``[B, in_channels, *spatial]``, already scaled by c_in, at noise labels c_noise
+        ``[B]``: ``[B, out_channels, *spatial]``."""
+
+    def level_ends(self) -> list[nn.Module]:
+        """The modules that put out the last features of each level, ``[B, channels, *size]``, in the order they run:
+        the features at which networks of different widths and depths can be compared.
+
+        Of a UNet that is the last block of each level on the way up, before the change of size: it has seen the levels
+        below it and the skip connections, so it holds all that the network knows at that scale, whatever the number of
+        blocks.
+
+        Raises:
+            ValueError: unless the network knows its levels.
+        """
+        raise ValueError(f"where the levels of a {type(self).__name__} end is not known: compare outputs alone.")
+
+
+def make_network(component: Component, shape: Sequence[int], num_classes: int, where: str = "network") -> Network:
+    """A new network for signals of a shape.
+
+    Its class takes each of its `Network.facts` as an argument, or states it as an attribute. The configuration sets
+    none of them; it may state ``dims``, as presets for waveforms do.
+
+    Args:
+        component: the class and its options.
+        shape: ``(C, *spatial)`` of a signal.
+        num_classes: 0 where there are no labels.
+        where: what errors call it: a key or a file.
+
+    Raises:
+        InputError: for an unknown name, an unknown, missing or fixed option, a value that the class refuses, or data
+            that it is not for.
+    """
+    made: type[Network] = component.of_class(Network, where)
+    options = dict(component.arguments)
+    _agree(f"{where}.dims", options.pop("dims", len(shape) - 1), len(shape) - 1)
+    return construct(made, options, where, **_taken(made, made.facts(shape, num_classes), where))
+
+
+def _taken(made: type[Network], facts: Mapping[str, int], where: str) -> dict[str, int]:
+    """The facts that the class takes as arguments; the others it states."""
+    arguments = inspect.signature(made).parameters
+    for name, value in facts.items():
+        if name in arguments or (name == "num_classes" and not value):
+            continue
+        if not hasattr(made, name):
+            raise InputError(
+                f"{where}: {made.__name__} takes no {name}, which is {value} here: give its __init__ an argument of "
+                f"that name{MENDS.get(name, '')}."
+            )
+        _agree(f"{where}: {made.__name__}.{name}", getattr(made, name), value)
+    return {name: value for name, value in facts.items() if name in arguments}
+
+
+def _agree(what: str, stated: object, value: int) -> None:
+    if stated != value:
+        raise InputError(f"{what}={stated} does not fit the data, where it is {value}: choose another network.")
