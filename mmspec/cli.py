@@ -25,6 +25,8 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "analyze": ("figure",),
 }
 MULTIRUN = ("-m", "--multirun")
+PLUGINS = "plugins="
+INTERRUPTED = 75  # exit status after SIGTERM or Ctrl-C: the state is saved, the same command goes on
 USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
@@ -33,6 +35,7 @@ USAGE = "\n".join(
         "",
         "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
         "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
+        "plugins=[FILE.py] makes classes of your own known by their names, to every verb; so does MMSPEC_PLUGINS.",
     ]
 )
 
@@ -49,20 +52,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "-h" in overrides or "--help" in overrides:
             print(verb_help(verb, overrides))
             return 0
-        from mmspec.allocator import keep_freed_memory
-        from mmspec.config import compose, sweep
-
-        keep_freed_memory()
-        words = with_keys(verb, [word for word in overrides if word not in MULTIRUN])
-        cfgs = [compose(verb, words)] if len(words) == len(overrides) else sweep(verb, words)
-        run = importlib.import_module(f"mmspec.commands.{verb}").run
-        for cfg in cfgs:
-            run(cfg)
+        return _run(verb, overrides)
     except InputError as error:
         rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
         print(f"mmspec {verb}{rank}: {error}", file=sys.stderr)
         return 2
+
+
+def _run(verb: str, overrides: Sequence[str]) -> int:
+    from mmspec import plugins
+    from mmspec.allocator import keep_freed_memory
+    from mmspec.config import compose, sweep
+    from mmspec.training.interruption import Interrupted
+
+    keep_freed_memory()
+    plugins.load(plugin_files(overrides))
+    words = with_keys(verb, [word for word in overrides if word not in MULTIRUN and not word.startswith(PLUGINS)])
+    cfgs = sweep(verb, words) if set(MULTIRUN) & set(overrides) else [compose(verb, words)]
+    run = importlib.import_module(f"mmspec.commands.{verb}").run
+    try:
+        for cfg in cfgs:
+            run(cfg)
+    except Interrupted:
+        return INTERRUPTED
     return 0
+
+
+def plugin_files(words: Sequence[str]) -> list[str]:
+    """What ``plugins=[a.py,b.py]`` or ``plugins=a.py`` names."""
+    given = [word.removeprefix(PLUGINS).strip("[]") for word in words if word.startswith(PLUGINS)]
+    return [name.strip("'\" ") for names in given for name in names.split(",") if name.strip("'\" ")]
 
 
 def with_keys(verb: str, words: Sequence[str]) -> list[str]:

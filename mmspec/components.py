@@ -197,18 +197,3 @@ def _auto(hint: Any) -> Auto | None:
 def _plain(value: Any) -> Any:
     """As JSON has it: a sequence is a list."""
     return list(value) if isinstance(value, tuple | list) else value
-
-
-def build(config: Mapping[str, Any], table: Mapping[str, Any], where: str, **fixed: Any) -> Any:
-    """Transitional: goes once all of its callers use `Component.build`."""
-    options = dict(config)
-    name = str(options.pop("type", None))
-    if name not in table:
-        raise InputError(f"{where}.type={name} is unknown: expected one of {', '.join(table)}.")
-    accepted = inspect.signature(table[name]).parameters
-    return construct(table[name], options, where, **{k: v for k, v in fixed.items() if k in accepted or k in options})
-
-
-def describe(component: Any) -> dict[str, Any]:
-    """Transitional, as `build`."""
-    return Component.of(component).write()

@@ -1,6 +1,7 @@
 """What a vocoder sees of a recording: its log-mel spectrogram."""
 
 import math
+
 import torch
 from torch import Tensor, nn
 

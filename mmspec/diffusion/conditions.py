@@ -1,7 +1,7 @@
 """What a network is told besides the noise level: how it is made of a batch, hidden, and replaced by nothing.
 
-A condition is one keyword of a network, a tensor with a row a sample. Where guidance or training hides it, nothing takes
-its place: zeros, or what is handed along as ``null_<keyword>``, such as the embedding of an empty text.
+A condition is one keyword of a network, a tensor with a row a sample. Where guidance or training hides it, zeros take
+its place, or what is handed along as ``null_<keyword>``, such as the embedding of an empty text.
 """
 
 import math
@@ -84,8 +84,17 @@ class Condition(ABC):
         """
 
     @classmethod
-    def check(cls, value: Tensor, null: Tensor | None) -> None:
-        """Raise ValueError for a value that cannot be hidden, or without what takes its place."""
+    def nothing(cls, value: Tensor, null: Tensor | None) -> Tensor:
+        """What takes the place of a value ``[B, ...]`` where it is hidden, ``[1, ...]``.
+
+        Args:
+            value: of samples that are told.
+            null: what is handed along for it, or None.
+
+        Raises:
+            ValueError: if it cannot be hidden so.
+        """
+        return torch.zeros_like(value[:1]) if null is None else null.to(value)
 
     def to(self, device: torch.device) -> "Condition":
         """The same, on a device."""
@@ -114,12 +123,13 @@ class Labels(Condition):
         return torch.zeros(samples, width)
 
     @classmethod
-    def check(cls, value: Tensor, null: Tensor | None) -> None:
+    def nothing(cls, value: Tensor, null: Tensor | None) -> Tensor:
         if value.ndim != 2:
             raise ValueError(
                 f"labels= are hidden as one-hot rows [B, classes], which {list(value.shape)} are not: give such rows, "
                 "or leave guidance and label_dropout out."
             )
+        return super().nothing(value, null)
 
 
 class Context(Condition):
@@ -144,9 +154,10 @@ class Context(Condition):
         return torch.randn(samples, length, width)
 
     @classmethod
-    def check(cls, value: Tensor, null: Tensor | None) -> None:
+    def nothing(cls, value: Tensor, null: Tensor | None) -> Tensor:
         if null is None:
-            raise ValueError("context= is hidden behind null_context=, an empty text's embedding [1, L, D]: give it too.")
+            raise ValueError("context= is hidden behind null_context=, an empty text's embedding [1, L, D]: give both.")
+        return super().nothing(value, null)
 
     def to(self, device: torch.device) -> "Context":
         """The same, with its encoder, on a device."""
@@ -199,7 +210,7 @@ class AugmentLabels(Condition):
 
 
 def tell(conditions: Iterable[Condition], batch: Batch) -> dict[str, Tensor]:
-    """What a network is told of a batch: keyword -> ``[B, ...]``, and ``null_<keyword>`` ``[1, ...]`` where there is one."""
+    """What a network is told of a batch: keyword -> ``[B, ...]``, ``null_<keyword>`` -> ``[1, ...]``."""
     told = {}
     for condition in conditions:
         if (value := condition.of(batch)) is not None:
@@ -210,21 +221,25 @@ def tell(conditions: Iterable[Condition], batch: Batch) -> dict[str, Tensor]:
 
 
 def hide(told: Mapping[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
-    """What is left for a network of what `tell` says, where samples are not told.
+    """What is left for a network of what `tell` says, where some samples are not told.
 
     Args:
         told: keyword -> ``[B, ...]``.
         keep: ``[B]``, 1 where a sample is told and 0 where not.
 
     Raises:
-        ValueError: for labels that are no one-hot rows.
+        ValueError: for labels that are no one-hot rows, or texts without the empty one.
     """
-    return _replaced(told, lambda value, null: torch.where(_like(keep, value) > 0, value, null))
+
+    def kept(value: Tensor, null: Tensor) -> Tensor:
+        return torch.where(keep.reshape(-1, *[1] * (value.ndim - 1)) > 0, value, null)
+
+    return said(told) | {name: kept(told[name], null) for name, null in _nothings(told).items()}
 
 
 def nothing(told: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a network is told of samples of which nothing is said; arguments and errors as of `hide`."""
-    return _replaced(told, lambda value, null: null.expand_as(value))
+    return said(told) | {name: null.expand_as(told[name]) for name, null in _nothings(told).items()}
 
 
 def said(told: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -233,21 +248,14 @@ def said(told: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def hideable(told: Mapping[str, Tensor]) -> list[str]:
-    """Keywords that guidance can hide."""
-    kinds = {condition.name: condition for condition in choices(Condition).values()}
-    return [name for name in said(told) if name not in kinds or kinds[name].hideable]
+    """Keywords that training and guidance hide."""
+    return [name for name in said(told) if _kind(name).hideable]
 
 
-def _replaced(told: Mapping[str, Tensor], put: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
-    kinds = {condition.name: condition for condition in choices(Condition).values()}
-    left = said(told)
-    for name in hideable(told):
-        value, null = told[name], told.get(NULL + name)
-        if name in kinds:
-            kinds[name].check(value, null)
-        left[name] = put(value, torch.zeros_like(value[:1]) if null is None else null.to(value))
-    return left
+def _nothings(told: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: _kind(name).nothing(told[name], told.get(NULL + name)) for name in hideable(told)}
 
 
-def _like(keep: Tensor, value: Tensor) -> Tensor:
-    return keep.reshape(-1, *[1] * (value.ndim - 1))
+def _kind(name: str) -> type[Condition]:
+    """The condition of a keyword; of one that nobody has described, what all share."""
+    return next((kind for kind in choices(Condition).values() if kind.name == name), Condition)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmspec.components import Component
 from mmspec.data.mel import LogMel
-from mmspec.diffusion.conditions import Batch, Condition, Labels, Spectrogram, tell
+from mmspec.diffusion.conditions import Condition, Labels, Spectrogram
 from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
@@ -185,15 +185,15 @@ class Denoiser(nn.Module):
         saved, where = _read(folder / "config.json"), f"{folder / 'config.json'}:"
         network = saved.network.build(Network, f"{where} network")
         process = saved.process.build(Process, f"{where} process")
-        conditioner = saved.conditioner and saved.conditioner.build(LogMel, f"{where} conditioner")
-        first_stage = saved.first_stage and saved.first_stage.build(FirstStage, f"{where} first_stage")
+        conditioner = first_stage = None
+        if saved.conditioner is not None:
+            conditioner = saved.conditioner.build(LogMel, f"{where} conditioner")
         _load_weights(network, folder / WEIGHTS)
-        if first_stage is not None:
+        if saved.first_stage is not None:
+            first_stage = saved.first_stage.build(FirstStage, f"{where} first_stage")
             _load_weights(first_stage, folder / FIRST_STAGE_WEIGHTS)
         signal = saved.signal
-        denoiser = cls(
-            network, process, signal.shape, signal.sample_rate, signal.classes, conditioner, first_stage
-        )
+        denoiser = cls(network, process, signal.shape, signal.sample_rate, signal.classes, conditioner, first_stage)
         return denoiser.to(device).eval()
 
 

@@ -187,7 +187,9 @@ def require_same_signals(teacher: Denoiser, student: Denoiser) -> None:
         "signals of shape": lambda denoiser: _shape(denoiser),
         "a sample rate of": lambda denoiser: denoiser.sample_rate,
         "the classes": lambda denoiser: denoiser.classes,
-        "the conditioner": lambda denoiser: Component.of(denoiser.conditioner).write() if denoiser.conditioner else None,
+        "the conditioner": lambda denoiser: (
+            Component.of(denoiser.conditioner).write() if denoiser.conditioner else None
+        ),
         "embeddings of texts of width": lambda denoiser: denoiser.told.get("context", 0),
         "a first stage of SHA-256": lambda denoiser: denoiser.first_stage.sha256() if denoiser.first_stage else None,
     }

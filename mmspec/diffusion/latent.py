@@ -91,5 +91,5 @@ class LatentSpace(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LatentSpace":
         for first_stage in self._beside:
-            first_stage._apply(fn)  # type: ignore[no-untyped-call]
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
+            first_stage._apply(fn)
+        return super()._apply(fn, recurse)

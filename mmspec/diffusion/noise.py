@@ -1,4 +1,4 @@
-"""Which noise levels are drawn in training, where that is not left to the process."""
+"""Which noise levels are drawn in training: a process says, unless a distribution takes its place."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 
 class NoiseDistribution(ABC):
-    """A distribution of sigma."""
+    """A distribution of sigma; every process is one."""
 
     @abstractmethod
     def draw(self, count: int, generator: Generator | None = None, device: torch.device | None = None) -> Tensor:

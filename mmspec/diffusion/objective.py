@@ -94,9 +94,8 @@ class Objective(nn.Module):
         device: torch.device | None = None,
         noise: NoiseDistribution | None = None,
     ) -> Draw:
-        """Noise levels, noise and which conditions are hidden for a batch of a shape ``(B, C, *spatial)``, in this order.
-
-        ``noise`` draws the levels in place of the objective's own.
+        """Noise levels, noise and whose conditions are hidden, for a batch of a shape ``(B, C, *spatial)``, in this
+        order; ``noise`` draws the levels in place of the objective's own.
         """
         sigma = (noise or self.noise).draw(shape[0], generator, device)
         unit = torch.randn(tuple(shape), generator=generator, device=device)

@@ -85,9 +85,7 @@ def _device(denoiser: Callable[..., Tensor]) -> torch.device:
     return weights.device if weights is not None else torch.device("cpu")
 
 
-def _noise_levels(
-    denoiser: Callable[..., Tensor], steps: int, sigmas: Sequence[float] | Tensor | None
-) -> list[float]:
+def _noise_levels(denoiser: Callable[..., Tensor], steps: int, sigmas: Sequence[float] | Tensor | None) -> list[float]:
     if sigmas is None:
         if steps < 1:
             raise ValueError(f"steps must be 1 or more, not {steps}.")

@@ -36,7 +36,9 @@ def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | 
     return torch.full((num,), numbers[str(wanted)])
 
 
-def dataset_context(denoiser: Denoiser, dataset: PackedDataset, encoder: str | None, source: str | None) -> list[Context]:
+def dataset_context(
+    denoiser: Denoiser, dataset: PackedDataset, encoder: str | None, source: str | None
+) -> list[Context]:
     """The captions of a data set; nothing for a denoiser that does not look at texts.
 
     Args:

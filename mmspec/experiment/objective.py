@@ -1,6 +1,7 @@
 """What is minimized: the objective, its regularizers, and a teacher."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from mmspec.components import Component
@@ -134,13 +135,14 @@ class DistillationOptions:
         Raises:
             InputError: for options that do not go together, or a teacher and a student that do not fit each other.
         """
-        common = {"objective": objective, "teacher": teacher, "student": student}
-        common |= {"mixed_precision": self.mixed_precision, "compile": self.compile}
+        names = ["mixed_precision", "compile"]
         if self.steps is not None:
             if self.spatial or self.frequency:
                 raise InputError("distillation.steps goes without spatial and frequency: distil one after the other.")
-            fewer = {**common, "steps": self.steps, "substeps": self.substeps}
-            return call(StepDistillationObjective, fewer, "distillation")
-        names = ("spatial", "frequency", "alpha", "floor", "features")
-        spectral = {**common, "example": example, **{name: getattr(self, name) for name in names}}
-        return call(DistillationObjective, spectral, "distillation")
+            made: Any = StepDistillationObjective
+            names += ["steps", "substeps"]
+        else:
+            made = partial(DistillationObjective, example=example)
+            names += ["spatial", "frequency", "alpha", "floor", "features"]
+        options = {name: getattr(self, name) for name in names}
+        return call(partial(made, objective, teacher, student), options, "distillation")

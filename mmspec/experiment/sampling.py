@@ -133,6 +133,7 @@ class Draws:
 
     def _samples(self, indices: range) -> Tensor:
         batch = self._batch(indices)
+        told: dict[str, Any] = {**tell(self.conditions, batch)}
         shape = (len(indices), *self.meta.shape) if batch.clips is None else self.denoiser.clean(batch.clips).shape
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.mixed_precision == "bf16"):
             samples = sample(
@@ -142,7 +143,7 @@ class Draws:
                 steps=self.options.steps,
                 guidance=self.options.guidance,
                 generator=seeded([self.options.seed + i for i in indices]),
-                **tell(self.conditions, batch),
+                **told,
             )
         return samples if self.recordings is None else samples[..., : self.recordings.lengths[indices.start]]
 

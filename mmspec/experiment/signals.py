@@ -1,6 +1,7 @@
 """The clean signals that a command hands to a denoiser: to train on, or to sample from their spectrograms."""
 
 import math
+
 import numpy as np
 import torch
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,15 +75,11 @@ def make_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Exper
     """
     if experiment.init_from is not None:
         return _base_denoiser(experiment, dataset)
-    options, data = experiment.first_stage, experiment.data
-    first_stage = None if options.from_ is None else load_first_stage(find_denoiser(options.from_), options.scale_factor)
-    if first_stage is None:
-        sigma_data = deviation(dataset, data.crop)
-    else:
-        latents = PackedDataset(data.latents) if data.latents else None
-        sigma_data = latent_deviation(dataset, first_stage, latents)
-        experiment = replace(experiment, first_stage=replace(options, sha256=first_stage.sha256()))
-    experiment = experiment.with_auto(sigma_data)
+    options = experiment.first_stage
+    first_stage = None
+    if options.from_ is not None:
+        first_stage = load_first_stage(find_denoiser(options.from_), options.scale_factor)
+    experiment = _recorded(experiment, first_stage).with_auto(_deviation(experiment, dataset, first_stage))
     denoiser = _new_denoiser(experiment, dataset.meta, first_stage)
     # What the data decide is no option, whether a preset states it or not.
     network = experiment.network and experiment.network.without("dims")
@@ -115,21 +112,30 @@ def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Expe
     """The denoiser that ``init_from`` names; the experiment then says what that one is made of."""
     denoiser, fingerprint = open_denoiser(str(experiment.init_from))
     _require_fit(experiment, denoiser, dataset)
-    first_stage = denoiser.first_stage
-    if first_stage is not None:
-        sha256 = first_stage.sha256()
-        experiment = replace(experiment, first_stage=replace(experiment.first_stage, sha256=sha256))
-    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
-    measured = latent_deviation(dataset, first_stage, latents) if first_stage else deviation(dataset, experiment.data.crop)
+    measured = _deviation(experiment, dataset, denoiser.first_stage)
     process = Component.of(denoiser.process)
     experiment = replace(
-        experiment,
+        _recorded(experiment, denoiser.first_stage),
         network=Component.of(denoiser.network),
         process=replace(experiment.process, process=process),
         conditioner=Component.of(denoiser.conditioner) if denoiser.conditioner else None,
         init_from_sha256=fingerprint,
     )
     return experiment.with_auto(process.arguments.get("sigma_data", measured)), denoiser
+
+
+def _deviation(experiment: Experiment, dataset: PackedDataset, first_stage: FirstStage | None) -> float:
+    """Standard deviation of what the network will see, without noise."""
+    if first_stage is None:
+        return deviation(dataset, experiment.data.crop)
+    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
+    return latent_deviation(dataset, first_stage, latents)
+
+
+def _recorded(experiment: Experiment, first_stage: FirstStage | None) -> Experiment:
+    """The experiment that says which first stage it is: one with another is another experiment."""
+    sha256 = first_stage.sha256() if first_stage is not None else None
+    return replace(experiment, first_stage=replace(experiment.first_stage, sha256=sha256))
 
 
 def _require_fit(experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset) -> None:
@@ -208,7 +214,7 @@ def _preview(
         classes = choose_classes(denoiser, "balanced", options.num)
         device = next(denoiser.parameters()).device
         batch = Batch(signals.batch(chosen)[0], classes, chosen).to(device)
-        told = tell(conditions, batch)
+        told: dict[str, Any] = {**tell(conditions, batch)}
         samples = sample(
             denoiser,
             (options.num, *(denoiser.signal_shape or denoiser.clean(batch.signals).shape[1:])),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
+from mmspec.files import flush, replace_text
 
 MARKER = "COMPLETE"
 
@@ -51,13 +52,11 @@ def save_checkpoint(
         ema.save_pretrained(beside / "ema")
         (beside / "state.json").write_text(json.dumps({"step": step, **state}, indent=2) + "\n")
         (beside / MARKER).touch()
-        _flush(beside)
+        flush(beside)
         if target.exists():
             shutil.rmtree(target)
         os.replace(beside, target)
-        pointer = folder / ".latest"
-        pointer.write_text(target.name + "\n")
-        os.replace(pointer, folder / "latest")
+        replace_text(folder / "latest", target.name + "\n")
     except (OSError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         raise OSError(f"{target} could not be written ({error})") from error
@@ -157,10 +156,3 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> 
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _flush(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)

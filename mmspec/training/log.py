@@ -1,7 +1,6 @@
 """Where a run tells how it goes: progress bar, log.txt, metrics.jsonl and trackers."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from typing import Any
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmspec.files import replace_text
 
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
@@ -112,6 +113,4 @@ def _drop_lines_after(file: Path, step: int) -> None:
                 kept.append(line)
         except json.JSONDecodeError:
             continue  # the half line of a run that was killed while writing it
-    beside = file.with_name(".metrics.jsonl")
-    beside.write_text("".join(line + "\n" for line in kept))
-    os.replace(beside, file)
+    replace_text(file, "".join(line + "\n" for line in kept))

@@ -79,7 +79,9 @@ class Run:
             InputError: if the folder holds a run with another config, or ``resume`` is no checkpoint.
         """
         if resume not in ("auto", "none") and not is_complete(Path(resume)):
-            raise InputError(f"resume={resume} is not a complete checkpoint: expected auto, none, or a step_... folder.")
+            raise InputError(
+                f"resume={resume} is not a complete checkpoint: expected auto, none, or a step_... folder."
+            )
         if resume == "none" and self.config_file.exists():
             self._move_aside()
         if self.config_file.exists():

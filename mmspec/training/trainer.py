@@ -34,6 +34,7 @@ from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
 
+
 @dataclass(frozen=True)
 class TrainerOptions:
     """How to train; conf/trainer/default.yaml explains each and holds the defaults of the commands."""

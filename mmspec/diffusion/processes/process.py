@@ -1,12 +1,13 @@
 """What a process is: how a network becomes a denoiser, which noise it is trained on, and how its errors weigh."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from mmspec.components import Configured
+from mmspec.diffusion.noise import NoiseDistribution
 
 
 class Scalings(NamedTuple):
@@ -18,7 +19,7 @@ class Scalings(NamedTuple):
     c_noise: Tensor
 
 
-class Process(Configured, nn.Module, ABC):
+class Process(NoiseDistribution, Configured, nn.Module):
     """A diffusion process in sigma: ``D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)``.
 
     A subclass writes `scalings` and `draw`; the rest where it differs. Its arguments are kept in saved denoisers.

@@ -1,0 +1,50 @@
+"""Other people's weights, as the folder of a denoiser."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mmspec.diffusion import Denoiser
+from mmspec.errors import InputError
+from mmspec.pretrained import load_diffwave, load_edm, load_ldm
+
+FORMATS: dict[str, Callable[..., Denoiser]] = {"edm": load_edm, "diffwave": load_diffwave, "ldm": load_ldm}
+
+
+@dataclass(frozen=True)
+class LDMOptions:
+    """What CompVis's checkpoints do not say; None is left to `load_ldm`."""
+
+    config: str | None = None
+    num_heads: int | None = None
+    num_head_channels: int | None = None
+    image_size: int | list[int] | None = None
+    scale_factor: float | None = None
+    averaged: bool | None = None
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """The options of ``mmspec convert``: conf/convert.yaml explains each."""
+
+    format: Literal["edm", "diffwave", "ldm"]
+    source: str
+    out: Path
+    ldm: LDMOptions = field(default_factory=LDMOptions)
+
+
+def convert(options: ConvertOptions) -> Denoiser:
+    """Read the weights, and write the denoiser as `Denoiser.save_pretrained` does.
+
+    Raises:
+        InputError: if they cannot be read, or the options are not of their format.
+    """
+    if options.out.is_file():
+        raise InputError(f"{options.out} is a file: name the folder that the converted weights go to.")
+    given = {name: value for name, value in vars(options.ldm).items() if value is not None}
+    if given and options.format != "ldm":
+        raise InputError(f"ldm.{next(iter(given))} is for the format ldm, not for {options.format}: leave it out.")
+    denoiser = FORMATS[options.format](options.source, **given)
+    denoiser.save_pretrained(options.out)
+    return denoiser

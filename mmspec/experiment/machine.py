@@ -1,0 +1,25 @@
+"""What machine this is, and what mmspec finds on it."""
+
+import importlib.util
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
+EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers"}
+
+
+def machine_facts() -> dict[str, Any]:
+    """Versions, devices, and which extras are installed."""
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else ["cpu"],
+        "cuda": torch.version.cuda if cuda else None,
+        "extras": {name: importlib.util.find_spec(module) is not None for name, module in EXTRAS.items()},
+    }
