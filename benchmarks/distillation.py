@@ -13,9 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.timing import interleave, markdown
 from mmspec.diffusion import Denoiser, DistillationObjective, Objective
-from mmspec.diffusion.noise import LogNormal
-from mmspec.diffusion.preconditioning import EDM
-from mmspec.losses.weighting import EDMWeight
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
 
 Step = Callable[[], object]
@@ -44,7 +42,7 @@ def denoiser(shape: tuple[int, ...], size: Size, resample: str) -> Denoiser:
 def steps(batch: int, shape: tuple[int, ...], teacher_size: Size, student_size: Size) -> dict[str, Step]:
     """The student's plain step, the forward pass of the teacher, and the distillation step."""
     x0, sigma = 0.5 * torch.randn(batch, *shape), torch.ones(batch)
-    plain = Objective(LogNormal(), EDMWeight())
+    plain = Objective(EDM())
     student = denoiser(shape, student_size, "wavelet")
     distilled = DistillationObjective(plain, denoiser(shape, teacher_size, "conv"), student)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
 
 README = Path(__file__).parents[1] / "README.md"

@@ -15,9 +15,8 @@ from mmspec.analysis.frequency_bias import (
     waves,
 )
 from mmspec.diffusion import Objective
-from mmspec.diffusion.noise import TableUniform
-from mmspec.diffusion.preconditioning import EDM
-from mmspec.diffusion.schedules import ddpm_sigmas
+from mmspec.diffusion.processes import DDPM, EDM
+from mmspec.diffusion.processes.ddpm import ddpm_sigmas
 from mmspec.losses.weighting import NoisePredictionWeight
 
 
@@ -53,7 +52,7 @@ def test_the_network_sees_the_noise_level_and_has_no_classes():
 def trained(seed, hidden=48, steps=400):
     sigmas = ddpm_sigmas()
     denoiser = make_denoiser(16, hidden, EDM(0.5**0.5, float(sigmas[0]), float(sigmas[-1])), seed)
-    train(denoiser, Objective(TableUniform(), NoisePredictionWeight()), seed, steps=steps, batch_size=64)
+    train(denoiser, Objective(EDM(), noise=DDPM(), weighting=NoisePredictionWeight()), seed, steps=steps, batch_size=64)
     return denoiser
 
 

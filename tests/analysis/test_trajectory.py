@@ -5,7 +5,7 @@ import torch
 from mmspec.analysis import figures
 from mmspec.analysis.trajectory import chosen_calls, recorded
 from mmspec.diffusion import Denoiser, sample
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
 
 
@@ -29,7 +29,7 @@ def test_predictions_and_levels_are_the_samplers(denoiser):
             generator=generator,
             callback=lambda step, x, denoised: told.append(denoised),
         )
-    np.testing.assert_allclose(trajectory.sigmas, denoiser.preconditioning.sampling_sigmas(5), rtol=1e-6)
+    np.testing.assert_allclose(trajectory.sigmas, denoiser.process.sampling_sigmas(5), rtol=1e-6)
     for prediction, denoised in zip(trajectory.predictions, told, strict=True):
         torch.testing.assert_close(prediction, denoised.float())
 

@@ -5,7 +5,7 @@ import yaml
 
 from mmspec.cli import main
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
 from tests.packed import write_clips, write_pictures
 

@@ -3,7 +3,7 @@ import pytest
 from mmspec.commands.train import _augmentation
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.networks import Network, UNet
 

@@ -9,7 +9,7 @@ from mmspec.cli import main
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
 from mmspec.data.packed import complete
 from mmspec.diffusion import Objective
-from mmspec.diffusion.noise import LogNormal
+from mmspec.diffusion.processes import EDM
 from mmspec.pretrained.clip import TextEncoder
 from tests.tiny_clip import save_tiny_clip
 
@@ -122,7 +122,7 @@ def test_data_without_captions_say_how_to_get_them(tmp_path, data, clip, capsys)
 
 
 def test_dropped_texts_are_the_empty_one():
-    objective = Objective(LogNormal(), torch.ones_like, label_dropout=0.5)
+    objective = Objective(EDM(), label_dropout=0.5, weighting=torch.ones_like)
     seen = {}
 
     def denoiser(x, sigma, context):
@@ -132,7 +132,7 @@ def test_dropped_texts_are_the_empty_one():
     draw = objective.draw((64, 1, 4), torch.Generator().manual_seed(0))
     context, empty = torch.randn(64, 3, 5), torch.zeros(1, 3, 5)
     objective(denoiser, torch.randn(64, 1, 4), draw=draw, context=context, null_context=empty)
-    kept = draw.keep_labels > 0
+    kept = draw.keep > 0
     assert 16 < kept.sum() < 48
     torch.testing.assert_close(seen["context"][kept], context[kept])
     assert not seen["context"][~kept].any()

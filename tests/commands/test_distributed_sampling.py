@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmspec.commands.processes import Processes
 
 from mmspec.cli import main
-from mmspec.commands.processes import Processes
 from mmspec.data import PackedDataset
 from mmspec.data.packed import DataFile
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import torch
 
 from mmspec.cli import main
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
 
 COST = ["parameters", "macs", "macs_with_attention", "activation_bytes"]

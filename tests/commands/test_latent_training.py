@@ -111,7 +111,7 @@ def test_sigma_data_is_that_of_latents(home):
     assert PackedDataset(home / "latents-vq").meta.statistics["sigma_data"] == pytest.approx(deviation, abs=2e-6)
     assert train(home, "edm", "vq", "process=edm", latents=True) == 0
     denoiser = Denoiser.from_pretrained(home / "edm/checkpoints/step_00000003/ema")
-    assert denoiser.preconditioning.sigma_data == pytest.approx(deviation, abs=2e-6)
+    assert denoiser.process.sigma_data == pytest.approx(deviation, abs=2e-6)
 
 
 def test_classes_by_embedding_and_cross_attention(home):

@@ -8,7 +8,7 @@ from mmspec.cli import main
 from mmspec.commands import texts
 from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser, sample
-from mmspec.diffusion.preconditioning import LDM
+from mmspec.diffusion.processes import LDM
 from mmspec.networks import AutoencoderKL, UNet
 
 

@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from mmspec.diffusion import Denoiser, Objective, sample
-from mmspec.diffusion.noise import TableUniform
-from mmspec.diffusion.preconditioning import DiffWave
+from mmspec.diffusion.processes import DiffWave
+from mmspec.diffusion.processes.ddpm import ddpm_betas, ddpm_sigmas
 from mmspec.diffusion.samplers import DDPM
-from mmspec.diffusion.schedules import ddpm_betas, ddpm_sigmas
 from mmspec.losses import FourierAmplitudePhaseLoss
 from mmspec.losses.regularizer import Regularizer
-from mmspec.losses.weighting import InverseSigmaGate, NoisePredictionWeight
+from mmspec.losses.weighting import InverseSigmaGate
 from mmspec.networks import DiffWave as DiffWaveNetwork
 
 TABLE = {"schedule": "linear", "timesteps": 50, "beta_min": 1e-4, "beta_max": 0.05}
@@ -75,7 +74,7 @@ def test_levels_of_the_table_are_whole_steps_and_others_lie_between_them(dtype):
 def test_betas_may_be_given_one_by_one():
     betas = ddpm_betas(**TABLE).tolist()
     torch.testing.assert_close(DiffWave(betas).sigmas, DiffWave().sigmas)
-    assert TableUniform(betas).draw(1000, torch.Generator().manual_seed(0)).unique().numel() == 50
+    assert DiffWave(betas).draw(1000, torch.Generator().manual_seed(0)).unique().numel() == 50
     for wrong in ([], [0.5, 1.0], [0.0, 0.1]):
         with pytest.raises(ValueError, match="betas must lie between 0 and 1"):
             ddpm_sigmas(wrong)
@@ -90,7 +89,7 @@ def batch():
 
 def test_the_objective_is_lmnts_training_loss(denoiser):
     x0, spectrogram = batch()
-    objective = Objective(TableUniform(**TABLE), NoisePredictionWeight(), "l1")
+    objective = Objective(DiffWave(**TABLE), "l1")
     draw = objective.draw(x0.shape, torch.Generator().manual_seed(7))
     terms = objective(denoiser, x0, draw=draw, spectrogram=spectrogram)
 
@@ -105,7 +104,7 @@ def test_the_objective_is_lmnts_training_loss(denoiser):
 def test_a_regularizer_joins_diffwaves_objective(denoiser):
     x0, spectrogram = batch()
     term = Regularizer(FourierAmplitudePhaseLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")
-    objective = Objective(TableUniform(**TABLE), NoisePredictionWeight(), "l1", {"amplitude_phase": term})
+    objective = Objective(DiffWave(**TABLE), "l1", {"amplitude_phase": term})
     denoiser.zero_grad()
     terms = objective(denoiser, x0, draw=objective.draw(x0.shape), spectrogram=spectrogram)
     terms.total.mean().backward()

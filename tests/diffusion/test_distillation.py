@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmspec.diffusion import Denoiser, DistillationObjective, Objective
-from mmspec.diffusion.noise import LogNormal
-from mmspec.diffusion.preconditioning import DDPM, EDM
+from mmspec.diffusion.latent import LatentSpace
+from mmspec.diffusion.processes import DDPM, EDM
 from mmspec.errors import InputError
 from mmspec.losses import FourierAmplitudeLoss, Regularizer
 from mmspec.losses.weighting import EDMWeight
@@ -42,7 +42,7 @@ def audio_denoisers():
 
 def objective(**options):
     term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.1, balance="gradient")
-    return Objective(LogNormal(-0.5, 0.7), EDMWeight(0.5), regularizers={"amplitude": term}, **options)
+    return Objective(EDM(0.5, mean=-0.5, std=0.7), regularizers={"amplitude": term}, **options)
 
 
 CASES = {"images": (image_denoisers, 2), "sound": (audio_denoisers, 2)}
@@ -140,7 +140,7 @@ def test_teacher_and_student_are_told_the_same_labels_dropped_alike():
         denoiser.network.register_forward_pre_hook(
             lambda _, arguments, cond: seen.append(cond.get("labels")), with_kwargs=True
         )
-    distilling = DistillationObjective(Objective(LogNormal(), EDMWeight(), label_dropout=0.5), teacher, student)
+    distilling = DistillationObjective(Objective(EDM(), label_dropout=0.5), teacher, student)
     seen.clear()
     labels = torch.nn.functional.one_hot(torch.arange(16) % 3, 3).float()
     distilling(student, torch.randn(16, 1, 16), labels=labels)
@@ -208,7 +208,7 @@ def test_denoisers_of_latents_are_distilled_in_their_latents():
     teacher, student = latent_denoisers()
     distilling = DistillationObjective(objective(), teacher, student)
     assert [tuple(align.weight.shape[:2]) for align in distilling.loss.align] == [(32, 16), (16, 8)]
-    x0, cond = student.condition(torch.rand(2, 3, 16, 16) * 2 - 1)
+    x0, cond = student.clean(torch.rand(2, 3, 16, 16) * 2 - 1), {}
     assert x0.shape == (2, 4, 8, 8)
     distilling(student, x0, **cond).total.mean().backward()
     assert all(parameter.grad is not None for parameter in student.parameters())
@@ -228,10 +228,10 @@ def test_classes_of_official_weights_are_numbers_and_count_as_any_names():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"signal_shape": (1, 64)}, r"the teacher has signals of shape \(1, 37\), the student \(1, 64\)"),
+        ({"latent": LatentSpace((1, 64))}, r"the teacher has signals of shape \(1, 37\), the student \(1, 64\)"),
         ({"sample_rate": 16000}, "the teacher has a sample rate of 8000, the student 16000"),
         ({"classes": ["a"]}, r"the teacher has the classes None, the student \['a'\]"),
-        ({"signal_shape": None}, "must say their signal_shape"),
+        ({"latent": LatentSpace(None)}, "must say their signal_shape"),
     ],
 )
 def test_a_teacher_of_other_signals_is_refused(change, message):

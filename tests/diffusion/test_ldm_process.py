@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from mmspec.diffusion.guidance import Guided
-from mmspec.diffusion.preconditioning import LDM
-from mmspec.diffusion.samplers import DDIM, ConditionedDenoiser, sample
-from mmspec.diffusion.schedules import ddpm_betas, ddpm_sigmas
+from mmspec.diffusion.processes import LDM
+from mmspec.diffusion.processes.ddpm import ddpm_betas, ddpm_sigmas
+from mmspec.diffusion.samplers import DDIM, ConditionedDenoiser
+from mmspec.diffusion.sampling import sample
 
 SCHEDULES = {
     "ldm_linear_0.0015_0.0195": ("scaled_linear", 0.0015, 0.0195),
@@ -121,7 +122,7 @@ def test_trajectories_with_guidance(golden, scale):
 
 def test_sampling_starts_from_unit_variance():
     class Zero(torch.nn.Module):
-        preconditioning = LDM()
+        process = LDM()
 
         def forward(self, x, sigma):
             seen.append(x)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmspec.diffusion.preconditioning import DDPM, EDM
-from mmspec.diffusion.schedules import ddpm_sigmas, karras_sigmas
+from mmspec.diffusion.processes import DDPM, EDM
+from mmspec.diffusion.processes.ddpm import ddpm_sigmas
+from mmspec.diffusion.processes.process import karras_sigmas
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from mmspec.commands.assemble import make_objective
-from mmspec.components import build
+from mmspec.components import choices
 from mmspec.config import compose, plain
 from mmspec.diffusion import Denoiser, Objective, sample
-from mmspec.diffusion.noise import FlowUniform, IDDPMUniform, LogNormal, LogUniform, VPUniform
+from mmspec.diffusion.noise import LogNormal
 from mmspec.diffusion.objective import Draw
-from mmspec.diffusion.preconditioning import DDPM, IDDPM, PRECONDITIONINGS, VE, VP, Flow
-from mmspec.diffusion.schedules import iddpm_sigmas, vp_sigma, vp_time
+from mmspec.diffusion.processes import DDPM, IDDPM, VE, VP, Flow, Process
+from mmspec.diffusion.processes.iddpm import iddpm_sigmas
+from mmspec.diffusion.processes.vp import vp_sigma, vp_time
+from mmspec.experiment.experiment import Experiment
 from mmspec.losses import FourierAmplitudePhaseLoss, WaveletLoss
 from mmspec.losses.regularizer import Regularizer
-from mmspec.losses.weighting import InverseSigmaGate, NoisePredictionWeight, VelocityWeight
+from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, NoisePredictionWeight, VelocityWeight
 from mmspec.networks import DiffWave as DiffWaveNetwork
 from mmspec.networks import UNet
+from mmspec.typed import read
 from tests.oracles import Gaussian
 
 PROCESSES = ["ddpm", "vp", "ve", "edm", "iddpm", "flow", "diffwave"]
@@ -55,18 +57,18 @@ def test_iddpm_is_the_original(schedules):
 def test_vp_and_ve_losses_are_the_original_up_to_the_mean(shared, case):
     golden = np.load(shared / "golden/edm/losses.npz")
     stated = json.loads((shared / "golden/edm/losses.json").read_text())[case]
-    noise = {"vp": VPUniform(), "ve": LogUniform()}[case]
-    drawn = noise.draw(4, torch.Generator().manual_seed(stated["seed"]))
+    process = {"vp": VP(), "ve": VE()}[case]
+    drawn = process.draw(4, torch.Generator().manual_seed(stated["seed"]))
     np.testing.assert_allclose(drawn.numpy(), golden[f"{case}/sigma"].flatten(), rtol=1e-6)
     draw = Draw(drawn, torch.from_numpy(golden[f"{case}/draw1"]), torch.ones(4))
     x0 = torch.from_numpy(golden["images"])
-    terms = Objective(noise, NoisePredictionWeight())(Gaussian(0.5), x0, draw=draw)
+    terms = Objective(process)(Gaussian(0.5), x0, draw=draw)
     np.testing.assert_allclose(terms.total.numpy(), golden[f"{case}/loss"].reshape(4, -1).mean(1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["EDM", "VP", "VE", "Flow", "DDPM", "IDDPM"])
 def test_the_right_answer_of_a_network_gives_the_clean_signal(name):
-    process = PRECONDITIONINGS[name]()
+    process = choices(Process)[name]()
     sigma = process.round_sigma(torch.tensor([0.03, 0.7, 12.0], dtype=torch.float64))
     x0, noise = torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = x0 + sigma * noise
@@ -111,6 +113,27 @@ def test_velocity_weight_makes_it_the_error_of_the_velocity():
     torch.testing.assert_close(VelocityWeight()(sigma) * (x0_hat - x0) ** 2, error)
 
 
+WEIGHTS = {"EDM": EDMWeight(), "Flow": VelocityWeight()}
+
+
+@pytest.mark.parametrize("name", choices(Process))
+def test_the_weight_makes_it_the_error_of_the_network(name):
+    process = choices(Process)[name]()
+    sigma = process.round_sigma(torch.tensor([0.03, 0.7, 12.0], dtype=torch.float64))
+    torch.testing.assert_close(process.weight(sigma), WEIGHTS.get(name, NoisePredictionWeight())(sigma))
+
+
+@pytest.mark.parametrize("name", choices(Process))
+def test_a_process_draws_what_it_knows_by_the_generator_alone(name):
+    process = choices(Process)[name]()
+    drawn = [process.draw(500, torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(*drawn) and drawn[0].dtype == torch.float32 and drawn[0].shape == (500,)
+    torch.testing.assert_close(process.round_sigma(drawn[0]), drawn[0])
+    again = type(process)(**process.config)
+    torch.testing.assert_close(again.scalings(drawn[0]), process.scalings(drawn[0]))
+    assert (again.sigma_min, again.sigma_max) == (process.sigma_min, process.sigma_max)
+
+
 def test_training_noise_has_the_stated_distribution():
     def quantiles(noise, to_uniform):
         place = to_uniform(noise.draw(20_000, torch.Generator().manual_seed(0)).double())
@@ -118,13 +141,11 @@ def test_training_noise_has_the_stated_distribution():
 
     even = torch.tensor([0, 0.25, 0.5, 0.75, 1], dtype=torch.float64)
     close = {"atol": 0.02, "rtol": 0}
-    torch.testing.assert_close(quantiles(VPUniform(), lambda s: vp_time(s, 19.9, 0.1)), even, **close)
-    torch.testing.assert_close(quantiles(LogUniform(), lambda s: torch.log(s / 0.02) / math.log(5000)), even, **close)
-    torch.testing.assert_close(quantiles(FlowUniform(), lambda s: s / (1 + s)), even, **close)
+    torch.testing.assert_close(quantiles(VP(), lambda s: vp_time(s, 19.9, 0.1)), even, **close)
+    torch.testing.assert_close(quantiles(VE(), lambda s: torch.log(s / 0.02) / math.log(5000)), even, **close)
+    torch.testing.assert_close(quantiles(Flow(), lambda s: s / (1 + s)), even, **close)
     levels = iddpm_sigmas().double()
-    torch.testing.assert_close(
-        quantiles(IDDPMUniform(), lambda s: torch.searchsorted(-levels, -s) / 1000), even, **close
-    )
+    torch.testing.assert_close(quantiles(IDDPM(), lambda s: torch.searchsorted(-levels, -s) / 1000), even, **close)
     logit_normal = torch.sigmoid(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
     drawn = LogNormal(0.0, 1.0).draw(20_000, torch.Generator().manual_seed(0))
     torch.testing.assert_close(drawn / (1 + drawn), logit_normal)
@@ -167,11 +188,9 @@ def test_the_same_regularizer_works_in_every_process(process, shape, loss):
     regularizer = Regularizer(LOSSES[loss], 0.1, InverseSigmaGate(), balance="gradient")
     distance = "l1" if process == "diffwave" else "l2"
     overrides = [f"process={process}", f"objective.distance={distance}", "run_dir=x", "data.train=y"]
-    config = plain(compose("train", overrides))
-    for part in config["process"].values():  # what follows from the data has its default here
-        for key in [key for key, value in part.items() if value == "auto"]:
-            del part[key]
-    objective = make_objective(config)
+    experiment = read(Experiment, plain(compose("train", overrides))).with_auto(0.5)
+    made = experiment.process.build()
+    objective = experiment.objective.build(made, experiment.process.noise, {})
     objective.regularizers["spectral"] = regularizer
     torch.manual_seed(0)
     if process == "diffwave" and len(shape) == 3:
@@ -181,7 +200,7 @@ def test_the_same_regularizer_works_in_every_process(process, shape, loss):
         network = UNet(len(shape) - 2, shape[1], **small)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    denoiser = Denoiser(network, build(config["process"]["preconditioning"], PRECONDITIONINGS, process))
+    denoiser = Denoiser(network, made)
     x0 = torch.randn(shape).clamp(-1, 1)
     draw = objective.draw(shape, torch.Generator().manual_seed(1))
     terms = objective(denoiser, x0, draw=draw)

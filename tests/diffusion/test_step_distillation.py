@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from mmspec.diffusion import Denoiser, Objective, StepDistillationObjective, sample
-from mmspec.diffusion.noise import LogNormal
-from mmspec.diffusion.preconditioning import DDPM, EDM
+from mmspec.diffusion.latent import LatentSpace
+from mmspec.diffusion.processes import DDPM, EDM
 from mmspec.diffusion.step_distillation import in_one_step
 from mmspec.errors import InputError
-from mmspec.losses.weighting import EDMWeight, TruncatedSNRWeight
+from mmspec.losses.weighting import TruncatedSNRWeight
 from mmspec.networks import UNet
 from tests.oracles import Gaussian, TwoPoints
 
@@ -61,7 +61,7 @@ def denoisers(process=EDM, **options):
 
 def test_one_substep_asks_for_the_teachers_own_prediction():
     teacher, student = denoisers()
-    objective = StepDistillationObjective(Objective(LogNormal(), EDMWeight()), teacher, student, steps=4, substeps=1)
+    objective = StepDistillationObjective(Objective(EDM()), teacher, student, steps=4, substeps=1)
     terms = objective(student, torch.randn(8, 1, 16))
     torch.testing.assert_close(terms.total, torch.zeros(8), atol=1e-9, rtol=0)
 
@@ -69,12 +69,12 @@ def test_one_substep_asks_for_the_teachers_own_prediction():
 @pytest.mark.parametrize("process", [EDM, DDPM])
 def test_noise_levels_are_those_of_the_students_sampler(process):
     teacher, student = denoisers(process)
-    objective = StepDistillationObjective(Objective(LogNormal(), EDMWeight()), teacher, student, steps=3)
+    objective = StepDistillationObjective(Objective(EDM()), teacher, student, steps=3)
     drawn = objective.draw((3000, 1, 1), torch.Generator().manual_seed(0)).sigma
     levels, counts = drawn.unique(return_counts=True)
     seen = []
     sample(lambda x, sigma: (seen.append(sigma[0].item()), x)[1], (1, 1, 4), sampler="euler",
-           sigmas=student.round_sigma(student.preconditioning.sampling_sigmas(3)))  # fmt: skip
+           sigmas=student.round_sigma(student.process.sampling_sigmas(3)))  # fmt: skip
     torch.testing.assert_close(levels.flip(0).double(), torch.tensor(seen).double())
     assert (counts / 3000 - 1 / 3).abs().max() < 0.03
     assert torch.isfinite(objective(student, torch.randn(6, 1, 16)).total).all()
@@ -103,9 +103,7 @@ class Points(torch.nn.Module):
 def test_a_trained_student_walks_closer_to_the_end_than_its_teacher_in_as_few_steps():
     torch.manual_seed(0)
     teacher, student = (made(Points(), EDM(0.5), (1, 1)) for made in (Exact, Denoiser))
-    objective = StepDistillationObjective(
-        Objective(LogNormal(), EDMWeight(0.5)), teacher, student, steps=2, substeps=16
-    )
+    objective = StepDistillationObjective(Objective(EDM(0.5)), teacher, student, steps=2, substeps=16)
     optimizer = torch.optim.Adam(student.parameters(), lr=5e-3)
     for _ in range(400):
         x0 = torch.randn(256, 1, 1).sign() * 0.5 + 0.2 * torch.randn(256, 1, 1)
@@ -120,7 +118,7 @@ def test_a_trained_student_walks_closer_to_the_end_than_its_teacher_in_as_few_st
 
 def test_gradients_reach_the_student_alone():
     teacher, student = denoisers()
-    objective = StepDistillationObjective(Objective(LogNormal(), EDMWeight()), teacher, student, steps=2)
+    objective = StepDistillationObjective(Objective(EDM()), teacher, student, steps=2)
     objective(student, torch.randn(4, 1, 16)).total.mean().backward()
     assert all(parameter.grad is not None for parameter in student.parameters())
     assert all(parameter.grad is None for parameter in teacher.parameters())
@@ -135,7 +133,7 @@ def test_truncated_snr_counts_the_signal_where_there_is_none():
 def test_bad_arguments_say_what_was_expected():
     teacher, student = denoisers()
     with pytest.raises(ValueError, match="steps and substeps must be 1 or more, not 0 and 2"):
-        StepDistillationObjective(Objective(LogNormal(), EDMWeight()), teacher, student, steps=0)
-    student.signal_shape = (1, 8)
+        StepDistillationObjective(Objective(EDM()), teacher, student, steps=0)
+    student.latent = LatentSpace((1, 8))
     with pytest.raises(InputError, match=r"the teacher has signals of shape \(1, 16\), the student \(1, 8\)"):
-        StepDistillationObjective(Objective(LogNormal(), EDMWeight()), teacher, student, steps=1)
+        StepDistillationObjective(Objective(EDM()), teacher, student, steps=1)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmspec.commands.assemble import make_network
 from torch import nn
 
-from mmspec.commands.assemble import make_network
 from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.networks import EDMUNet, Network

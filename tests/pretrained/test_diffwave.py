@@ -8,7 +8,8 @@ import torch
 from mmspec import from_pretrained
 from mmspec.cli import main
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM, DiffWave
+from mmspec.diffusion.conditions import Batch, tell
+from mmspec.diffusion.processes import EDM, DiffWave
 from mmspec.errors import InputError
 from mmspec.networks import DiffWave as DiffWaveNetwork
 from mmspec.pretrained import load_diffwave, save_diffwave
@@ -40,10 +41,10 @@ def test_a_checkpoint_of_lmnts_is_a_denoiser(lmnt):
     denoiser = load_diffwave(lmnt / "tiny_weights.pt")
     check_forward(denoiser, lmnt)
     assert denoiser.signal_shape == (1, 62 * 256) and denoiser.sample_rate == 22050
-    assert isinstance(denoiser.preconditioning, DiffWave) and denoiser.preconditioning.config["schedule"] == "linear"
+    assert isinstance(denoiser.process, DiffWave) and denoiser.process.config["schedule"] == "linear"
     assert denoiser.conditioner.config == {"sample_rate": 22050, "n_fft": 1024, "hop_samples": 256, "n_mels": 80}
     clips = torch.randn(2, 1, 2048 + 1024, generator=torch.Generator().manual_seed(0)) / 4
-    x0, cond = denoiser.condition(clips)
+    x0, cond = denoiser.clean(clips), tell(denoiser.conditions, Batch(clips))
     assert denoiser(x0, 0.5, **cond).shape == (2, 1, 2048)
 
 
@@ -58,7 +59,7 @@ def test_older_checkpoints_lack_params(tmp_path, checkpoint, lmnt):
         del checkpoint["params"][name]
     denoiser = load_diffwave(saved(tmp_path, checkpoint))
     check_forward(denoiser, lmnt)
-    assert denoiser.preconditioning.config["inference_noise_schedule"] == [1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5]
+    assert denoiser.process.config["inference_noise_schedule"] == [1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5]
 
 
 def test_unconditional_weights_and_other_noise_levels(tmp_path):
@@ -71,7 +72,7 @@ def test_unconditional_weights_and_other_noise_levels(tmp_path):
     assert content["params"]["audio_len"] == 5000 and content["params"]["unconditional"] is True
     again = load_diffwave(tmp_path / "weights.pt")
     assert again.conditioner is None and again.signal_shape == (1, 5000) and again.sample_rate == 16000
-    torch.testing.assert_close(again.preconditioning.sigmas, denoiser.preconditioning.sigmas)
+    torch.testing.assert_close(again.process.sigmas, denoiser.process.sigmas)
     assert all(torch.equal(again.network.state_dict()[name], tensor) for name, tensor in network.state_dict().items())
 
 

@@ -18,7 +18,7 @@ import torch
 from mmspec import from_pretrained
 from mmspec.cli import main
 from mmspec.diffusion import Denoiser, sample
-from mmspec.diffusion.preconditioning import EDM, IDDPM, VE, VP
+from mmspec.diffusion.processes import EDM, IDDPM, VE, VP
 from mmspec.errors import InputError
 from mmspec.networks import EDMUNet
 from mmspec.pretrained import load_edm
@@ -68,7 +68,7 @@ def test_denoisers_are_the_originals(golden, name):
     if "D_nolabel" in values:
         assert_close(denoiser(x, sigma, **augment), values["D_nolabel"])
         assert_close(denoiser(x, sigma, labels=torch.zeros_like(cond["labels"]), **augment), values["D_nolabel"])
-    c_in, c_noise = denoiser.preconditioning.scalings(sigma)[2:]
+    c_in, c_noise = denoiser.process.scalings(sigma)[2:]
     assert_close(c_in[:, None, None, None] * x, values["net_in"])
     assert_close(c_noise, values["c_noise"])
 
@@ -77,7 +77,7 @@ def test_denoisers_are_the_originals(golden, name):
 def test_a_denoiser_knows_its_process_range_shape_and_classes(golden, name):
     denoiser, facts = load(golden, name), stated(golden, name)
     process = {"EDMPrecond": EDM, "VPPrecond": VP, "VEPrecond": VE}[facts["precond"]]
-    assert isinstance(denoiser.preconditioning, process) and not denoiser.training
+    assert isinstance(denoiser.process, process) and not denoiser.training
     low, high = float(facts["sigma_min"]), float(facts["sigma_max"])
     if process is EDM:  # which knows all levels; its sampler walks from 80 to 0.002
         low, high = 0.002, 80.0
@@ -99,7 +99,7 @@ def test_convert_writes_what_samples_and_loads_again_exactly(golden, name, tmp_p
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
     original, again = load(golden, name), from_pretrained(out)
     assert again.network.config == original.network.config
-    assert again.preconditioning.config == original.preconditioning.config
+    assert again.process.config == original.process.config
     weights, same = original.network.state_dict(), again.network.state_dict()
     assert list(weights) == list(same) and all(torch.equal(weights[key], same[key]) for key in weights)
     shape = (2, *original.signal_shape)
@@ -129,7 +129,7 @@ def test_convert_says_what_is_wrong(tmp_path, capsys, monkeypatch):
 def test_options_change_what_a_pickle_says_and_misspelt_ones_are_named(golden):
     path = golden / "edm_adm_uncond.pkl"
     denoiser = load_edm(path, dropout=0.3, sigma_data=0.7)
-    assert denoiser.network.enc["16x16_block0"].dropout == 0.3 and denoiser.preconditioning.sigma_data == 0.7
+    assert denoiser.network.enc["16x16_block0"].dropout == 0.3 and denoiser.process.sigma_data == 0.7
     with pytest.raises(InputError, match="droput is no option of EDMUNet"):
         load_edm(path, droput=0.3)
     with pytest.raises(InputError, match="class_name=EDM2Precond is no preconditioner of EDM's"):
@@ -144,9 +144,9 @@ def test_iddpm_uses_the_first_half_of_what_its_network_puts_out():
         torch.nn.init.normal_(parameter, std=0.1)
     weights = {"u": torch.zeros(1001), **{f"model.{key}": tensor for key, tensor in network.state_dict().items()}}
     denoiser = load_edm(weights, class_name="training.networks.iDDPMPrecond", **options)
-    assert isinstance(denoiser.preconditioning, IDDPM) and denoiser.network.config["out_channels"] == 6
+    assert isinstance(denoiser.process, IDDPM) and denoiser.network.config["out_channels"] == 6
     x, sigma = torch.randn(2, 3, 8, 8), denoiser.round_sigma(torch.tensor([0.5, 3.0]))
-    _, c_out, c_in, c_noise = denoiser.preconditioning.scalings(sigma)
+    _, c_out, c_in, c_noise = denoiser.process.scalings(sigma)
     raw = network(c_in[:, None, None, None] * x, c_noise)[:, :3]
     torch.testing.assert_close(denoiser(x, sigma), x + c_out[:, None, None, None] * raw)
 

@@ -13,12 +13,11 @@ from safetensors.torch import save_file
 
 from mmspec.components import choices
 from mmspec.diffusion import Denoiser, Objective, sample
-from mmspec.diffusion.noise import TableUniform
 from mmspec.diffusion.objective import Draw
+from mmspec.diffusion.processes import LDM
+from mmspec.diffusion.processes.ddpm import ddpm_sigmas
 from mmspec.diffusion.samplers import DDIM, ConditionedDenoiser
-from mmspec.diffusion.schedules import ddpm_sigmas
 from mmspec.errors import InputError
-from mmspec.losses.weighting import NoisePredictionWeight
 from mmspec.networks import ClassContextUNet, FirstStage, UNet
 from mmspec.pretrained import load_first_stage, load_ldm
 from mmspec.pretrained.compvis import averaged_names, first_stage_options, unet_options, unet_weights
@@ -87,14 +86,14 @@ def test_a_whole_checkpoint_agrees_with_compvis(folder, name, averaged, kind):
     config, golden = configuration(folder, "ldm_uncond_vqf4"), values(folder / "ldm_uncond_vqf4.npz")
     denoiser = load_ldm(folder / f"{name}.ckpt", config, averaged=averaged)
     assert (denoiser.signal_shape, denoiser.latent_shape) == ((3, 32, 32), (3, 8, 8))
-    assert denoiser.preconditioning.config["schedule"] == "scaled_linear"
+    assert denoiser.process.config["schedule"] == "scaled_linear"
     image, first_stage = golden["image_bhwc"].movedim(-1, 1), denoiser.first_stage
     with torch.no_grad():
         assert_close(denoiser.encode(image), golden["z"])
         assert_close(denoiser.decode(golden["z"]), golden["decoded_z"])
         assert_close(first_stage.decode(golden["z"], quantize=False), golden["decoded_z_force_not_quantize"])
         assert_close(denoiser.network(golden["x_noisy"], golden["t"].float()), golden[f"eps_{kind}"])
-    sigma = denoiser.preconditioning.sigmas[golden["t"]]
+    sigma = denoiser.process.sigmas[golden["t"]]
     level = sigma[:, None, None, None]
     assert_close((golden["z"] + level * golden["noise"]) / (level**2 + 1).sqrt(), golden["x_noisy"])
     x = golden["x_noisy"] * (level**2 + 1).sqrt()
@@ -105,9 +104,9 @@ def test_a_whole_checkpoint_agrees_with_compvis(folder, name, averaged, kind):
 def test_training_minimizes_what_compvis_minimizes(folder):
     golden = values(folder / "ldm_uncond_vqf4.npz")
     denoiser = load_ldm(folder / "ldm_uncond_vqf4.ckpt", configuration(folder, "ldm_uncond_vqf4"), averaged=False)
-    objective = Objective(TableUniform("scaled_linear", 1000, 0.0015, 0.0195), NoisePredictionWeight())
-    draw = Draw(denoiser.preconditioning.sigmas[golden["t"]], golden["noise"], torch.ones(2))
-    latents, _ = denoiser.condition(golden["image_bhwc"].movedim(-1, 1))
+    objective = Objective(LDM())
+    draw = Draw(denoiser.process.sigmas[golden["t"]], golden["noise"], torch.ones(2))
+    latents = denoiser.clean(golden["image_bhwc"].movedim(-1, 1))
     assert_close(objective(denoiser, latents, draw=draw).total.detach(), golden["loss_per_sample_l2"])
 
 
@@ -116,7 +115,7 @@ def test_ten_steps_of_ddim(folder, averaged, eta):
     golden = values(folder / "ldm_uncond_vqf4.npz")
     denoiser = load_ldm(folder / "ldm_uncond_vqf4.ckpt", configuration(folder, "ldm_uncond_vqf4"), averaged=averaged)
     table = ddpm_sigmas("scaled_linear", 1000, 0.0015, 0.0195)
-    process = denoiser.preconditioning
+    process = denoiser.process
     sigmas = [*table[process.nearest(process.sampling_sigmas(10))].tolist(), table[0].item()]
     case, draws = f"ddim10_{'ema' if averaged else 'raw'}_eta{eta}", iter(golden["ddim_noise"].double())
     xs = []
@@ -259,7 +258,7 @@ def test_a_diffusers_folder_is_the_same_denoiser(folder, tmp_path, old):
     for ours, theirs in zip(loaded.network.parameters(), denoiser.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
     assert loaded.network.config == denoiser.network.config and loaded.signal_shape == denoiser.signal_shape
-    assert loaded.preconditioning.config == denoiser.preconditioning.config
+    assert loaded.process.config == denoiser.process.config
 
 
 def test_a_diffusers_folder_with_a_text_model(folder, tmp_path):

@@ -28,7 +28,7 @@ def test_a_teacher_of_compvis_teaches_a_student_in_its_latents(tmp_path, shared)
     assert latents.meta.shape == (3, 8, 8) and latents.meta.encoded == PackedDataset(packed / "train").meta.sha256
     student = from_pretrained(home / "runs/unet-both-0")
     assert student.first_stage.sha256() == latents.meta.first_stage
-    assert type(student.preconditioning).__name__ == "LDM"
+    assert type(student.process).__name__ == "LDM"
     assert PackedDataset(home / "runs/unet-both-0/samples/final").meta.shape == (3, 32, 32)
     evaluation = json.loads((home / "runs/teacher-0/evaluation.json").read_text())
     assert evaluation["spectrum"]["unit"] == "cycles/image"

@@ -4,9 +4,7 @@ from torch import nn
 
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser, Objective
-from mmspec.diffusion.noise import LogNormal
-from mmspec.diffusion.preconditioning import EDM
-from mmspec.losses.weighting import EDMWeight
+from mmspec.diffusion.processes import EDM
 from mmspec.networks import Network
 from mmspec.training.batches import step_seed
 from mmspec.training.checkpoint import latest_checkpoint
@@ -44,7 +42,7 @@ def make_trainer(folder, **options):
     defaults = {"max_steps": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 3, "checkpoint_every": 3}
     return Trainer(
         Denoiser(_Told(), EDM(0.5), (3, 8, 8)),
-        Objective(LogNormal(), EDMWeight(0.5)),
+        Objective(EDM(0.5)),
         Pictures(),
         TrainerOptions(**{**defaults, "device": "cpu", **options}),
         folder,

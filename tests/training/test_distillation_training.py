@@ -10,10 +10,8 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from mmspec.diffusion import Denoiser, DistillationObjective, Objective
-from mmspec.diffusion.noise import LogNormal
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
-from mmspec.losses.weighting import EDMWeight
 from mmspec.networks import UNet
 from mmspec.training.checkpoint import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
@@ -35,12 +33,12 @@ def make_trainer(folder, dropout=0.1, distil=True, **options):
         for parameter in teacher.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     student = denoiser(8, seed=0, dropout=dropout)
-    objective = Objective(LogNormal(), EDMWeight(0.5), label_dropout=0.2)
+    objective = Objective(EDM(0.5), label_dropout=0.2)
     if distil:
         objective = DistillationObjective(objective, teacher, student)
     defaults = {"max_steps": 12, "batch_size": 8, "learning_rate": 1e-3, "log_every": 4, "checkpoint_every": 5}
     options = TrainerOptions(**{**defaults, "device": "cpu", **options})
-    return Trainer(student, objective, Waves(), options, folder, num_classes=2)
+    return Trainer(student, objective, Waves(), options, folder)
 
 
 def alignment(trainer):

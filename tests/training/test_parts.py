@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.networks import UNet
+from mmspec.provenance import provenance
 from mmspec.training.batches import Batches, SampleOrder
 from mmspec.training.checkpoint import (
     MARKER,
@@ -19,7 +20,7 @@ from mmspec.training.checkpoint import (
 )
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.meters import Meters
-from mmspec.training.run import open_run, provenance, read_config
+from mmspec.training.run import Run
 
 
 def parts():
@@ -59,7 +60,7 @@ def test_batches_come_in_the_asked_order_whatever_was_gathered_ahead():
     order = SampleOrder(10, 4, 0)
     batches = Batches(Numbers(), order, [slice(0, 2), slice(2, 4)])
     for step in (0, 1, 5, 2):
-        gathered = torch.cat([x for x, _ in batches.step(step)])
+        gathered = torch.cat([batch.clips for batch in batches.step(step)])
         np.testing.assert_array_equal(gathered.numpy(), order.indices(step))
     batches.close()
 
@@ -139,23 +140,23 @@ def test_a_failed_write_leaves_the_older_checkpoint_and_no_half_one(tmp_path, mo
 
 
 def test_a_run_goes_on_with_the_same_config_and_refuses_another(tmp_path):
-    run = tmp_path / "run"
+    run, free = tmp_path / "run", ["trainer.max_steps"]
     config = {"seed": 0, "trainer": {"max_steps": 5, "learning_rate": 0.1}}
-    assert open_run(run, config) is None
+    assert Run(run).open(config, free) is None
     save(run / "checkpoints", 2)
     longer = {"seed": 0, "trainer": {"max_steps": 9, "learning_rate": 0.1}}
-    assert open_run(run, longer).name == "step_00000002"
+    assert Run(run).open(longer, free).name == "step_00000002"
     assert find_denoiser(run) == run / "checkpoints/step_00000002/ema"
     with pytest.raises(InputError, match=r"seed was 0, is 1; trainer.learning_rate was 0.1, is 0.2"):
-        open_run(run, {"seed": 1, "trainer": {"max_steps": 5, "learning_rate": 0.2}})
-    assert open_run(run, {"seed": 1}, resume="none") is None
-    assert read_config(tmp_path / "run.old-1")["seed"] == 0
-    assert read_config(run)["seed"] == 1
-    assert "torch" in read_config(run)["provenance"]["versions"]
+        Run(run).open({"seed": 1, "trainer": {"max_steps": 5, "learning_rate": 0.2}}, free)
+    assert Run(run).open({"seed": 1}, free, resume="none") is None
+    assert Run(tmp_path / "run.old-1").config["seed"] == 0
+    assert Run(run).config["seed"] == 1
+    assert "torch" in Run(run).config["provenance"]["versions"]
     with pytest.raises(InputError, match="no complete checkpoint yet"):
         find_denoiser(run)
     with pytest.raises(InputError, match="not the folder of a run"):
-        read_config(tmp_path)
+        _ = Run(tmp_path).config
 
 
 def test_a_machine_without_git_has_no_commit(monkeypatch):

@@ -10,11 +10,9 @@ import torch
 from accelerate.state import AcceleratorState
 
 from mmspec.diffusion import Denoiser, Objective
-from mmspec.diffusion.noise import LogNormal
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
-from mmspec.losses.weighting import EDMWeight
 from mmspec.networks import UNet
 from mmspec.training.checkpoint import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
@@ -55,7 +53,7 @@ def make_trainer(folder, dataset=None, num_classes=2, **options):
     )  # fmt: skip
     denoiser = Denoiser(network, EDM(0.5), (1, 16))
     term = Regularizer(Absolute(), 0.1, balance="gradient")
-    objective = Objective(LogNormal(), EDMWeight(0.5), regularizers={"mae": term}, label_dropout=0.2)
+    objective = Objective(EDM(0.5), regularizers={"mae": term}, label_dropout=0.2)
     defaults = {"max_steps": 12, "batch_size": 8, "learning_rate": 1e-3, "log_every": 4, "checkpoint_every": 5}
     return Trainer(
         denoiser,
@@ -63,7 +61,6 @@ def make_trainer(folder, dataset=None, num_classes=2, **options):
         dataset or Waves(),
         TrainerOptions(**{**defaults, "device": "cpu", **options}),
         folder,
-        num_classes=num_classes,
     )
 
 
@@ -153,10 +150,13 @@ def test_a_full_disk_does_not_end_training_until_the_end(tmp_path, monkeypatch):
 CHILD = """
 import sys
 from pathlib import Path
-from tests.training.test_trainer import latest_checkpoint, make_trainer
+from tests.training.test_trainer import Interrupted, latest_checkpoint, make_trainer
 folder = Path(sys.argv[1])
 trainer = make_trainer(folder, max_steps=int(sys.argv[2]), checkpoint_every=2, log_every=1)
-trainer.train(latest_checkpoint(folder / "checkpoints"))
+try:
+    trainer.train(latest_checkpoint(folder / "checkpoints"))
+except Interrupted:
+    sys.exit(75)
 """
 
 
