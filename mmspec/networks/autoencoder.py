@@ -32,7 +32,8 @@ class ResnetBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        out: Tensor = h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return out
 
 
 class AttnBlock(nn.Module):
@@ -47,7 +48,8 @@ class AttnBlock(nn.Module):
         h = self.norm(x)
         q, k, v = (layer(h).flatten(2).mT[:, None] for layer in (self.q, self.k, self.v))
         h = F.scaled_dot_product_attention(q, k, v)[:, 0].mT.reshape(x.shape)
-        return x + self.proj_out(h)
+        out: Tensor = x + self.proj_out(h)
+        return out
 
 
 class Downsample(nn.Module):
@@ -58,7 +60,8 @@ class Downsample(nn.Module):
         self.conv = {1: nn.Conv1d, 2: nn.Conv2d}[dims](channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1) * (x.ndim - 2)))
+        out: Tensor = self.conv(F.pad(x, (0, 1) * (x.ndim - 2)))
+        return out
 
 
 class Upsample(nn.Module):
@@ -69,7 +72,8 @@ class Upsample(nn.Module):
         self.conv = conv(dims, channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return out
 
 
 class Middle(nn.Module):
@@ -82,7 +86,8 @@ class Middle(nn.Module):
         self.block_2 = ResnetBlock(dims, channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block_2(self.attn_1(self.block_1(x)))
+        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return out
 
 
 class Level(nn.Module):
@@ -135,7 +140,8 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        return out
 
 
 class Decoder(nn.Module):
@@ -169,4 +175,5 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        out: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        return out

@@ -158,7 +158,8 @@ class DiffWave(Network):
             h, skip = layer(h, embedding, spectrogram)
             skips = skips + skip
         h = F.relu(self.skip_projection(skips / math.sqrt(len(self.residual_layers))))
-        return self.output_projection(h)
+        out: Tensor = self.output_projection(h)
+        return out
 
     def _check(self, x: Tensor, spectrogram: Tensor | None) -> None:
         if x.ndim != 3 or x.shape[1] != 1:

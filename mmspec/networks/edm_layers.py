@@ -141,7 +141,7 @@ class ResamplingConv(nn.Conv2d):
         return super().forward(RESAMPLE[self.direction](x, self.resample_filter))
 
 
-class ConvDown(nn.Conv2d):
+class FusedConvDown(nn.Conv2d):
     """A 3x3 convolution, then half the size: NCSN++'s way down for the residual image.
 
     The low-pass sees what the convolution makes of the zeros around the image, hence not `ResamplingConv` reversed.
@@ -177,7 +177,7 @@ class BlockStyle:
     skip_conv: bool
 
 
-class Block(nn.Module):
+class UNetBlock(nn.Module):
     """Norm, SiLU, conv, twice, around which x is carried; then self-attention, around which it is carried too.
 
     Shape: x `[B, in_channels, H, W]`, embedding `[B, embed_channels]` -> `[B, out_channels, H, W]`, half or twice the
@@ -246,4 +246,5 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm2(x)).flatten(2).unflatten(1, (self.heads, -1, 3))
         q, k, v = qkv.permute(3, 0, 1, 4, 2).contiguous().unbind(0)  # each [B, heads, H W, channels]
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return self.proj(h.transpose(1, 2).unflatten(2, x.shape[2:]))
+        out: Tensor = self.proj(torch.unflatten(h.transpose(1, 2), 2, x.shape[2:]))
+        return out

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmspec.networks.edm_layers import Block, FourierEmbedding, PositionalEmbedding, group_norm, silu
+from mmspec.networks.edm_layers import FourierEmbedding, PositionalEmbedding, UNetBlock, group_norm, silu
 from mmspec.networks.edm_levels import FAMILIES, Levels, role
 from mmspec.networks.folding import crop, pad_to_multiple
 from mmspec.networks.labels import one_hot
@@ -116,7 +116,7 @@ class EDMUNet(Network):
             attn_resolutions=family.attn_resolutions if attn_resolutions is None else attn_resolutions,
             taps=resample_filter,
             block=partial(
-                Block,
+                UNetBlock,
                 embed_channels=model_channels * channel_mult_emb,
                 style=family.style,
                 taps=resample_filter,
@@ -196,7 +196,8 @@ class EDMUNet(Network):
         rows = rows.to(like.dtype)
         if self.training and self.label_dropout:
             rows = rows * (torch.rand_like(rows[:, :1]) >= self.label_dropout)
-        return self.map_label(rows if self.adm else rows * math.sqrt(self.num_classes))
+        out: Tensor | float = self.map_label(rows if self.adm else rows * math.sqrt(self.num_classes))
+        return out
 
     def _encode(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
         """The way down: every skip connection, the last of which goes on."""
@@ -211,7 +212,7 @@ class EDMUNet(Network):
                 case "aux_residual":
                     h = skips[-1] = image = (h + layer(image)) * math.sqrt(0.5)
                 case _:
-                    h = layer(h, embedding) if isinstance(layer, Block) else layer(h)
+                    h = layer(h, embedding) if isinstance(layer, UNetBlock) else layer(h)
                     skips.append(h)
         return skips
 
@@ -230,7 +231,8 @@ class EDMUNet(Network):
                     h = layer(h, embedding)
                 case _:
                     h = layer(torch.cat([h, skips.pop()], dim=1), embedding)
-        return self.out_conv(silu(self.out_norm(h))) if image is None else image
+        out: Tensor = self.out_conv(silu(self.out_norm(h))) if image is None else image
+        return out
 
 
 def _check(config: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ class FirstStage(Configured, nn.Module, ABC):
         self.dims, self.in_channels, self.embed_channels = dims, config["in_channels"], embed_channels
         self.factor = 2 ** (len(widths) - 1)
         self.moment_channels = moments_per_channel * embed_channels
-        self.scale_factor = config["scale_factor"]
+        self.scale_factor: float = config["scale_factor"]
         levels = (widths, config["num_blocks"], config["attention_levels"], config["middle_attention"])
         encoded = moments_per_channel * z_channels
         self.encoder = Encoder(dims, config["in_channels"], encoded, *levels)
@@ -59,7 +59,8 @@ class FirstStage(Configured, nn.Module, ABC):
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
             spatial = {1: "T", 2: "H, W"}[self.dims]
             raise ValueError(f"this first stage takes [B, {self.in_channels}, {spatial}], got {list(x.shape)}")
-        return self.quant_conv(self.encoder(x))
+        out: Tensor = self.quant_conv(self.encoder(x))
+        return out
 
     @abstractmethod
     def draw(self, moments: Tensor, generator: Generator | None = None) -> Tensor:
@@ -71,7 +72,8 @@ class FirstStage(Configured, nn.Module, ABC):
 
     def decode(self, z: Tensor) -> Tensor:
         """Signals of latents: `[B, embed_channels, *n]` -> `[B, C, *(n factor)]`, nominally in [-1, 1]."""
-        return self.decoder(self.post_quant_conv(z / self.scale_factor))
+        out: Tensor = self.decoder(self.post_quant_conv(z / self.scale_factor))
+        return out
 
     def latent_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape `(embed_channels, *n)` of the latents of signals `(C, *spatial)`."""
@@ -181,7 +183,7 @@ class VQModel(FirstStage):
         with torch.autocast(z.device.type, enabled=False):
             vectors, codes = z.movedim(1, -1).flatten(0, -2).detach(), self.codebook.to(z.dtype)
             lengths = codes.square().sum(1)
-            parts = vectors.split(QUANTIZED_AT_ONCE)
+            parts = torch.split(vectors, QUANTIZED_AT_ONCE)
             nearest = torch.cat([(lengths - 2 * part @ codes.T).argmin(1) for part in parts])
         indices = nearest.view(z.shape[0], *z.shape[2:])
         return z + (codes[indices].movedim(-1, 1) - z).detach(), indices

@@ -1,5 +1,6 @@
 """Fold blocks of samples into a dimension of their own and back, and pad to whole blocks."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,7 +12,7 @@ def fold(x: Tensor, size: int) -> Tensor:
     """
     dims = x.ndim - 2
     for axis in range(dims):
-        x = x.unflatten(2 + 2 * axis, (-1, size))
+        x = torch.unflatten(x, 2 + 2 * axis, (-1, size))
     blocks, positions = range(2, 2 + 2 * dims, 2), range(3, 3 + 2 * dims, 2)
     return x.permute(0, *positions, 1, *blocks).flatten(1, dims)
 
@@ -19,7 +20,7 @@ def fold(x: Tensor, size: int) -> Tensor:
 def unfold(x: Tensor, size: int) -> Tensor:
     """The inverse of `fold`: `[B, size**dims, C, *spatial]` -> `[B, C, *(n * size)]`."""
     dims = x.ndim - 3
-    x = x.unflatten(1, (size,) * dims)
+    x = torch.unflatten(x, 1, (size,) * dims)
     pairs = [axis for i in range(dims) for axis in (dims + 2 + i, 1 + i)]
     x = x.permute(0, dims + 1, *pairs)
     for axis in range(dims):

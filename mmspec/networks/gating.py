@@ -38,7 +38,7 @@ def gated_inverse(x: Tensor, gates: Tensor, wavelet: str = "haar", size: tuple[i
     Shape: x `[B, C, *spatial]`, gates `[B, 2**dims]` -> `[B, C / 2**dims, *size]`; `size` is `2 n` where it is not
     given.
     """
-    bands = x.unflatten(1, (gates.shape[1], -1))
+    bands = torch.unflatten(x, 1, (gates.shape[1], -1))
     size = size or tuple(2 * n for n in x.shape[2:])
     if [(n + 1) // 2 for n in size] != list(x.shape[2:]):
         raise ValueError(f"sub-bands of size {list(x.shape[2:])} do not come from a signal of size {list(size)}")
@@ -55,11 +55,12 @@ def _inverse_haar(bands: Tensor) -> Tensor:
     The number of a sub-band has one bit an axis, 1 for high: the lowest bit is the first axis (LH is high along it).
     """
     count, first = bands.shape[-1], bands.ndim - 1
-    block = bands.unflatten(-1, (2,) * (count.bit_length() - 1))
+    block = torch.unflatten(bands, -1, (2,) * (count.bit_length() - 1))
     for axis in range(first, block.ndim):
         low, high = block.unbind(axis)
         block = torch.stack([low + high, low - high], dim=axis)
-    return block.transpose(first, -1).flatten(first) * count**-0.5
+    out: Tensor = block.transpose(first, -1).flatten(first) * count**-0.5
+    return out
 
 
 def _over_space(gates: Tensor, x: Tensor) -> Tensor:
@@ -112,7 +113,8 @@ class WaveletDown(_WaveletGate):
         self.conv = nn.Identity() if reading == "literal" else conv(dims, channels, channels, kernel_size=1)
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        return self.conv(gated_sum(x, self.gates(x, embedding), self.wavelet))
+        out: Tensor = self.conv(gated_sum(x, self.gates(x, embedding), self.wavelet))
+        return out
 
 
 class WaveletUp(_WaveletGate):
@@ -133,4 +135,5 @@ class WaveletUp(_WaveletGate):
         self.conv = nn.Identity() if reading == "literal" else restored
 
     def forward(self, x: Tensor, embedding: Tensor | None = None, size: tuple[int, ...] | None = None) -> Tensor:
-        return self.conv(gated_inverse(x, self.gates(x, embedding), self.wavelet, size))
+        out: Tensor = self.conv(gated_inverse(x, self.gates(x, embedding), self.wavelet, size))
+        return out

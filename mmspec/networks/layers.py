@@ -91,7 +91,8 @@ class ResidualBlock(nn.Module):
             h = self.norm2(h) * (1 + scale) + shift
         else:
             h = self.norm2(h + embedded)
-        return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        out: Tensor = self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        return out
 
 
 class ResidualDown(ResidualBlock):
@@ -141,4 +142,5 @@ class SelfAttention(nn.Module):
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.qkv(tokens).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4).unbind(0)
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return x + self.proj(h).transpose(1, 2).reshape(x.shape)
+        out: Tensor = x + self.proj(h).transpose(1, 2).reshape(x.shape)
+        return out

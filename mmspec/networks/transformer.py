@@ -31,7 +31,8 @@ class CrossAttention(nn.Module):
             project.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for project in (self.to_q(tokens), self.to_k(context), self.to_v(context))
         )
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out: Tensor = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
 
 
 class GEGLU(nn.Module):
@@ -43,7 +44,8 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        out: Tensor = value * F.gelu(gate)
+        return out
 
 
 class TransformerBlock(nn.Module):
@@ -65,7 +67,8 @@ class TransformerBlock(nn.Module):
         normed = self.norm1(tokens)
         tokens = tokens + self.attn1(normed, normed)
         tokens = tokens + self.attn2(self.norm2(tokens), context)
-        return tokens + self.feed_forward(self.norm3(tokens))
+        out: Tensor = tokens + self.feed_forward(self.norm3(tokens))
+        return out
 
 
 class SpatialTransformer(nn.Module):
@@ -88,4 +91,5 @@ class SpatialTransformer(nn.Module):
         tokens = h.flatten(2).transpose(1, 2)
         for block in self.blocks:
             tokens = block(tokens, context)
-        return x + self.proj_out(tokens.transpose(1, 2).reshape(h.shape))
+        out: Tensor = x + self.proj_out(tokens.transpose(1, 2).reshape(h.shape))
+        return out

@@ -30,7 +30,7 @@ from mmspec.networks.transformer import SpatialTransformer
 Resizing = Callable[[int], nn.Module]  # from channels to a layer that halves or doubles the size
 
 
-class Block(nn.Module):
+class ResidualAttentionBlock(nn.Module):
     """A residual block, then attention where the level has it: on itself, and on the context where there is one."""
 
     def __init__(
@@ -64,7 +64,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
         h = self.residual(x, embedding)
-        return self.attention(h, context) if isinstance(self.attention, SpatialTransformer) else self.attention(h)
+        out: Tensor = (
+            self.attention(h, context) if isinstance(self.attention, SpatialTransformer) else self.attention(h)
+        )
+        return out
 
 
 class Resampling(nn.ModuleList):
@@ -79,7 +82,7 @@ class Resampling(nn.ModuleList):
 class EncoderLevel(nn.Module):
     """Blocks of one width, then the way down to the next level."""
 
-    def __init__(self, blocks: Sequence[Block], down: Resampling) -> None:
+    def __init__(self, blocks: Sequence[ResidualAttentionBlock], down: Resampling) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.down = down
@@ -96,7 +99,7 @@ class EncoderLevel(nn.Module):
 class DecoderLevel(nn.Module):
     """Blocks of one width, each with a skip connection, then the way up to the next level."""
 
-    def __init__(self, blocks: Sequence[Block], up: Resampling) -> None:
+    def __init__(self, blocks: Sequence[ResidualAttentionBlock], up: Resampling) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.up = up
@@ -105,7 +108,8 @@ class DecoderLevel(nn.Module):
         """Takes one tensor a block off the end of `skips`."""
         for block in self.blocks:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
-        return self.up(x, embedding)
+        out: Tensor = self.up(x, embedding)
+        return out
 
 
 class UNet(Network):
@@ -192,8 +196,8 @@ class UNet(Network):
             "group_channels": group_channels,
             "scale_shift": scale_shift,
         }
-        block: Callable[..., Block] = partial(
-            Block,
+        block: Callable[..., ResidualAttentionBlock] = partial(
+            ResidualAttentionBlock,
             **residual,
             head_channels=head_channels,
             num_heads=num_heads,
@@ -283,7 +287,8 @@ class UNet(Network):
             low, high = labels.aminmax()
             if low < 0 or high >= self.num_classes:
                 raise ValueError(f"labels run from 0 to {self.num_classes - 1}, got {int(low)} to {int(high)}")
-        return self.embed_label(labels)
+        out: Tensor = self.embed_label(labels)
+        return out
 
 
 def _check(dims: int, num_blocks: int, patch_size: int, attention_levels: Sequence[int], levels: int) -> None:
