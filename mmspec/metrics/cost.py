@@ -159,7 +159,7 @@ class _Macs(TorchFunctionMode):
 class _FusedAttention(torch.autograd.Function):
     """Keeps for the backward pass what fused kernels keep, in their layout, wherever it is counted.
 
-    Shape: `[B, heads, N, d]`, `[B, heads, L, d]`, `[B, heads, L, values]` -> `[B, heads, N, values]`.
+    Shape: ``[B, heads, N, d]``, ``[B, heads, L, d]``, ``[B, heads, L, values]`` -> ``[B, heads, N, values]``.
     """
 
     @staticmethod

@@ -1,4 +1,5 @@
-"""Encoder and decoder of the first stages of latent diffusion, for signals `[B, C, *spatial]` of one or two dimensions.
+"""Encoder and decoder of the first stages of latent diffusion, for signals ``[B, C, *spatial]`` of one or two
+dimensions.
 
 Esser et al. 2021, "Taming Transformers for High-Resolution Image Synthesis". Parameters have the names that CompVis's
 checkpoints give them.
@@ -18,7 +19,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class ResnetBlock(nn.Module):
-    """Norm, SiLU, conv, twice, around which x is carried: `[B, in_channels, *n]` -> `[B, out_channels, *n]`."""
+    """Norm, SiLU, conv, twice, around which x is carried: ``[B, in_channels, *n]`` -> ``[B, out_channels, *n]``."""
 
     def __init__(self, dims: int, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class ResnetBlock(nn.Module):
 
 
 class AttnBlock(nn.Module):
-    """Self-attention of one head over all positions, around which x is carried."""
+    """Self-attention of one head over all positions, around which x ``[B, channels, *spatial]`` is carried."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
@@ -53,7 +54,8 @@ class AttnBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size, rounded down, by a 3x3 convolution that looks at one zero beyond the far end of each axis."""
+    """Half the size, rounded down, by a 3x3 convolution that looks at one zero beyond the far end of each axis:
+    ``[B, channels, *n]`` -> ``[B, channels, *(n / 2)]``."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size by repeated samples, then a 3x3 convolution."""
+    """Twice the size by repeated samples, then a 3x3 convolution: ``[B, channels, *n]`` -> ``[B, channels, *(2 n)]``."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class Upsample(nn.Module):
 
 
 class Middle(nn.Module):
-    """Two residual blocks, with attention between them or without."""
+    """Two residual blocks, with attention between them or without: ``[B, channels, *n]`` -> the same."""
 
     def __init__(self, dims: int, channels: int, attends: bool) -> None:
         super().__init__()
@@ -91,7 +93,8 @@ class Middle(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks of one width, each with attention where the level has it, then a change of size or none."""
+    """Residual blocks of one width, each with attention where the level has it, then a change of size or none:
+    ``[B, inputs[0], *n]`` -> ``[B, width, *m]``."""
 
     def __init__(self, dims: int, inputs: Sequence[int], width: int, attends: bool, **resizing: nn.Module) -> None:
         super().__init__()
@@ -111,7 +114,7 @@ class Level(nn.Module):
 
 
 class Encoder(nn.Module):
-    """`[B, in_channels, *n]` -> `[B, out_channels, *(n / 2**(levels - 1))]`, rounded down level by level."""
+    """``[B, in_channels, *n]`` -> ``[B, out_channels, *(n / 2**(levels - 1))]``, rounded down level by level."""
 
     def __init__(
         self,
@@ -145,7 +148,8 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """`[B, in_channels, *n]` -> `[B, out_channels, *(n 2**(levels - 1))]`; `up[0]` is the finest level, run last."""
+    """``[B, in_channels, *n]`` -> ``[B, out_channels, *(n 2**(levels - 1))]``; ``up[0]`` is the finest level, run
+    last."""
 
     def __init__(
         self,

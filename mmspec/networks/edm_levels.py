@@ -16,8 +16,8 @@ class Family:
     Attributes:
         style: of the residual blocks.
         model_channels, channel_mult, num_blocks, attn_resolutions: defaults of `mmspec.networks.EDMUNet`.
-        wide_start: the first convolution is as wide as the first level, not `model_channels` wide.
-        attends_throughout: on the way up every block of a level in `attn_resolutions` attends, not the last alone.
+        wide_start: the first convolution is as wide as the first level, not ``model_channels`` wide.
+        attends_throughout: on the way up every block of a level in ``attn_resolutions`` attends, not the last alone.
         decodes_images: the way up ends with the image, not with features that layers outside of it make an image of.
     """
 

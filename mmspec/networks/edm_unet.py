@@ -1,7 +1,7 @@
 """DDPM++, NCSN++ and ADM as EDM trained and released them, key for key.
 
 Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models"; the architectures are those of
-Song et al. 2021 (`model_type="SongUNet"`) and Dhariwal and Nichol 2021 (`model_type="DhariwalUNet"`).
+Song et al. 2021 (``model_type="SongUNet"``) and Dhariwal and Nichol 2021 (``model_type="DhariwalUNet"``).
 """
 
 import math
@@ -42,12 +42,12 @@ SONG_OPTIONS = {  # of DDPM++ and NCSN++ alone, with their defaults
 class EDMUNet(Network):
     """The networks of EDM's checkpoints: arguments, parameters and buffers under the names that EDM gave them.
 
-    DDPM++ is all defaults; NCSN++ has `embedding_type="fourier"`, `channel_mult_noise=2`, `encoder_type="residual"`,
-    `resample_filter=(1, 3, 3, 1)`; ADM is `model_type="DhariwalUNet"`.
+    DDPM++ is all defaults; NCSN++ has ``embedding_type="fourier"``, ``channel_mult_noise=2``,
+    ``encoder_type="residual"``, ``resample_filter=(1, 3, 3, 1)``; ADM is ``model_type="DhariwalUNet"``.
 
-    Shape: x `[B, in_channels, H, W]`, c_noise `[B]`, labels `[B]` or `[B, label_dim]`, augment_labels
-    `[B, augment_dim]` -> `[B, out_channels, H, W]`. A size that the levels do not divide is padded at its far end by
-    its last sample, and the output cropped.
+    Shape: x ``[B, in_channels, H, W]``, c_noise ``[B]``, labels ``[B]`` or ``[B, label_dim]``, augment_labels
+    ``[B, augment_dim]`` -> ``[B, out_channels, H, W]``. A size that the levels do not divide is padded at its far end
+    by its last sample, and the output cropped.
 
     Args:
         img_resolution: height and width it is trained on, which name its levels.
@@ -162,10 +162,10 @@ class EDMUNet(Network):
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, augment_labels: Tensor | None = None
     ) -> Tensor:
-        """The raw output for x, already scaled by c_in, at noise labels `c_noise`.
+        """The raw output for x, already scaled by c_in, at noise labels ``c_noise``.
 
-        `labels` are classes or one-hot rows; a row of zeros, or None, is unconditional. `augment_labels` say how each
-        image was augmented; None is not at all.
+        ``labels`` are classes or one-hot rows; a row of zeros, or None, is unconditional. ``augment_labels`` say how
+        each image was augmented; None is not at all.
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"this EDMUNet takes x of shape [B, {self.in_channels}, H, W], got {list(x.shape)}")
@@ -175,7 +175,7 @@ class EDMUNet(Network):
         return crop(self._decode(skips, embedding), x.shape[2:])
 
     def _embedding(self, c_noise: Tensor, labels: Tensor | None, augment_labels: Tensor | None) -> Tensor:
-        """What all blocks are conditioned on: `[B, embed_channels]`."""
+        """What all blocks are conditioned on: ``[B, embed_channels]``."""
         embedding = self.map_noise(c_noise)
         of_class = self._class_embedding(labels, embedding)
         if not self.adm:
@@ -217,7 +217,7 @@ class EDMUNet(Network):
         return skips
 
     def _decode(self, skips: list[Tensor], embedding: Tensor) -> Tensor:
-        """The way up, which takes the skip connections off the end of `skips`, and the output."""
+        """The way up, which takes the skip connections off the end of ``skips``, and the output."""
         h, image = skips[-1], None
         for name, layer in self.dec.items():
             match role(name):

@@ -1,7 +1,7 @@
 """The transformer that lets a UNet look at a context, such as the embeddings of a text.
 
 Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", appendix E.2.1, whose arithmetic
-it follows number for number; here for signals `[B, C, *spatial]` of one or two dimensions.
+it follows number for number; here for signals ``[B, C, *spatial]`` of one or two dimensions.
 """
 
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from mmspec.networks.layers import conv, group_norm, zeroed
 class CrossAttention(nn.Module):
     """Multi-head attention of tokens on a context; on themselves where the context is the tokens.
 
-    Shape: tokens `[B, N, channels]`, context `[B, L, context_channels]` -> `[B, N, channels]`.
+    Shape: tokens ``[B, N, channels]``, context ``[B, L, context_channels]`` -> ``[B, N, channels]``.
     """
 
     def __init__(self, channels: int, context_channels: int, heads: int) -> None:
@@ -36,7 +36,7 @@ class CrossAttention(nn.Module):
 
 
 class GEGLU(nn.Module):
-    """A linear layer whose second half, through GELU, gates its first: `[..., inputs]` -> `[..., outputs]`."""
+    """A linear layer whose second half, through GELU, gates its first: ``[..., inputs]`` -> ``[..., outputs]``."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class GEGLU(nn.Module):
 class TransformerBlock(nn.Module):
     """Self-attention, cross-attention, GEGLU, around each of which the tokens are carried.
 
-    Shape: tokens `[B, N, channels]`, context `[B, L, context_channels]` -> `[B, N, channels]`.
+    Shape: tokens ``[B, N, channels]``, context ``[B, L, context_channels]`` -> ``[B, N, channels]``.
     """
 
     def __init__(self, channels: int, context_channels: int, heads: int) -> None:
@@ -74,7 +74,7 @@ class TransformerBlock(nn.Module):
 class SpatialTransformer(nn.Module):
     """Transformer blocks over all positions of a signal, around which it is carried.
 
-    Shape: x `[B, channels, *spatial]`, context `[B, L, context_channels]` -> `[B, channels, *spatial]`.
+    Shape: x ``[B, channels, *spatial]``, context ``[B, L, context_channels]`` -> ``[B, channels, *spatial]``.
     """
 
     def __init__(
