@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.timing import interleave, markdown
 from mmspec.networks import EDMUNet
-from mmspec.networks.edm_layers import Block
+from mmspec.networks.edm_layers import UNetBlock
 
 NETWORKS = {
     "DDPM++": {},
@@ -23,7 +23,7 @@ NETWORKS = {
 }
 
 
-class PlainBlock(Block):
+class PlainBlock(UNetBlock):
     """The arithmetic of EDM's attention as it is written down: weights of all pairs in float32, then their sums."""
 
     def attention(self, x: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def plain(network: EDMUNet) -> EDMUNet:
     """A copy with the default memory layout and plain attention."""
     twin = copy.deepcopy(network)
     for block in twin.modules():
-        if isinstance(block, Block):
+        if isinstance(block, UNetBlock):
             block.__class__ = PlainBlock
     return twin
 

@@ -1,4 +1,5 @@
-"""Regularizers: `loss = Loss(**options)(input, target)` on `[B, C, T]` or `[B, C, H, W]`, light to import alone."""
+"""Regularizers: ``loss = Loss(**options)(input, target)`` on ``[B, C, T]`` or ``[B, C, H, W]``, light to import
+alone."""
 
 from mmspec.losses.base import SpectralLoss
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss

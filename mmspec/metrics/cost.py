@@ -143,7 +143,8 @@ class _Macs(TorchFunctionMode):
             query, key, value = args[:3]
             weights = query.numel() // query.shape[-1] * key.shape[-2]
             self.attention += weights * (query.shape[-1] + value.shape[-1])
-            return _FusedAttention.apply(*args[:3])
+            fused: Callable[..., Tensor] = _FusedAttention.apply
+            return fused(*args[:3])
         out = func(*args, **(kwargs or {}))
         if func in CONVOLUTIONS or func is F.linear:
             self._layer(out.numel() * args[1][0].numel(), out, *args[2:3], **(kwargs or {}))
@@ -158,7 +159,7 @@ class _Macs(TorchFunctionMode):
 class _FusedAttention(torch.autograd.Function):
     """Keeps for the backward pass what fused kernels keep, in their layout, wherever it is counted.
 
-    Shape: `[B, heads, N, d]`, `[B, heads, L, d]`, `[B, heads, L, values]` -> `[B, heads, N, values]`.
+    Shape: ``[B, heads, N, d]``, ``[B, heads, L, d]``, ``[B, heads, L, values]`` -> ``[B, heads, N, values]``.
     """
 
     @staticmethod
@@ -176,7 +177,7 @@ def _storage(tensor: Tensor) -> int:
 @torch.inference_mode()
 def _seconds(call: Callable[[], Any], runs: int, device: torch.device) -> list[float]:
     """How long each of the calls took, in ascending order."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     seconds = []
     for run in range(WARM_UP + runs):
         wait()

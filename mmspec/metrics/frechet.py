@@ -17,7 +17,7 @@ class Moments:
         self._scatter = torch.zeros(0, 0, dtype=torch.float64)
 
     def update(self, features: Tensor) -> None:
-        """Add a batch of vectors, `[B, D]`."""
+        """Add a batch of vectors, ``[B, D]``."""
         if features.ndim != 2:
             raise ValueError(f"features must be [B, D], got {list(features.shape)}.")
         features = features.detach().to("cpu", torch.float64)
@@ -34,14 +34,14 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """The unbiased covariance, `[D, D]`; two vectors at least, else ValueError."""
+        """The unbiased covariance, ``[D, D]``; two vectors at least, else ValueError."""
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 feature vectors, got {self.count}.")
         return self._scatter / (self.count - 1)
 
 
 def moments(features: Tensor) -> Moments:
-    """The moments of one tensor of features, `[N, D]`."""
+    """The moments of one tensor of features, ``[N, D]``."""
     result = Moments()
     for chunk in features.split(8192):  # float64 copies of all would be large
         result.update(chunk)
@@ -51,8 +51,8 @@ def moments(features: Tensor) -> Moments:
 def frechet_distance(real: Moments, generated: Moments) -> float:
     """Fréchet distance between the Gaussians of two feature sets; symmetric, 0 for equal moments.
 
-    `|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))` (Dowson and Landau 1982; Heusel et al. 2017). The trace of the
-    root is the sum of the singular values of `S1^(1/2) S2^(1/2)`, with both roots from symmetric eigenvalues in
+    ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`` (Dowson and Landau 1982; Heusel et al. 2017). The trace of the
+    root is the sum of the singular values of ``S1^(1/2) S2^(1/2)``, with both roots from symmetric eigenvalues in
     float64, which stays exact where covariances are rank deficient.
     """
     if real.mean.shape != generated.mean.shape:
@@ -71,9 +71,9 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 def kernel_distance(real: Tensor, generated: Tensor) -> float:
-    """Squared maximum mean discrepancy of two feature sets, `[N, D]` and `[M, D]`, unbiased at every N, M >= 2.
+    """Squared maximum mean discrepancy of two feature sets, ``[N, D]`` and ``[M, D]``, unbiased at every N, M >= 2.
 
-    The polynomial kernel `(x.y / D + 1)^3` and the U-statistic are those of KID (Binkowski et al. 2018, section 4),
+    The polynomial kernel ``(x.y / D + 1)^3`` and the U-statistic are those of KID (Binkowski et al. 2018, section 4),
     so the value is 0 in expectation for two draws of one distribution, and can be slightly negative.
     """
     if real.shape[1] != generated.shape[1]:
@@ -85,7 +85,8 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
 
 
 def kernel_distance_in_blocks(real: Tensor, generated: Tensor, block: int = 1000, seed: int = 0) -> float:
-    """`kernel_distance` averaged over disjoint random blocks of about ``block`` vectors: unbiased, linear in time."""
+    """`kernel_distance` of ``[N, D]`` and ``[M, D]``, averaged over disjoint random blocks of about ``block`` vectors:
+    unbiased, linear in time."""
     blocks = max(1, min(len(real), len(generated)) // block)
     generator = torch.Generator().manual_seed(seed)
     shuffled = (x[torch.randperm(len(x), generator=generator)] for x in (real, generated))

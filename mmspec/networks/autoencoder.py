@@ -1,4 +1,5 @@
-"""Encoder and decoder of the first stages of latent diffusion, for signals `[B, C, *spatial]` of one or two dimensions.
+"""Encoder and decoder of the first stages of latent diffusion, for signals ``[B, C, *spatial]`` of one or two
+dimensions.
 
 Esser et al. 2021, "Taming Transformers for High-Resolution Image Synthesis". Parameters have the names that CompVis's
 checkpoints give them.
@@ -18,7 +19,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class ResnetBlock(nn.Module):
-    """Norm, SiLU, conv, twice, around which x is carried: `[B, in_channels, *n]` -> `[B, out_channels, *n]`."""
+    """Norm, SiLU, conv, twice, around which x is carried: ``[B, in_channels, *n]`` -> ``[B, out_channels, *n]``."""
 
     def __init__(self, dims: int, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -32,11 +33,12 @@ class ResnetBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        out: Tensor = h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return out
 
 
 class AttnBlock(nn.Module):
-    """Self-attention of one head over all positions, around which x is carried."""
+    """Self-attention of one head over all positions, around which x ``[B, channels, *spatial]`` is carried."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
@@ -47,33 +49,37 @@ class AttnBlock(nn.Module):
         h = self.norm(x)
         q, k, v = (layer(h).flatten(2).mT[:, None] for layer in (self.q, self.k, self.v))
         h = F.scaled_dot_product_attention(q, k, v)[:, 0].mT.reshape(x.shape)
-        return x + self.proj_out(h)
+        out: Tensor = x + self.proj_out(h)
+        return out
 
 
 class Downsample(nn.Module):
-    """Half the size, rounded down, by a 3x3 convolution that looks at one zero beyond the far end of each axis."""
+    """Half the size, rounded down, by a 3x3 convolution that looks at one zero beyond the far end of each axis:
+    ``[B, channels, *n]`` -> ``[B, channels, *(n / 2)]``."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
         self.conv = {1: nn.Conv1d, 2: nn.Conv2d}[dims](channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1) * (x.ndim - 2)))
+        out: Tensor = self.conv(F.pad(x, (0, 1) * (x.ndim - 2)))
+        return out
 
 
 class Upsample(nn.Module):
-    """Twice the size by repeated samples, then a 3x3 convolution."""
+    """Twice the size by repeated samples, then a 3x3 convolution: ``[B, channels, *n]`` -> ``[B, channels, *(2 n)]``."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
         self.conv = conv(dims, channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return out
 
 
 class Middle(nn.Module):
-    """Two residual blocks, with attention between them or without."""
+    """Two residual blocks, with attention between them or without: ``[B, channels, *n]`` -> the same."""
 
     def __init__(self, dims: int, channels: int, attends: bool) -> None:
         super().__init__()
@@ -82,11 +88,13 @@ class Middle(nn.Module):
         self.block_2 = ResnetBlock(dims, channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block_2(self.attn_1(self.block_1(x)))
+        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return out
 
 
 class Level(nn.Module):
-    """Residual blocks of one width, each with attention where the level has it, then a change of size or none."""
+    """Residual blocks of one width, each with attention where the level has it, then a change of size or none:
+    ``[B, inputs[0], *n]`` -> ``[B, width, *m]``."""
 
     def __init__(self, dims: int, inputs: Sequence[int], width: int, attends: bool, **resizing: nn.Module) -> None:
         super().__init__()
@@ -106,7 +114,7 @@ class Level(nn.Module):
 
 
 class Encoder(nn.Module):
-    """`[B, in_channels, *n]` -> `[B, out_channels, *(n / 2**(levels - 1))]`, rounded down level by level."""
+    """``[B, in_channels, *n]`` -> ``[B, out_channels, *(n / 2**(levels - 1))]``, rounded down level by level."""
 
     def __init__(
         self,
@@ -135,11 +143,13 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(h))))
+        return out
 
 
 class Decoder(nn.Module):
-    """`[B, in_channels, *n]` -> `[B, out_channels, *(n 2**(levels - 1))]`; `up[0]` is the finest level, run last."""
+    """``[B, in_channels, *n]`` -> ``[B, out_channels, *(n 2**(levels - 1))]``; ``up[0]`` is the finest level, run
+    last."""
 
     def __init__(
         self,
@@ -169,4 +179,5 @@ class Decoder(nn.Module):
         h = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             h = level(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        out: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        return out

@@ -13,11 +13,11 @@ from mmspec.networks.unet import UNet
 class ClassContextUNet(UNet):
     """A `UNet` whose context is the embedding of the class (Rombach et al. 2022, their models of ImageNet).
 
-    Shape: x `[B, in_channels, *spatial]`, c_noise `[B]`, labels `[B]` or `[B, num_classes]` ->
-    `[B, out_channels, *spatial]`. Labels None, or a row of zeros, are the null class, which has an embedding too.
+    Shape: x ``[B, in_channels, *spatial]``, c_noise ``[B]``, labels ``[B]`` or ``[B, num_classes]`` ->
+    ``[B, out_channels, *spatial]``. Labels None, or a row of zeros, are the null class, which has an embedding too.
 
     Args:
-        options: those of `UNet`, with `num_classes`, without the null class, and `context_channels`, of the
+        options: those of `UNet`, with ``num_classes``, without the null class, and ``context_channels``, of the
             embeddings, both above 0.
 
     Raises:
@@ -39,11 +39,11 @@ class ClassContextUNet(UNet):
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None
     ) -> Tensor:
-        """As `UNet.forward`; a context `[B, L, context_channels]` takes the place of the class."""
+        """As `UNet.forward`; a context ``[B, L, context_channels]`` takes the place of the class."""
         return super().forward(x, c_noise, context=self._class_context(labels, x) if context is None else context)
 
     def _class_context(self, labels: Tensor | None, x: Tensor) -> Tensor:
-        """`[B, 1, context_channels]`."""
+        """``[B, 1, context_channels]``."""
         weight = self.embed_class.weight
         rows = weight.new_zeros(len(x), self.num_classes) if labels is None else one_hot(labels, self.num_classes)
         rows = rows.to(weight.dtype)

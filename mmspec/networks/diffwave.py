@@ -60,7 +60,10 @@ class SpectrogramUpsampler(nn.Module):
 
 
 class ResidualLayer(nn.Module):
-    """A gated dilated convolution: x, embedding and upsampled spectrogram -> (the next x, a skip connection)."""
+    """A gated dilated convolution: x, embedding and upsampled spectrogram -> (the next x, a skip connection).
+
+    Shape: ``[B, channels, T]``, ``[B, 512]``, ``[B, n_mels, T]`` -> twice ``[B, channels, T]``.
+    """
 
     def __init__(self, channels: int, dilation: int, n_mels: int | None) -> None:
         super().__init__()
@@ -82,9 +85,9 @@ class ResidualLayer(nn.Module):
 class DiffWave(Network):
     """DiffWave: predicts the noise in a waveform, given its log-mel spectrogram or, unconditionally, nothing.
 
-    `network(x, c_noise, spectrogram)`, x `[B, 1, T]` scaled to unit variance at high noise, c_noise the training step
-    `[B]` from 0 to `max_steps - 1`, whole or fractional, spectrogram `[B, n_mels, ceil(T / 256)]` as
-    `mmspec.data.mel.LogMel` computes it -> `[B, 1, T]`.
+    ``network(x, c_noise, spectrogram)``, x ``[B, 1, T]`` scaled to unit variance at high noise, c_noise the training
+    step ``[B]`` from 0 to ``max_steps - 1``, whole or fractional, spectrogram ``[B, n_mels, ceil(T / 256)]`` as
+    `mmspec.data.mel.LogMel` computes it -> ``[B, 1, T]``.
 
     Args:
         residual_channels: width.
@@ -143,7 +146,7 @@ class DiffWave(Network):
         return [self.skip_projection]  # the one level ends where the skip connections of all layers come together
 
     def forward(self, x: Tensor, c_noise: Tensor, spectrogram: Tensor | None = None) -> Tensor:
-        """The predicted noise, `[B, 1, T]`.
+        """The predicted noise, ``[B, 1, T]``.
 
         Raises:
             ValueError: if the spectrogram is missing, not wanted, or of another shape than x needs.
@@ -158,7 +161,8 @@ class DiffWave(Network):
             h, skip = layer(h, embedding, spectrogram)
             skips = skips + skip
         h = F.relu(self.skip_projection(skips / math.sqrt(len(self.residual_layers))))
-        return self.output_projection(h)
+        out: Tensor = self.output_projection(h)
+        return out
 
     def _check(self, x: Tensor, spectrogram: Tensor | None) -> None:
         if x.ndim != 3 or x.shape[1] != 1:

@@ -1,4 +1,4 @@
-"""The layers of EDM's networks, for images `[B, C, H, W]`.
+"""The layers of EDM's networks, for images ``[B, C, H, W]``.
 
 Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations" (DDPM++, NCSN++), and
 Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis" (ADM), in the form that Karras et al. 2022,
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class GroupNorm(nn.GroupNorm):
-    """GroupNorm that trains in the precision of its weights.
+    """GroupNorm that trains in the precision of its weights: ``[B, channels, H, W]`` -> the same.
 
     Torch's kernel for weights and features of different precision takes four times as long backwards (channels_last
     on CPUs).
@@ -41,12 +41,13 @@ def group_norm(channels: int, eps: float) -> GroupNorm:
 
 
 def silu(x: Tensor) -> Tensor:
-    """SiLU, in place where no gradient has need of x."""
+    """SiLU of x ``[...]``, in place where no gradient has need of it."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class PositionalEmbedding(nn.Module):
-    """`[B]` -> `[B, channels]`: cosines, then sines, at frequencies from 1 down to 1/10000 rad, or just short of it.
+    """``[B]`` -> ``[B, channels]``: cosines, then sines, at frequencies from 1 down to 1/10000 rad, or just short of
+    it.
 
     Args:
         channels: of the embedding, an even number.
@@ -65,7 +66,7 @@ class PositionalEmbedding(nn.Module):
 
 
 class FourierEmbedding(nn.Module):
-    """`[B]` -> `[B, channels]`: cosines, then sines, at random frequencies that are saved with the weights.
+    """``[B]`` -> ``[B, channels]``: cosines, then sines, at random frequencies that are saved with the weights.
 
     Args:
         channels: of the embedding, an even number.
@@ -84,20 +85,20 @@ class FourierEmbedding(nn.Module):
 
 
 def resample_kernel(taps: Sequence[float]) -> Tensor:
-    """The separable low-pass of unit sum with these taps along each axis: `[1, 1, k, k]` float32."""
+    """The separable low-pass of unit sum with these taps along each axis: ``[1, 1, k, k]`` float32."""
     kernel = torch.tensor(taps, dtype=torch.float32)
     return (kernel.outer(kernel) / kernel.sum() ** 2)[None, None]
 
 
 def downsample(x: Tensor, kernel: Tensor, padding: int | None = None) -> Tensor:
-    """Low-pass, then every second sample: `[B, C, H, W]` -> `[B, C, H / 2, W / 2]`."""
+    """Low-pass, then every second sample: ``[B, C, H, W]`` -> ``[B, C, H / 2, W / 2]``."""
     padding = (kernel.shape[-1] - 1) // 2 if padding is None else padding
     channels = x.shape[1]
     return F.conv2d(x, kernel.to(x.dtype).expand(channels, -1, -1, -1), stride=2, padding=padding, groups=channels)
 
 
 def upsample(x: Tensor, kernel: Tensor) -> Tensor:
-    """Zeros in between, then four times the low-pass: `[B, C, H, W]` -> `[B, C, 2 H, 2 W]`."""
+    """Zeros in between, then four times the low-pass: ``[B, C, H, W]`` -> ``[B, C, 2 H, 2 W]``."""
     padding, channels = (kernel.shape[-1] - 1) // 2, x.shape[1]
     kernel = (4 * kernel).to(x.dtype).expand(channels, -1, -1, -1)
     return F.conv_transpose2d(x, kernel, stride=2, padding=padding, groups=channels)
@@ -107,7 +108,7 @@ RESAMPLE = {"down": downsample, "up": upsample}
 
 
 class Resample(nn.Module):
-    """Half or twice the size, without weights.
+    """Half or twice the size, without weights: ``[B, C, H, W]`` -> ``[B, C, H / 2, W / 2]`` or ``[B, C, 2 H, 2 W]``.
 
     Args:
         direction: "down" or "up".
@@ -126,7 +127,10 @@ class Resample(nn.Module):
 
 
 class ResamplingConv(nn.Conv2d):
-    """Half or twice the size, then a convolution with "same" zero padding; arguments as of `Resample`."""
+    """Half or twice the size, then a convolution with "same" zero padding; arguments, and sizes, as of `Resample`.
+
+    Shape: ``[B, in_channels, H, W]`` -> ``[B, out_channels, ...]``.
+    """
 
     resample_filter: Tensor
 
@@ -141,8 +145,10 @@ class ResamplingConv(nn.Conv2d):
         return super().forward(RESAMPLE[self.direction](x, self.resample_filter))
 
 
-class ConvDown(nn.Conv2d):
+class FusedConvDown(nn.Conv2d):
     """A 3x3 convolution, then half the size: NCSN++'s way down for the residual image.
+
+    Shape: ``[B, in_channels, H, W]`` -> ``[B, out_channels, H / 2, W / 2]``.
 
     The low-pass sees what the convolution makes of the zeros around the image, hence not `ResamplingConv` reversed.
     """
@@ -177,11 +183,11 @@ class BlockStyle:
     skip_conv: bool
 
 
-class Block(nn.Module):
+class UNetBlock(nn.Module):
     """Norm, SiLU, conv, twice, around which x is carried; then self-attention, around which it is carried too.
 
-    Shape: x `[B, in_channels, H, W]`, embedding `[B, embed_channels]` -> `[B, out_channels, H, W]`, half or twice the
-    size with a `direction`.
+    Shape: x ``[B, in_channels, H, W]``, embedding ``[B, embed_channels]`` -> ``[B, out_channels, H, W]``, half or twice
+    the size with a ``direction``.
 
     Args:
         in_channels, out_channels, embed_channels: widths.
@@ -242,8 +248,9 @@ class Block(nn.Module):
         return self.attention(x).add_(x).mul_(self.style.skip_scale) if self.heads else x
 
     def attention(self, x: Tensor) -> Tensor:
-        """Self-attention over all positions. `qkv` puts out [head][channel][q, k, v]."""
+        """Self-attention over all positions, ``[B, channels, H, W]`` -> the same. ``qkv`` puts out [head][channel][q, k, v]."""
         qkv = self.qkv(self.norm2(x)).flatten(2).unflatten(1, (self.heads, -1, 3))
         q, k, v = qkv.permute(3, 0, 1, 4, 2).contiguous().unbind(0)  # each [B, heads, H W, channels]
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return self.proj(h.transpose(1, 2).unflatten(2, x.shape[2:]))
+        out: Tensor = self.proj(torch.unflatten(h.transpose(1, 2), 2, x.shape[2:]))
+        return out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mmspec.networks.edm_layers import Block, BlockStyle, ConvDown, Resample, group_norm
+from mmspec.networks.edm_layers import BlockStyle, FusedConvDown, Resample, UNetBlock, group_norm
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Family:
     Attributes:
         style: of the residual blocks.
         model_channels, channel_mult, num_blocks, attn_resolutions: defaults of `mmspec.networks.EDMUNet`.
-        wide_start: the first convolution is as wide as the first level, not `model_channels` wide.
-        attends_throughout: on the way up every block of a level in `attn_resolutions` attends, not the last alone.
+        wide_start: the first convolution is as wide as the first level, not ``model_channels`` wide.
+        attends_throughout: on the way up every block of a level in ``attn_resolutions`` attends, not the last alone.
         decodes_images: the way up ends with the image, not with features that layers outside of it make an image of.
     """
 
@@ -67,7 +67,7 @@ class Levels:
         num_blocks: blocks a level on the way down, one more on the way up.
         attn_resolutions: levels with self-attention.
         taps: of the low-pass for changes of size.
-        block: makes a block from its widths and `Block`'s ``attends`` and ``direction``.
+        block: makes a block from its widths and `UNetBlock`'s ``attends`` and ``direction``.
     """
 
     family: Family
@@ -77,7 +77,7 @@ class Levels:
     num_blocks: int
     attn_resolutions: Sequence[int]
     taps: Sequence[float]
-    block: Callable[..., Block]
+    block: Callable[..., UNetBlock]
 
     def encoder(self, in_channels: int, encoder_type: str) -> tuple[nn.ModuleDict, list[int]]:
         """The layers of the way down by name, and the width of each skip connection."""
@@ -95,7 +95,7 @@ class Levels:
                     layers[f"{name}_aux_down"] = Resample("down", self.taps)
                     layers[f"{name}_aux_skip"] = nn.Conv2d(image, last, 1)
                 if encoder_type == "residual":
-                    layers[f"{name}_aux_residual"] = ConvDown(image, last, self.taps)
+                    layers[f"{name}_aux_residual"] = FusedConvDown(image, last, self.taps)
                     image = last
             for i in range(self.num_blocks):
                 layers[f"{name}_block{i}"] = self.block(last, width, attends=resolution in self.attn_resolutions)

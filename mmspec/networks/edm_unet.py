@@ -1,7 +1,7 @@
 """DDPM++, NCSN++ and ADM as EDM trained and released them, key for key.
 
 Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models"; the architectures are those of
-Song et al. 2021 (`model_type="SongUNet"`) and Dhariwal and Nichol 2021 (`model_type="DhariwalUNet"`).
+Song et al. 2021 (``model_type="SongUNet"``) and Dhariwal and Nichol 2021 (``model_type="DhariwalUNet"``).
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmspec.networks.edm_layers import Block, FourierEmbedding, PositionalEmbedding, group_norm, silu
+from mmspec.networks.edm_layers import FourierEmbedding, PositionalEmbedding, UNetBlock, group_norm, silu
 from mmspec.networks.edm_levels import FAMILIES, Levels, role
 from mmspec.networks.folding import crop, pad_to_multiple
 from mmspec.networks.labels import one_hot
@@ -42,12 +42,12 @@ SONG_OPTIONS = {  # of DDPM++ and NCSN++ alone, with their defaults
 class EDMUNet(Network):
     """The networks of EDM's checkpoints: arguments, parameters and buffers under the names that EDM gave them.
 
-    DDPM++ is all defaults; NCSN++ has `embedding_type="fourier"`, `channel_mult_noise=2`, `encoder_type="residual"`,
-    `resample_filter=(1, 3, 3, 1)`; ADM is `model_type="DhariwalUNet"`.
+    DDPM++ is all defaults; NCSN++ has ``embedding_type="fourier"``, ``channel_mult_noise=2``,
+    ``encoder_type="residual"``, ``resample_filter=(1, 3, 3, 1)``; ADM is ``model_type="DhariwalUNet"``.
 
-    Shape: x `[B, in_channels, H, W]`, c_noise `[B]`, labels `[B]` or `[B, label_dim]`, augment_labels
-    `[B, augment_dim]` -> `[B, out_channels, H, W]`. A size that the levels do not divide is padded at its far end by
-    its last sample, and the output cropped.
+    Shape: x ``[B, in_channels, H, W]``, c_noise ``[B]``, labels ``[B]`` or ``[B, label_dim]``, augment_labels
+    ``[B, augment_dim]`` -> ``[B, out_channels, H, W]``. A size that the levels do not divide is padded at its far end
+    by its last sample, and the output cropped.
 
     Args:
         img_resolution: height and width it is trained on, which name its levels.
@@ -116,7 +116,7 @@ class EDMUNet(Network):
             attn_resolutions=family.attn_resolutions if attn_resolutions is None else attn_resolutions,
             taps=resample_filter,
             block=partial(
-                Block,
+                UNetBlock,
                 embed_channels=model_channels * channel_mult_emb,
                 style=family.style,
                 taps=resample_filter,
@@ -162,10 +162,10 @@ class EDMUNet(Network):
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, augment_labels: Tensor | None = None
     ) -> Tensor:
-        """The raw output for x, already scaled by c_in, at noise labels `c_noise`.
+        """The raw output for x, already scaled by c_in, at noise labels ``c_noise``.
 
-        `labels` are classes or one-hot rows; a row of zeros, or None, is unconditional. `augment_labels` say how each
-        image was augmented; None is not at all.
+        ``labels`` are classes or one-hot rows; a row of zeros, or None, is unconditional. ``augment_labels`` say how
+        each image was augmented; None is not at all.
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"this EDMUNet takes x of shape [B, {self.in_channels}, H, W], got {list(x.shape)}")
@@ -175,7 +175,7 @@ class EDMUNet(Network):
         return crop(self._decode(skips, embedding), x.shape[2:])
 
     def _embedding(self, c_noise: Tensor, labels: Tensor | None, augment_labels: Tensor | None) -> Tensor:
-        """What all blocks are conditioned on: `[B, embed_channels]`."""
+        """What all blocks are conditioned on: ``[B, embed_channels]``."""
         embedding = self.map_noise(c_noise)
         of_class = self._class_embedding(labels, embedding)
         if not self.adm:
@@ -196,7 +196,8 @@ class EDMUNet(Network):
         rows = rows.to(like.dtype)
         if self.training and self.label_dropout:
             rows = rows * (torch.rand_like(rows[:, :1]) >= self.label_dropout)
-        return self.map_label(rows if self.adm else rows * math.sqrt(self.num_classes))
+        out: Tensor | float = self.map_label(rows if self.adm else rows * math.sqrt(self.num_classes))
+        return out
 
     def _encode(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
         """The way down: every skip connection, the last of which goes on."""
@@ -211,12 +212,12 @@ class EDMUNet(Network):
                 case "aux_residual":
                     h = skips[-1] = image = (h + layer(image)) * math.sqrt(0.5)
                 case _:
-                    h = layer(h, embedding) if isinstance(layer, Block) else layer(h)
+                    h = layer(h, embedding) if isinstance(layer, UNetBlock) else layer(h)
                     skips.append(h)
         return skips
 
     def _decode(self, skips: list[Tensor], embedding: Tensor) -> Tensor:
-        """The way up, which takes the skip connections off the end of `skips`, and the output."""
+        """The way up, which takes the skip connections off the end of ``skips``, and the output."""
         h, image = skips[-1], None
         for name, layer in self.dec.items():
             match role(name):
@@ -230,7 +231,8 @@ class EDMUNet(Network):
                     h = layer(h, embedding)
                 case _:
                     h = layer(torch.cat([h, skips.pop()], dim=1), embedding)
-        return self.out_conv(silu(self.out_norm(h))) if image is None else image
+        out: Tensor = self.out_conv(silu(self.out_norm(h))) if image is None else image
+        return out
 
 
 def _check(config: Mapping[str, Any]) -> None:

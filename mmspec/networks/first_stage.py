@@ -1,4 +1,4 @@
-"""First stages of latent diffusion: between signals `[B, C, *spatial]` and smaller latents.
+"""First stages of latent diffusion: between signals ``[B, C, *spatial]`` and smaller latents.
 
 Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1.
 """
@@ -22,9 +22,9 @@ QUANTIZED_AT_ONCE = 1 << 14  # vectors; bounds the memory for their distances to
 class FirstStage(Configured, nn.Module, ABC):
     """What `AutoencoderKL` and `VQModel` share: a frozen pair of encoder and decoder.
 
-    Signals are `[B, C, *spatial]` in [-1, 1], latents `[B, embed_channels, *(spatial / factor)]`, as a denoiser sees
-    them: times `scale_factor`. What is kept of a signal to draw its latents from, its moments, is
-    `[B, moment_channels, *(spatial / factor)]`.
+    Signals are ``[B, C, *spatial]`` in [-1, 1], latents ``[B, embed_channels, *(spatial / factor)]``, as a denoiser
+    sees them: times ``scale_factor``. What is kept of a signal to draw its latents from, its moments, is
+    ``[B, moment_channels, *(spatial / factor)]``.
 
     Attributes:
         config: constructor arguments.
@@ -46,7 +46,7 @@ class FirstStage(Configured, nn.Module, ABC):
         self.dims, self.in_channels, self.embed_channels = dims, config["in_channels"], embed_channels
         self.factor = 2 ** (len(widths) - 1)
         self.moment_channels = moments_per_channel * embed_channels
-        self.scale_factor = config["scale_factor"]
+        self.scale_factor: float = config["scale_factor"]
         levels = (widths, config["num_blocks"], config["attention_levels"], config["middle_attention"])
         encoded = moments_per_channel * z_channels
         self.encoder = Encoder(dims, config["in_channels"], encoded, *levels)
@@ -55,26 +55,29 @@ class FirstStage(Configured, nn.Module, ABC):
         self.post_quant_conv = conv(dims, embed_channels, z_channels, kernel_size=1)
 
     def moments(self, x: Tensor) -> Tensor:
-        """What latents of signals are drawn from: `[B, C, *n]` -> `[B, moment_channels, *(n / factor)]`."""
+        """What latents of signals are drawn from: ``[B, C, *n]`` -> ``[B, moment_channels, *(n / factor)]``."""
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
             spatial = {1: "T", 2: "H, W"}[self.dims]
             raise ValueError(f"this first stage takes [B, {self.in_channels}, {spatial}], got {list(x.shape)}")
-        return self.quant_conv(self.encoder(x))
+        out: Tensor = self.quant_conv(self.encoder(x))
+        return out
 
     @abstractmethod
     def draw(self, moments: Tensor, generator: Generator | None = None) -> Tensor:
-        """Latents of signals with such moments, `[B, embed_channels, *n]`."""
+        """Latents of signals with such moments, ``[B, embed_channels, *n]``."""
 
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Latents of signals; at random where the first stage knows a distribution of them."""
+        """Latents of signals, ``[B, C, *n]`` -> ``[B, embed_channels, *(n / factor)]``; at random where the first stage
+        knows a distribution of them."""
         return self.draw(self.moments(x), generator)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Signals of latents: `[B, embed_channels, *n]` -> `[B, C, *(n factor)]`, nominally in [-1, 1]."""
-        return self.decoder(self.post_quant_conv(z / self.scale_factor))
+        """Signals of latents: ``[B, embed_channels, *n]`` -> ``[B, C, *(n factor)]``, nominally in [-1, 1]."""
+        out: Tensor = self.decoder(self.post_quant_conv(z / self.scale_factor))
+        return out
 
     def latent_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape `(embed_channels, *n)` of the latents of signals `(C, *spatial)`."""
+        """Shape ``(embed_channels, *n)`` of the latents of signals ``(C, *spatial)``."""
         return (self.embed_channels, *(size // self.factor for size in shape[1:]))
 
     def sha256(self) -> str:
@@ -96,7 +99,7 @@ class AutoencoderKL(FirstStage):
         dims: 1 for waveforms, 2 for images.
         in_channels: of the signals.
         channels: width of the first level.
-        channel_mult: width of each level in units of `channels`; between two levels the size is halved.
+        channel_mult: width of each level in units of ``channels``; between two levels the size is halved.
         num_blocks: residual blocks a level of the encoder; the decoder has one more.
         attention_levels: levels with self-attention, 0 the finest.
         middle_attention: self-attention between encoder and latents, and latents and decoder.
@@ -124,7 +127,7 @@ class AutoencoderKL(FirstStage):
         super().__init__(moments_per_channel=2)
 
     def distribution(self, moments: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance of latents before scaling, each `[B, embed_channels, *n]`."""
+        """Mean and logarithm of the variance of latents before scaling, each ``[B, embed_channels, *n]``."""
         mean, logvar = moments.chunk(2, dim=1)
         return mean, logvar.clamp(*LOGVAR_RANGE)
 
@@ -167,27 +170,28 @@ class VQModel(FirstStage):
 
     @property
     def codebook(self) -> Tensor:
-        """`[num_codes, embed_channels]`."""
+        """``[num_codes, embed_channels]``."""
         return self.quantize["embedding"].get_parameter("weight")
 
     def draw(self, moments: Tensor, generator: Generator | None = None) -> Tensor:
         return self.scale_factor * moments
 
     def look_up(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest codes of unscaled latents `[B, embed_channels, *n]`, and their indices `[B, *n]`.
+        """The nearest codes of unscaled latents ``[B, embed_channels, *n]``, and their indices ``[B, *n]``.
 
         The gradient passes through to z as it is (van den Oord et al. 2017).
         """
         with torch.autocast(z.device.type, enabled=False):
             vectors, codes = z.movedim(1, -1).flatten(0, -2).detach(), self.codebook.to(z.dtype)
             lengths = codes.square().sum(1)
-            parts = vectors.split(QUANTIZED_AT_ONCE)
+            parts = torch.split(vectors, QUANTIZED_AT_ONCE)
             nearest = torch.cat([(lengths - 2 * part @ codes.T).argmin(1) for part in parts])
         indices = nearest.view(z.shape[0], *z.shape[2:])
         return z + (codes[indices].movedim(-1, 1) - z).detach(), indices
 
     def decode(self, z: Tensor, quantize: bool = True) -> Tensor:
-        """Signals of latents: `[B, embed_channels, *n]` -> `[B, C, *(n factor)]`; looked up first, unless told not."""
+        """Signals of latents: ``[B, embed_channels, *n]`` -> ``[B, C, *(n factor)]``; looked up first, unless told
+        not."""
         if quantize:
             z = self.look_up(z / self.scale_factor)[0] * self.scale_factor
         return super().decode(z)

@@ -1,9 +1,9 @@
 """Wavelet gating: change of size by sub-bands, each weighed by a gate that the features themselves set.
 
 Yang et al. 2023, "Diffusion Probabilistic Model Made Slim", Eq. 8. The paper does not say how channel counts are
-restored: a 1x1 convolution after each operation (`reading="paper"`) agrees with the parameters and MACs of its tables.
-Taken by the letter (`reading="literal"`) there is none, and the next block takes a quarter of the channels (1D: half):
-that has 3.4% fewer parameters and 8.6% fewer MACs than the paper reports.
+restored: a 1x1 convolution after each operation (``reading="paper"``) agrees with the parameters and MACs of its
+tables. Taken by the letter (``reading="literal"``) there is none, and the next block takes a quarter of the channels
+(1D: half): that has 3.4% fewer parameters and 8.6% fewer MACs than the paper reports.
 """
 
 import torch
@@ -19,10 +19,10 @@ MODE = "periodization"  # the one boundary mode in which n samples give n / 2 co
 
 
 def gated_sum(x: Tensor, gates: Tensor, wavelet: str = "haar") -> Tensor:
-    """`sum_i g_i X_i` over the sub-bands X_i of x.
+    """``sum_i g_i X_i`` over the sub-bands X_i of x.
 
-    Shape: x `[B, C, *spatial]`, gates `[B, 2**dims]` in the order of `mmspec.spectral.dwt` ->
-    `[B, C, *ceil(n / 2)]`.
+    Shape: x ``[B, C, *spatial]``, gates ``[B, 2**dims]`` in the order of `mmspec.spectral.dwt` ->
+    ``[B, C, *ceil(n / 2)]``.
     """
     if wavelet in HAAR:
         blocks = fold(pad_to_multiple(x, 2), 2)
@@ -35,10 +35,10 @@ def gated_sum(x: Tensor, gates: Tensor, wavelet: str = "haar") -> Tensor:
 def gated_inverse(x: Tensor, gates: Tensor, wavelet: str = "haar", size: tuple[int, ...] | None = None) -> Tensor:
     """The inverse transform of gated sub-bands, which are the equal parts of x along its channels.
 
-    Shape: x `[B, C, *spatial]`, gates `[B, 2**dims]` -> `[B, C / 2**dims, *size]`; `size` is `2 n` where it is not
-    given.
+    Shape: x ``[B, C, *spatial]``, gates ``[B, 2**dims]`` -> ``[B, C / 2**dims, *size]``; ``size`` is ``2 n`` where it
+    is not given.
     """
-    bands = x.unflatten(1, (gates.shape[1], -1))
+    bands = torch.unflatten(x, 1, (gates.shape[1], -1))
     size = size or tuple(2 * n for n in x.shape[2:])
     if [(n + 1) // 2 for n in size] != list(x.shape[2:]):
         raise ValueError(f"sub-bands of size {list(x.shape[2:])} do not come from a signal of size {list(size)}")
@@ -50,27 +50,28 @@ def gated_inverse(x: Tensor, gates: Tensor, wavelet: str = "haar", size: tuple[i
 
 
 def _inverse_haar(bands: Tensor) -> Tensor:
-    """The block of samples with these Haar coefficients, along the last axis: `[..., 2**dims]` -> the same shape.
+    """The block of samples with these Haar coefficients, along the last axis: ``[..., 2**dims]`` -> the same shape.
 
     The number of a sub-band has one bit an axis, 1 for high: the lowest bit is the first axis (LH is high along it).
     """
     count, first = bands.shape[-1], bands.ndim - 1
-    block = bands.unflatten(-1, (2,) * (count.bit_length() - 1))
+    block = torch.unflatten(bands, -1, (2,) * (count.bit_length() - 1))
     for axis in range(first, block.ndim):
         low, high = block.unbind(axis)
         block = torch.stack([low + high, low - high], dim=axis)
-    return block.transpose(first, -1).flatten(first) * count**-0.5
+    out: Tensor = block.transpose(first, -1).flatten(first) * count**-0.5
+    return out
 
 
 def _over_space(gates: Tensor, x: Tensor) -> Tensor:
-    """`[B, bands]` -> `[B, bands, 1, *1]`, in the type of x."""
+    """``[B, bands]`` -> ``[B, bands, 1, *1]``, in the type of x."""
     return gates.reshape(*gates.shape, *[1] * (x.ndim - 1)).to(x.dtype)
 
 
 class _WaveletGate(nn.Module):
-    """What both directions share: `g = sigmoid(FFN(avgpool(X)))`, one soft gate a sub-band.
+    """What both directions share: ``g = sigmoid(FFN(avgpool(X)))``, one soft gate a sub-band.
 
-    With `embed_channels` the noise level has a say too: its embedding, through a linear layer that begins at zero, is
+    With ``embed_channels`` the noise level has a say too: its embedding, through a linear layer that begins at zero, is
     added inside of the FFN. The paper's gates see the noise level through the features alone.
     """
 
@@ -86,7 +87,7 @@ class _WaveletGate(nn.Module):
         self.embed = zeroed(nn.Linear(embed_channels, channels)) if embed_channels else None
 
     def gates(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        """The gates in (0, 1) that x sets: `[B, channels, *spatial]`, `[B, embed_channels]` -> `[B, 2**dims]`."""
+        """The gates in (0, 1) that x sets: ``[B, channels, *spatial]``, ``[B, embed_channels]`` -> ``[B, 2**dims]``."""
         first, *rest = self.gate
         hidden = first(x.flatten(2).mean(2))
         if self.embed is not None:
@@ -99,10 +100,10 @@ class _WaveletGate(nn.Module):
 
 
 class WaveletDown(_WaveletGate):
-    """WG-Down: the gated sum of the sub-bands, then a 1x1 convolution, which `reading="literal"` leaves out.
+    """WG-Down: the gated sum of the sub-bands, then a 1x1 convolution, which ``reading="literal"`` leaves out.
 
-    Shape: x `[B, channels, *spatial]`, embedding `[B, embed_channels]` (after its SiLU) ->
-    `[B, channels, *ceil(n / 2)]`.
+    Shape: x ``[B, channels, *spatial]``, embedding ``[B, embed_channels]`` (after its SiLU) ->
+    ``[B, channels, *ceil(n / 2)]``.
     """
 
     def __init__(
@@ -112,15 +113,16 @@ class WaveletDown(_WaveletGate):
         self.conv = nn.Identity() if reading == "literal" else conv(dims, channels, channels, kernel_size=1)
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        return self.conv(gated_sum(x, self.gates(x, embedding), self.wavelet))
+        out: Tensor = self.conv(gated_sum(x, self.gates(x, embedding), self.wavelet))
+        return out
 
 
 class WaveletUp(_WaveletGate):
     """WG-Up: the channels as gated sub-bands, their inverse transform, then a 1x1 convolution back to all channels.
 
-    Shape: x `[B, channels, *spatial]`, embedding `[B, embed_channels]` (after its SiLU) -> `[B, channels, *size]`;
-    `size` is `2 n` where it is not given. `reading="literal"` has no convolution and puts out
-    `[B, channels / 2**dims, *size]`.
+    Shape: x ``[B, channels, *spatial]``, embedding ``[B, embed_channels]`` (after its SiLU) ->
+    ``[B, channels, *size]``; ``size`` is ``2 n`` where it is not given. ``reading="literal"`` has no convolution and
+    puts out ``[B, channels / 2**dims, *size]``.
     """
 
     def __init__(
@@ -133,4 +135,5 @@ class WaveletUp(_WaveletGate):
         self.conv = nn.Identity() if reading == "literal" else restored
 
     def forward(self, x: Tensor, embedding: Tensor | None = None, size: tuple[int, ...] | None = None) -> Tensor:
-        return self.conv(gated_inverse(x, self.gates(x, embedding), self.wavelet, size))
+        out: Tensor = self.conv(gated_inverse(x, self.gates(x, embedding), self.wavelet, size))
+        return out

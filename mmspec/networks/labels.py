@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """Classes `[B]` of an integer type, or rows `[B, num_classes]`, which stay -> rows `[B, num_classes]`.
+    """Classes ``[B]`` of an integer type, or rows ``[B, num_classes]``, which stay -> rows ``[B, num_classes]``.
 
     Raises:
         ValueError: for another shape or type, and, on the CPU, for a class out of range. On a GPU to look would be to

@@ -1,4 +1,4 @@
-"""The layers of the LDM/ADM family of UNets, for signals `[B, C, *spatial]` of one or two dimensions.
+"""The layers of the LDM/ADM family of UNets, for signals ``[B, C, *spatial]`` of one or two dimensions.
 
 Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", and Rombach et al. 2022, "High-Resolution
 Image Synthesis with Latent Diffusion Models", whose arithmetic they follow number for number.
@@ -19,7 +19,7 @@ def conv(dims: int, in_channels: int, out_channels: int, kernel_size: int = 3, s
 
 
 def group_norm(channels: int, group_channels: int, eps: float = 1e-5) -> nn.GroupNorm:
-    """GroupNorm with the largest power of two of groups, up to 32, that leaves each `group_channels` or more.
+    """GroupNorm with the largest power of two of groups, up to 32, that leaves each ``group_channels`` or more.
 
     A group of one channel would subtract the time embedding that was just added to it (one number a channel).
     """
@@ -28,7 +28,8 @@ def group_norm(channels: int, group_channels: int, eps: float = 1e-5) -> nn.Grou
 
 
 def head_count(channels: int, head_channels: int, num_heads: int = 0) -> int:
-    """How many heads attention of this width has: `num_heads`, or by `head_channels` where that is 0 (one at least)."""
+    """How many heads attention of this width has: ``num_heads``, or by ``head_channels`` where that is 0 (one at
+    least)."""
     heads = num_heads or max(1, channels // head_channels)
     if channels % heads:
         change = "num_heads" if num_heads else "head_channels"
@@ -37,14 +38,14 @@ def head_count(channels: int, head_channels: int, num_heads: int = 0) -> int:
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
-    """`layer` with all parameters 0, so that a residual branch begins as the identity."""
+    """``layer`` with all parameters 0, so that a residual branch begins as the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
 def sinusoid(c_noise: Tensor, channels: int) -> Tensor:
-    """`[B]` -> `[B, channels]`: cosines, then sines, of `c_noise` at frequencies from 1 down to 1/10000 rad."""
+    """``[B]`` -> ``[B, channels]``: cosines, then sines, of ``c_noise`` at frequencies from 1 down to 1/10000 rad."""
     c_noise = c_noise.to(torch.promote_types(c_noise.dtype, torch.float32))
     half = channels // 2
     steps = torch.arange(half, dtype=c_noise.dtype, device=c_noise.device)
@@ -54,10 +55,10 @@ def sinusoid(c_noise: Tensor, channels: int) -> Tensor:
 
 class ResidualBlock(nn.Module):
     """Norm, SiLU, conv, twice, around which x is carried; in between the embedding is added, before the second norm,
-    or with `scale_shift` scales and shifts what that norm puts out, its first half the scale.
+    or with ``scale_shift`` scales and shifts what that norm puts out, its first half the scale.
 
-    Shape: x `[B, in_channels, *spatial]`, embedding `[B, embed_channels]` (after its SiLU) ->
-    `[B, out_channels, *spatial]`.
+    Shape: x ``[B, in_channels, *spatial]``, embedding ``[B, embed_channels]`` (after its SiLU) ->
+    ``[B, out_channels, *spatial]``.
     """
 
     def __init__(
@@ -91,11 +92,12 @@ class ResidualBlock(nn.Module):
             h = self.norm2(h) * (1 + scale) + shift
         else:
             h = self.norm2(h + embedded)
-        return self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        out: Tensor = self.skip(x) + self.conv2(self.dropout(F.silu(h)))
+        return out
 
 
 class ResidualDown(ResidualBlock):
-    """A residual block, within and around which pairs of samples are averaged: `*spatial` -> `*(n / 2)`."""
+    """A residual block, within and around which pairs of samples are averaged: ``*spatial`` -> ``*(n / 2)``."""
 
     def __init__(self, channels: int, dims: int, embed_channels: int, **options: Any) -> None:
         super().__init__(dims, channels, channels, embed_channels, **options)
@@ -103,7 +105,7 @@ class ResidualDown(ResidualBlock):
 
 
 class ResidualUp(ResidualBlock):
-    """A residual block, within and around which samples are repeated: `*spatial` -> `*(2 n)`."""
+    """A residual block, within and around which samples are repeated: ``*spatial`` -> ``*(2 n)``."""
 
     def __init__(self, channels: int, dims: int, embed_channels: int, **options: Any) -> None:
         super().__init__(dims, channels, channels, embed_channels, **options)
@@ -111,14 +113,15 @@ class ResidualUp(ResidualBlock):
 
 
 class ConvDown(nn.Sequential):
-    """Half the size by a 3x3 convolution with stride 2: `[B, channels, *spatial]` -> `[B, channels, *ceil(n / 2)]`."""
+    """Half the size by a 3x3 convolution with stride 2: ``[B, channels, *spatial]`` ->
+    ``[B, channels, *ceil(n / 2)]``."""
 
     def __init__(self, channels: int, dims: int) -> None:
         super().__init__(conv(dims, channels, channels, stride=2))
 
 
 class ConvUp(nn.Sequential):
-    """Twice the size by repeated samples, then a 3x3 convolution: `[B, channels, *spatial]` -> `[..., *(2 n)]`."""
+    """Twice the size by repeated samples, then a 3x3 convolution: ``[B, channels, *spatial]`` -> ``[..., *(2 n)]``."""
 
     def __init__(self, channels: int, dims: int) -> None:
         super().__init__(nn.Upsample(scale_factor=2, mode="nearest"), conv(dims, channels, channels))
@@ -127,7 +130,7 @@ class ConvUp(nn.Sequential):
 class SelfAttention(nn.Module):
     """Multi-head self-attention over all positions, around which x is carried.
 
-    Shape: `[B, channels, *spatial]` -> the same. `qkv` puts out [head][q, k, v][channel].
+    Shape: ``[B, channels, *spatial]`` -> the same. ``qkv`` puts out [head][q, k, v][channel].
     """
 
     def __init__(self, channels: int, heads: int, group_channels: int = 4) -> None:
@@ -141,4 +144,5 @@ class SelfAttention(nn.Module):
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.qkv(tokens).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4).unbind(0)
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return x + self.proj(h).transpose(1, 2).reshape(x.shape)
+        out: Tensor = x + self.proj(h).transpose(1, 2).reshape(x.shape)
+        return out

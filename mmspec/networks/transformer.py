@@ -1,7 +1,7 @@
 """The transformer that lets a UNet look at a context, such as the embeddings of a text.
 
 Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", appendix E.2.1, whose arithmetic
-it follows number for number; here for signals `[B, C, *spatial]` of one or two dimensions.
+it follows number for number; here for signals ``[B, C, *spatial]`` of one or two dimensions.
 """
 
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from mmspec.networks.layers import conv, group_norm, zeroed
 class CrossAttention(nn.Module):
     """Multi-head attention of tokens on a context; on themselves where the context is the tokens.
 
-    Shape: tokens `[B, N, channels]`, context `[B, L, context_channels]` -> `[B, N, channels]`.
+    Shape: tokens ``[B, N, channels]``, context ``[B, L, context_channels]`` -> ``[B, N, channels]``.
     """
 
     def __init__(self, channels: int, context_channels: int, heads: int) -> None:
@@ -31,11 +31,12 @@ class CrossAttention(nn.Module):
             project.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for project in (self.to_q(tokens), self.to_k(context), self.to_v(context))
         )
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out: Tensor = self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
 
 
 class GEGLU(nn.Module):
-    """A linear layer whose second half, through GELU, gates its first: `[..., inputs]` -> `[..., outputs]`."""
+    """A linear layer whose second half, through GELU, gates its first: ``[..., inputs]`` -> ``[..., outputs]``."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -43,13 +44,14 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        out: Tensor = value * F.gelu(gate)
+        return out
 
 
 class TransformerBlock(nn.Module):
     """Self-attention, cross-attention, GEGLU, around each of which the tokens are carried.
 
-    Shape: tokens `[B, N, channels]`, context `[B, L, context_channels]` -> `[B, N, channels]`.
+    Shape: tokens ``[B, N, channels]``, context ``[B, L, context_channels]`` -> ``[B, N, channels]``.
     """
 
     def __init__(self, channels: int, context_channels: int, heads: int) -> None:
@@ -65,13 +67,14 @@ class TransformerBlock(nn.Module):
         normed = self.norm1(tokens)
         tokens = tokens + self.attn1(normed, normed)
         tokens = tokens + self.attn2(self.norm2(tokens), context)
-        return tokens + self.feed_forward(self.norm3(tokens))
+        out: Tensor = tokens + self.feed_forward(self.norm3(tokens))
+        return out
 
 
 class SpatialTransformer(nn.Module):
     """Transformer blocks over all positions of a signal, around which it is carried.
 
-    Shape: x `[B, channels, *spatial]`, context `[B, L, context_channels]` -> `[B, channels, *spatial]`.
+    Shape: x ``[B, channels, *spatial]``, context ``[B, L, context_channels]`` -> ``[B, channels, *spatial]``.
     """
 
     def __init__(
@@ -88,4 +91,5 @@ class SpatialTransformer(nn.Module):
         tokens = h.flatten(2).transpose(1, 2)
         for block in self.blocks:
             tokens = block(tokens, context)
-        return x + self.proj_out(tokens.transpose(1, 2).reshape(h.shape))
+        out: Tensor = x + self.proj_out(tokens.transpose(1, 2).reshape(h.shape))
+        return out

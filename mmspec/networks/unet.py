@@ -30,8 +30,12 @@ from mmspec.networks.transformer import SpatialTransformer
 Resizing = Callable[[int], nn.Module]  # from channels to a layer that halves or doubles the size
 
 
-class Block(nn.Module):
-    """A residual block, then attention where the level has it: on itself, and on the context where there is one."""
+class ResidualAttentionBlock(nn.Module):
+    """A residual block, then attention where the level has it: on itself, and on the context where there is one.
+
+    Shape: x ``[B, in_channels, *spatial]``, embedding ``[B, embed_channels]``, context ``[B, L, context_channels]`` ->
+    ``[B, out_channels, *spatial]``.
+    """
 
     def __init__(
         self,
@@ -64,11 +68,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, context: Tensor | None) -> Tensor:
         h = self.residual(x, embedding)
-        return self.attention(h, context) if isinstance(self.attention, SpatialTransformer) else self.attention(h)
+        out: Tensor = (
+            self.attention(h, context) if isinstance(self.attention, SpatialTransformer) else self.attention(h)
+        )
+        return out
 
 
 class Resampling(nn.ModuleList):
-    """Layers in a row, each of which halves or doubles the size; none keeps it. Convolutions see no embedding."""
+    """Layers in a row, each of which halves or doubles the size of x ``[B, channels, *spatial]``; none keeps it.
+    Convolutions see no embedding ``[B, embed_channels]``."""
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         for layer in self:
@@ -77,9 +85,9 @@ class Resampling(nn.ModuleList):
 
 
 class EncoderLevel(nn.Module):
-    """Blocks of one width, then the way down to the next level."""
+    """Blocks of one width, then the way down to the next level; shapes as of `ResidualAttentionBlock`."""
 
-    def __init__(self, blocks: Sequence[Block], down: Resampling) -> None:
+    def __init__(self, blocks: Sequence[ResidualAttentionBlock], down: Resampling) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.down = down
@@ -94,49 +102,51 @@ class EncoderLevel(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """Blocks of one width, each with a skip connection, then the way up to the next level."""
+    """Blocks of one width, each with a skip connection, then the way up to the next level; shapes as of
+    `ResidualAttentionBlock`."""
 
-    def __init__(self, blocks: Sequence[Block], up: Resampling) -> None:
+    def __init__(self, blocks: Sequence[ResidualAttentionBlock], up: Resampling) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.up = up
 
     def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor, context: Tensor | None) -> Tensor:
-        """Takes one tensor a block off the end of `skips`."""
+        """Takes one tensor a block off the end of ``skips``."""
         for block in self.blocks:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
-        return self.up(x, embedding)
+        out: Tensor = self.up(x, embedding)
+        return out
 
 
 class UNet(Network):
     """Residual blocks with a time embedding, attention at chosen levels, class labels, a context.
 
-    Shape: x `[B, in_channels, *spatial]`, c_noise `[B]`, labels `[B]` or `[B, num_classes]`, context
-    `[B, L, context_channels]` -> `[B, out_channels, *spatial]`. A size that the levels do not divide is padded at its
-    far end by its last sample, and the output cropped.
+    Shape: x ``[B, in_channels, *spatial]``, c_noise ``[B]``, labels ``[B]`` or ``[B, num_classes]``, context
+    ``[B, L, context_channels]`` -> ``[B, out_channels, *spatial]``. A size that the levels do not divide is padded at
+    its far end by its last sample, and the output cropped.
 
     Args:
-        dims: 1 for waveforms `[B, C, T]`, 2 for images `[B, C, H, W]`.
+        dims: 1 for waveforms ``[B, C, T]``, 2 for images ``[B, C, H, W]``.
         in_channels: of the signal.
         out_channels: of the output; None is as many as come in.
         model_channels: width of the first level.
-        channel_mult: width of each level in units of `model_channels`; one level an entry.
+        channel_mult: width of each level in units of ``model_channels``; one level an entry.
         num_blocks: blocks a level on the way down; on the way up one more.
         attention_levels: levels with attention, 0 the finest; the middle always has it.
         head_channels: channels of an attention head; a layer narrower than that has one head.
-        num_heads: heads at every width; 0 goes by `head_channels`.
+        num_heads: heads at every width; 0 goes by ``head_channels``.
         context_channels: of the context, on which attention then looks too (`SpatialTransformer`); 0 for none.
         transformer_depth: transformer blocks in each of these.
         num_classes: 0 for a network without class labels.
         dropout: in the residual blocks.
         resample: "conv" (3x3 with stride 2; nearest and 3x3), "residual" (in a residual block, by means and nearest)
             or "wavelet" (`WaveletDown`, `WaveletUp`).
-        wavelet: a discrete wavelet of PyWavelets, for `resample="wavelet"`.
+        wavelet: a discrete wavelet of PyWavelets, for ``resample="wavelet"``.
         reading: of the paper's wavelet gating: "paper" keeps the channels by 1x1 convolutions, which agrees with its
             tables; "literal" hands the channels of the inverse transform on, a quarter of them (1D: half) each time.
         gates_see_noise: the time embedding is added inside of the gates' networks, which see features alone otherwise.
         factors: by how much each change of level changes the size: a power of two, or one for each change. 4 is two
-            halvings in a row, and with `resample="wavelet"` two levels of sub-bands.
+            halvings in a row, and with ``resample="wavelet"`` two levels of sub-bands.
         patch_size: blocks of so many samples (2D: so many by so many) become channels first; for long waveforms.
         group_channels: the least channels in a group of GroupNorm; 1 gives LDM's 32 groups at every width.
         scale_shift: the embedding scales and shifts what the second norm of a block puts out, in place of being added
@@ -192,8 +202,8 @@ class UNet(Network):
             "group_channels": group_channels,
             "scale_shift": scale_shift,
         }
-        block: Callable[..., Block] = partial(
-            Block,
+        block: Callable[..., ResidualAttentionBlock] = partial(
+            ResidualAttentionBlock,
             **residual,
             head_channels=head_channels,
             num_heads=num_heads,
@@ -231,11 +241,11 @@ class UNet(Network):
     def forward(
         self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None, context: Tensor | None = None
     ) -> Tensor:
-        """The raw output for x, already scaled by c_in, at noise labels `c_noise`.
+        """The raw output for x, already scaled by c_in, at noise labels ``c_noise``.
 
-        `labels` are classes or one-hot rows; a row of zeros, or None, is unconditional; `context` are tokens, such as
-        embeddings of a text, and are given just where the network has `context_channels`. A class out of range is a
-        ValueError on the CPU alone: on a GPU to look would be to wait, and the embedding's own check must do.
+        ``labels`` are classes or one-hot rows; a row of zeros, or None, is unconditional; ``context`` are tokens, such
+        as embeddings of a text, and are given just where the network has ``context_channels``. A class out of range is
+        a ValueError on the CPU alone: on a GPU to look would be to wait, and the embedding's own check must do.
         """
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
             spatial = {1: "T", 2: "H, W"}[self.dims]
@@ -283,7 +293,8 @@ class UNet(Network):
             low, high = labels.aminmax()
             if low < 0 or high >= self.num_classes:
                 raise ValueError(f"labels run from 0 to {self.num_classes - 1}, got {int(low)} to {int(high)}")
-        return self.embed_label(labels)
+        out: Tensor = self.embed_label(labels)
+        return out
 
 
 def _check(dims: int, num_blocks: int, patch_size: int, attention_levels: Sequence[int], levels: int) -> None:
@@ -305,7 +316,7 @@ def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:
 def _resizings(
     resample: str, wavelet: str, reading: str, residual: dict[str, Any], gates_see_noise: bool
 ) -> tuple[Resizing, Resizing]:
-    """The layers that halve and double the size; `residual`: options of the residual blocks."""
+    """The layers that halve and double the size; ``residual``: options of the residual blocks."""
     dims, embed_channels = residual["dims"], residual["embed_channels"] if gates_see_noise else 0
     if resample == "conv":
         return partial(ConvDown, dims=dims), partial(ConvUp, dims=dims)
@@ -321,5 +332,5 @@ def _resizings(
 
 
 def _in_a_row(resizing: Resizing, channels: int, factor: int, kept: int = 1) -> Resampling:
-    """As many of these layers as change the size by `factor`; each puts out one in `kept` of its channels."""
+    """As many of these layers as change the size by ``factor``; each puts out one in ``kept`` of its channels."""
     return Resampling(resizing(channels // kept**i) for i in range(factor.bit_length() - 1))

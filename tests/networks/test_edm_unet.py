@@ -15,13 +15,13 @@ from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.networks import EDMUNet, Network
 from mmspec.networks.edm_layers import (
-    Block,
     BlockStyle,
-    ConvDown,
     FourierEmbedding,
+    FusedConvDown,
     PositionalEmbedding,
     Resample,
     ResamplingConv,
+    UNetBlock,
     group_norm,
 )
 from mmspec.pretrained import load_edm
@@ -115,7 +115,7 @@ def test_changes_of_size_are_the_originals(units, direction, taps):
         torch.testing.assert_close(layer(x), units[f"{name}/out"])
     if direction == "down":
         name = f"conv_up0_down1_f{written}_k3_fused1"
-        layer = ConvDown(6, 5, taps)
+        layer = FusedConvDown(6, 5, taps)
         layer.load_state_dict({key: units[f"{name}/{key}"] for key in layer.state_dict()})
         torch.testing.assert_close(layer(x), units[f"{name}/out"])
 
@@ -137,7 +137,7 @@ def test_norms_and_embeddings_are_the_originals(units, shared):
 
 def test_attention_weights_are_the_originals(units):
     q, k, weights = units["attn_q"], units["attn_k"], units["attn_w"]  # [3, channels, places], twice; [3, to, from]
-    block = Block(8, 8, 4, BlockStyle(1e-6, False, 1.0, None, True), attends=True)
+    block = UNetBlock(8, 8, 4, BlockStyle(1e-6, False, 1.0, None, True), attends=True)
     v = torch.eye(8, 10).expand(3, -1, -1)  # so that channel c is the weight of place c
     block.norm2 = block.proj = nn.Identity()
     block.qkv = nn.Identity()
