@@ -1,0 +1,1 @@
+"""From a configuration to typed options, and from these to results."""
