@@ -1,1 +1,1 @@
-"""Measures of how far generated signals are from real ones: sets are summarised once, then compared."""
+"""Measures of how far generated signals are from real ones."""

@@ -1,14 +1,15 @@
-"""Judges of sound by networks from files: FAD and UTMOS."""
+"""Measures of sound by networks from files: FAD and UTMOS."""
 
 from pathlib import Path
 
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.metrics.evaluation import Metric
+from mmspec.metrics.feature_distance import gaussian_and_kernel
 from mmspec.metrics.features import Extractor
-from mmspec.metrics.judge import Judge, Verdict, gaussian_and_kernel
+from mmspec.metrics.measure import Measure, Metric, Verdict
 from mmspec.metrics.network_file import TorchScriptFile
+from mmspec.metrics.signals import SignalSet
 
 
 def mono_at(x: Tensor, sample_rate: int, wanted: int) -> Tensor:
@@ -18,7 +19,8 @@ def mono_at(x: Tensor, sample_rate: int, wanted: int) -> Tensor:
         return x
     from torchaudio.functional import resample
 
-    return resample(x, sample_rate, wanted)
+    resampled: Tensor = resample(x, sample_rate, wanted)
+    return resampled
 
 
 def at_rate(sample_rate: int, wanted: int) -> str:
@@ -40,8 +42,6 @@ class Listener(Extractor):
             vectors or scores.
     """
 
-    any_length = True
-
     def __init__(self, name: str, path: str | Path, sample_rate: int, wanted: int) -> None:
         super().__init__()
         self.name = name
@@ -52,7 +52,7 @@ class Listener(Extractor):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, D]`` or ``[B, frames, D]`` of the network as ``[n, D]``; scores ``[B]`` as ``[B, 1]``."""
-        result = self.network(mono_at(x, self.sample_rate, self.wanted))
+        result: Tensor = self.network(mono_at(x, self.sample_rate, self.wanted))
         if not 1 <= result.ndim <= 3 or len(result) != len(x):
             raise InputError(
                 f"{self.network} must return [B], [B, D] or [B, frames, D] for {len(x)} clips, it returned "
@@ -61,41 +61,54 @@ class Listener(Extractor):
         return result.reshape(-1, result.shape[-1]) if result.ndim > 1 else result.unsqueeze(1)
 
 
-class FrechetAudioJudge(Judge):
+class FrechetAudioDistance(Measure):
     """Fréchet audio distance (Kilgour et al. 2019) and its kernel sibling, by any embedding.
 
     Args:
-        extractor: the embedder; frames of a clip count as vectors of their own.
+        path: of the embedder, see `Listener`; frames of a clip count as vectors of their own.
+        sample_rate: of the clips, in Hz.
+        wanted: by the network, in Hz.
+
+    Raises:
+        InputError: as `Listener`.
     """
 
-    def __init__(self, extractor: Listener) -> None:
-        self.extractor = extractor
-        self.key = extractor.key
+    takes = "recordings"
 
-    def compare(self, real: Tensor, generated: Tensor) -> Verdict:
+    def __init__(self, path: str | Path, sample_rate: int, wanted: int = 16000) -> None:
+        self.extractor = Listener("fad", path, sample_rate, wanted)
+
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
         """``fad`` and ``kad``."""
-        definition = f"the {real.shape[1]}-dimensional embeddings by {self.extractor.definition}"
-        return gaussian_and_kernel(("fad", "kad"), real, generated, definition, "embeddings")
+        features = real.features(self.extractor), generated.features(self.extractor)
+        definition = f"the {features[0].shape[1]}-dimensional embeddings by {self.extractor.definition}"
+        return gaussian_and_kernel(("fad", "kad"), *features, definition, "embeddings")
 
 
-class OpinionJudge(Judge):
+class MeanOpinionScore(Measure):
     """Mean opinion score as a network predicts it (UTMOS: Saeki et al. 2022).
 
     Args:
-        extractor: the predictor, a score a clip.
+        path: of the predictor, a score a clip, see `Listener`.
+        sample_rate: of the clips, in Hz.
+        wanted: by the network, in Hz.
+
+    Raises:
+        InputError: as `Listener`; on use, if the network returns more than one score a clip.
     """
 
-    def __init__(self, extractor: Listener) -> None:
-        self.extractor = extractor
-        self.key = extractor.key
+    takes = "recordings"
 
-    def compare(self, real: Tensor, generated: Tensor) -> Verdict:
+    def __init__(self, path: str | Path, sample_rate: int, wanted: int = 16000) -> None:
+        self.extractor = Listener("utmos", path, sample_rate, wanted)
+
+    def compare(self, real: SignalSet, generated: SignalSet) -> Metric:
         """``utmos`` of the generated clips; the definition tells the score of the real ones."""
-        if generated.shape[1] != 1:
-            returned = generated.shape[1]
+        theirs, ours = real.features(self.extractor), generated.features(self.extractor)
+        if (returned := ours.shape[1]) != 1:
             raise InputError(f"{self.extractor.network} must return one score a clip, it returned {returned}.")
         text = (
-            f"Mean opinion score (1 to 5) predicted by {self.extractor.definition}; mean of {len(generated):,} "
-            f"generated clips, {len(real):,} real ones score {real.mean().item():.2f}; higher is better."
+            f"Mean opinion score (1 to 5) predicted by {self.extractor.definition}; mean of {len(ours):,} generated "
+            f"clips, {len(theirs):,} real ones score {theirs.mean().item():.2f}."
         )
-        return Verdict([Metric("utmos", generated.double().mean().item(), text)], [])
+        return Metric("utmos", ours.double().mean().item(), text, better="higher")

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.metrics.evaluation import Metric
-from mmspec.metrics.features import Extractor, LogMel
-from mmspec.metrics.judge import Judge, Verdict
+from mmspec.metrics.features import Extractor, LogMelStatistics
+from mmspec.metrics.measure import Measure, Metric, Verdict
+from mmspec.metrics.signals import SignalSet
 
 
 def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows: int = 1024) -> tuple[float, float]:
@@ -44,9 +44,9 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows:
 def _share_within(vectors: Tensor, manifold: Tensor, neighbours: int, rows: int) -> float:
     """The share of ``vectors`` that lie in a ball around a vector of ``manifold``."""
     # Each vector is its own nearest neighbour, at distance 0.
-    radii = [torch.cdist(chunk, manifold).kthvalue(neighbours + 1).values for chunk in manifold.split(rows)]
+    radii = [torch.cdist(chunk, manifold).kthvalue(neighbours + 1).values for chunk in torch.split(manifold, rows)]
     radius = torch.cat(radii)
-    within = [(torch.cdist(chunk, manifold) <= radius).any(1) for chunk in vectors.split(rows)]
+    within = [(torch.cdist(chunk, manifold) <= radius).any(1) for chunk in torch.split(vectors, rows)]
     return torch.cat(within).double().mean().item()
 
 
@@ -87,29 +87,33 @@ def proportion_scores(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     shares = counts / sizes[:, None]
     pooled = counts.sum(0) / sizes.sum()
     error = np.sqrt(pooled * (1 - pooled) * (1 / sizes).sum())
-    return np.divide(shares[0] - shares[1], error, out=np.zeros_like(error), where=error > 0)
+    scores: np.ndarray = np.divide(shares[0] - shares[1], error, out=np.zeros_like(error), where=error > 0)
+    return scores
 
 
 class LogMelSpectrogram(Extractor):
-    """Log-mel bands of clips over time, as a vector ``[B, frames * bands]``; see `LogMel`."""
+    """Log-mel bands of clips over time, as a vector ``[B, frames * bands]``; see `LogMelStatistics`."""
 
     name = "log_mel_spectrogram"
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        self.log_mel = LogMel(sample_rate)
-        self.definition = f"log-mel spectrograms ({LogMel.bands} bands, 32 ms windows every 8 ms)"
+        self.log_mel = LogMelStatistics(sample_rate)
+        self.definition = f"log-mel spectrograms ({LogMelStatistics.bands} bands, 32 ms windows every 8 ms)"
 
     def forward(self, x: Tensor) -> Tensor:
         return self.log_mel.spectrogram(x).flatten(1)
 
 
-class BinsJudge(Judge):
-    """NDB / k of clips.
+class DifferentBins(Measure):
+    """NDB / k of clips (Richardson and Weiss 2018), see `different_bins`.
 
     Args:
         bins: k.
-        sample_rate: Hz.
+        sample_rate: of the clips, in Hz.
+
+    Raises:
+        InputError: if there are fewer than 2 bins, or, on use, more than real clips.
     """
 
     def __init__(self, bins: int, sample_rate: int) -> None:
@@ -118,16 +122,16 @@ class BinsJudge(Judge):
         self.bins = bins
         self.extractor = LogMelSpectrogram(sample_rate)
 
-    def compare(self, real: Tensor, generated: Tensor) -> Verdict:
-        """The share of bins that are statistically different."""
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """``ndb``, the share of bins that are statistically different."""
         try:
-            different = different_bins(real, generated, self.bins)
+            different = different_bins(real.features(self.extractor), generated.features(self.extractor), self.bins)
         except ValueError as error:
             raise InputError(f"ndb_bins={self.bins}: {error}") from error
         text = (
             f"Statistically different bins (Richardson and Weiss 2018): {different} of {self.bins} k-means bins of "
             f"{self.extractor.definition} of real clips, by two-proportion z-tests at the 5% level; {len(generated):,} "
-            f"generated, {len(real):,} real; lower is better, 0.05 is chance."
+            f"generated, {len(real):,} real; 0.05 is chance."
         )
         warnings = []
         if min(len(real), len(generated)) < 10 * self.bins:
@@ -135,4 +139,4 @@ class BinsJudge(Judge):
                 f"{len(generated):,} generated and {len(real):,} real clips are too few for {self.bins} bins, whose "
                 f"differences the test can then hardly find: set ndb_bins lower, or generate more samples."
             )
-        return Verdict([Metric("ndb", different / self.bins, text)], warnings)
+        return Verdict([Metric("ndb", different / self.bins, text, better="lower")], warnings)

@@ -12,20 +12,20 @@ from mmspec.metrics.network_file import TorchScriptFile
 
 
 class Extractor(nn.Module):
-    """Signals ``[B, C, *spatial]`` in [-1, 1] -> feature vectors ``[B, D]``.
+    """Signals ``[B, C, *spatial]`` in [-1, 1] -> feature vectors ``[n, D]``, one or more a signal.
 
     Attributes:
         name: what metrics are named after: ``frechet_<name>``.
         definition: a noun phrase that says what the features are.
-        any_length: whether clips of all lengths give features that can be compared.
+        key: says all that the features of a signal depend on, or None where they are not worth keeping on disk.
     """
 
     name: str
     definition: str
-    any_length = False
+    key: str | None = None
 
 
-class LogMel(Extractor):
+class LogMelStatistics(Extractor):
     """Mean and standard deviation over time of log-mel bands: 2 x 32 features of a clip.
 
     Channels are averaged; 32 ms Hann windows every 8 ms, zero-padded at both ends; 32 triangular bands, equally
@@ -128,7 +128,7 @@ class TorchScript(Extractor):
         self.definition = f"features of the TorchScript module {self.network.name}"
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.network(x)
+        features: Tensor = self.network(x)
         if features.ndim != 2 or len(features) != len(x):
             found = list(features.shape)
             raise InputError(f"{self.network} must return [B, D] for {list(x.shape)}, it returned {found}.")
@@ -151,7 +151,7 @@ def extractor(features: str, channels: int, sample_rate: int | None) -> Extracto
     if features == "log_mel":
         if sample_rate is None:
             raise InputError("features=log_mel is for audio: use random_projection or a TorchScript file for pictures.")
-        return LogMel(sample_rate)
+        return LogMelStatistics(sample_rate)
     if features == "random_projection":
         if sample_rate is not None:
             raise InputError("features=random_projection is for pictures: use log_mel or a TorchScript file for audio.")

@@ -43,7 +43,7 @@ class Moments:
 def moments(features: Tensor) -> Moments:
     """The moments of one tensor of features, ``[N, D]``."""
     result = Moments()
-    for chunk in features.split(8192):  # float64 copies of all would be large
+    for chunk in torch.split(features, 8192):  # float64 copies of all would be large
         result.update(chunk)
     return result
 
@@ -60,14 +60,15 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
     real_covariance, generated_covariance = real.covariance, generated.covariance
     overlap = torch.linalg.svdvals(_root(real_covariance).T @ _root(generated_covariance)).sum()
     spread = torch.trace(real_covariance) + torch.trace(generated_covariance) - 2 * overlap
-    return ((real.mean - generated.mean).square().sum() + spread).item()
+    return float((real.mean - generated.mean).square().sum() + spread)
 
 
 def _root(covariance: Tensor) -> Tensor:
     """A with A A^T = covariance; eigenvalues that are rounding noise around 0 count as 0."""
     values, vectors = torch.linalg.eigh(covariance)
     noise = values.abs().amax() * len(values) * torch.finfo(values.dtype).eps
-    return vectors * torch.where(values > noise, values, 0.0).sqrt()
+    root: Tensor = vectors * torch.where(values > noise, values, 0.0).sqrt()
+    return root
 
 
 def kernel_distance(real: Tensor, generated: Tensor) -> float:

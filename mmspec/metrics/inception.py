@@ -7,10 +7,11 @@ from torch import Tensor
 
 from mmspec.errors import InputError
 from mmspec.metrics.diversity import precision_recall
-from mmspec.metrics.evaluation import Metric
+from mmspec.metrics.feature_distance import gaussian_and_kernel
 from mmspec.metrics.features import Extractor
-from mmspec.metrics.judge import Judge, Verdict, gaussian_and_kernel
+from mmspec.metrics.measure import Measure, Metric, Verdict
 from mmspec.metrics.network_file import NetworkFile, OnnxFile, TorchScriptFile
+from mmspec.metrics.signals import SignalSet
 
 KEY = "extractors.inception"
 DIMENSIONS = 2048
@@ -41,6 +42,7 @@ class Inception(Extractor):
         onnx = Path(path).suffix == ".onnx"
         self.network: NetworkFile = (OnnxFile if onnx else TorchScriptFile)(KEY, path, EXPECTED)
         self.options = {} if onnx else {"return_features": True}
+        self.key = f"{self.name}-{self.network.sha256[:16]}"
         self.definition = (
             f"the {DIMENSIONS} features of the Inception network {self.network.name}, to which pictures go as uint8 at "
             "their own size and which resizes them itself"
@@ -49,7 +51,7 @@ class Inception(Extractor):
     def forward(self, x: Tensor) -> Tensor:
         pixels = (x * 127.5 + 128).clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
         try:
-            features = self.network(pixels, **self.options)
+            features: Tensor = self.network(pixels, **self.options)
         except InputError as error:
             raise InputError(f"{error} (expected {EXPECTED})") from error
         if features.shape != (len(x), DIMENSIONS):
@@ -58,33 +60,35 @@ class Inception(Extractor):
         return features
 
 
-class InceptionJudge(Judge):
+class InceptionDistance(Measure):
     """FID and KID (by EDM's protocol, but for the count of samples, which is theirs), precision and recall.
 
     Args:
         path: of the network's file, see `Inception`.
-        device: for precision and recall.
+
+    Raises:
+        InputError: as `Inception`.
     """
 
     neighbours = 3
 
-    def __init__(self, path: str | Path, device: torch.device) -> None:
-        self.extractor = inception = Inception(path)
-        self.key = f"{inception.name}-{inception.network.sha256[:16]}"
-        self.device = device
+    def __init__(self, path: str | Path) -> None:
+        self.extractor = Inception(path)
 
-    def compare(self, real: Tensor, generated: Tensor) -> Verdict:
-        """FID, KID and, where the sets have enough neighbours, precision and recall."""
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """``fid``, ``kid`` and, where the sets have enough neighbours, ``precision`` and ``recall``."""
         definition = self.extractor.definition
-        verdict = gaussian_and_kernel(("fid", "kid"), real, generated, definition, "pictures")
+        features = real.features(self.extractor), generated.features(self.extractor)
+        verdict = gaussian_and_kernel(("fid", "kid"), *features, definition, "pictures")
         if min(len(real), len(generated)) > self.neighbours:
-            shares = precision_recall(real.to(self.device), generated.to(self.device), self.neighbours)
+            theirs, ours = (vectors.to(real.device) for vectors in features)
+            shares = precision_recall(theirs, ours, self.neighbours)
             what = ("generated pictures among the real", "real pictures among the generated")
             for name, value, which in zip(("precision", "recall"), shares, what, strict=True):
                 text = (
                     f"Share of {which} ones: nearer to one than its {self.neighbours}rd nearest neighbour "
                     f"(Kynkäänniemi et al. 2019) by {definition}; {len(generated):,} generated, {len(real):,} real "
-                    "pictures; higher is better."
+                    "pictures."
                 )
-                verdict.metrics.append(Metric(name, value, text))
+                verdict.metrics.append(Metric(name, value, text, better="higher"))
         return verdict

@@ -1,7 +1,7 @@
 """Networks from files that people have, TorchScript and ONNX: both run in interpreters of their own."""
 
-import hashlib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.errors import InputError
+from mmspec.files import sha256
+
+_load: Callable[..., nn.Module] = torch.jit.load
 
 
 class NetworkFile(nn.Module):
@@ -31,8 +34,7 @@ class NetworkFile(nn.Module):
         self.key, self.path = key, Path(path)
         if not self.path.is_file():
             raise InputError(f"{self} is no file: expected {expected}.")
-        with self.path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self.sha256 = sha256(self.path)
 
     def __str__(self) -> str:
         return f"{self.key}={self.path}"
@@ -65,7 +67,7 @@ class TorchScriptFile(NetworkFile):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
-                self.module = torch.jit.load(self.path, map_location="cpu").eval()
+                self.module = _load(self.path, map_location="cpu").eval()
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{self} is not a TorchScript module: save one with torch.jit.save.") from error
 

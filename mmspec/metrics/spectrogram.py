@@ -1,22 +1,11 @@
 """Mean spectrograms of whole sets of clips, and the multi-resolution STFT distance between them."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Resolution:
-    """One short-time Fourier transform, in samples."""
-
-    n_fft: int
-    hop: int
-    window: int
-
-
-# The three of Parallel WaveGAN (Yamamoto et al. 2020, table 1).
-RESOLUTIONS = (Resolution(1024, 120, 600), Resolution(2048, 240, 1200), Resolution(512, 50, 240))
+from mmspec.losses.stft import AUDIO, Resolution
+from mmspec.metrics.measure import Measure, Metric, Verdict
+from mmspec.metrics.signals import SignalSet
 
 
 class MeanSpectrograms:
@@ -33,7 +22,7 @@ class MeanSpectrograms:
 
     def update(self, x: Tensor) -> None:
         """Add a batch of clips, ``[B, C, T]``."""
-        for resolution in RESOLUTIONS:
+        for resolution in AUDIO:
             if resolution.n_fft // 2 < x.shape[-1]:
                 total = _spectrogram_sums(x, resolution)
                 self._sums[resolution] = total + self._sums[resolution] if self.count else total
@@ -45,12 +34,12 @@ class MeanSpectrograms:
 
 
 def _spectrogram_sums(x: Tensor, resolution: Resolution) -> Tensor:
-    window = torch.hann_window(resolution.window, device=x.device)
+    window = torch.hann_window(resolution.win_length, device=x.device)
     transform = torch.stft(
         x.flatten(0, 1).float(),
         resolution.n_fft,
-        resolution.hop,
-        resolution.window,
+        resolution.hop_length,
+        resolution.win_length,
         window,
         return_complex=True,
     )
@@ -73,7 +62,7 @@ def mr_stft_between_sets(real: dict[Resolution, Tensor], generated: dict[Resolut
         ValueError: if the clips of the sets differ in length, or are shorter than every resolution.
     """
     if not real or not generated:
-        raise ValueError(f"clips are too short for a spectrogram: {RESOLUTIONS[-1].n_fft // 2 + 1} samples are needed.")
+        raise ValueError(f"clips are too short for a spectrogram: {AUDIO[-1].n_fft // 2 + 1} samples are needed.")
     distances = []
     for resolution, (magnitude, log_magnitude) in real.items():
         if resolution not in generated or generated[resolution].shape[1:] != magnitude.shape:
@@ -82,3 +71,27 @@ def mr_stft_between_sets(real: dict[Resolution, Tensor], generated: dict[Resolut
         convergence = torch.linalg.norm(other_magnitude - magnitude) / torch.linalg.norm(magnitude)
         distances.append(convergence + (other_log_magnitude - log_magnitude).abs().mean())
     return torch.stack(distances).mean().item()
+
+
+def mean_spectrograms(_: SignalSet) -> MeanSpectrograms:
+    """Of a set of clips, to be summarised by `SignalSet.statistic`."""
+    return MeanSpectrograms()
+
+
+class SpectrogramDistance(Measure):
+    """How far the mean spectrograms of two sets of clips are apart, see `mr_stft_between_sets`."""
+
+    statistics = (mean_spectrograms,)
+
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """``mr_stft_between_sets``, or a warning where the clips are too short for it."""
+        spectrograms = real.statistic(mean_spectrograms), generated.statistic(mean_spectrograms)
+        if not spectrograms[0]:
+            return Verdict([], ["The clips are too short for mr_stft_between_sets, which is left out."])
+        sizes = ", ".join(str(resolution.n_fft) for resolution in spectrograms[0])
+        text = (
+            "Multi-resolution STFT distance between the mean spectrograms of two sets, not of pairs of clips: spectral "
+            "convergence plus mean absolute difference of natural log magnitudes, averaged over transforms of "
+            f"{sizes} samples; {len(generated):,} generated, {len(real):,} real."
+        )
+        return Verdict([Metric("mr_stft_between_sets", mr_stft_between_sets(*spectrograms), text, better="lower")])

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmspec.errors import InputError
+from mmspec.metrics.measure import Measure, Metric, Verdict
+from mmspec.metrics.signals import SignalSet
 from mmspec.spectral import radial_power_spectrum
 
 # Table 1 of "Diffusion Probabilistic Model Made Slim" splits pictures of 256 pixels at 28 cycles per image.
@@ -138,3 +141,49 @@ def _split(real: Spectrum, generated: Spectrum, cutoff: float) -> tuple[Tensor, 
             f"{frequency[0].item():g} and {frequency[-1].item():g}."
         )
     return difference[low], difference[~low]
+
+
+def mean_spectrum(signals: SignalSet) -> MeanSpectrum:
+    """Of a set, to be summarised by `SignalSet.statistic`."""
+    return MeanSpectrum(signals.sample_rate)
+
+
+class SpectralDistance(Measure):
+    """How far the mean power spectra of two sets are apart: over all frequencies, and below and above a cut-off.
+
+    Args:
+        cutoff: highest low frequency, in cycles per image or Hz; None for `default_cutoff`.
+
+    Raises:
+        InputError: on use, if the cut-off leaves no frequency on one side.
+    """
+
+    statistics = (mean_spectrum,)
+
+    def __init__(self, cutoff: float | None = None) -> None:
+        self.cutoff = cutoff
+
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """``log_spectral_distance``; ``frequency_error_low`` and ``_high``; ``frequency_bias_low`` and ``_high``."""
+        spectra = real.statistic(mean_spectrum), generated.statistic(mean_spectrum)
+        samples_per_unit = real.sample_rate or max(real.shape[1:])
+        cutoff = default_cutoff(samples_per_unit) if self.cutoff is None else self.cutoff
+        try:
+            errors, biases = frequency_error(*spectra, cutoff), frequency_bias(*spectra, cutoff)
+        except ValueError as error:
+            raise InputError(f"cutoff={cutoff:g}: {error}") from error
+        counts, unit = f"{len(generated):,} generated, {len(real):,} real", spectra[0].unit
+        sides = {"low": f"up to {cutoff:g} {unit}", "high": f"above {cutoff:g} {unit}"}
+        what = "difference in dB of the mean power spectra"
+        everywhere = f"Root mean square {what}, over all frequencies but 0; {counts}."
+        metrics = [Metric("log_spectral_distance", log_spectral_distance(*spectra), everywhere, "dB", "lower")]
+        for (side, where), value in zip(sides.items(), errors, strict=True):
+            text = f"Mean absolute {what}, {where}; {counts}."
+            metrics.append(Metric(f"frequency_error_{side}", value, text, "dB", "lower"))
+        for (side, where), value in zip(sides.items(), biases, strict=True):
+            text = (
+                f"Mean {what}, {where}, negative where generated signals lack energy; {counts}; signed, so read it "
+                "beside the error."
+            )
+            metrics.append(Metric(f"frequency_bias_{side}", value, text, "dB"))
+        return Verdict(metrics)

@@ -1,134 +1,149 @@
-"""Metrics of generated clips that have a real partner each, as a vocoder's have: MR-STFT, PESQ and STOI."""
+"""Measures of generated clips that have a real partner each, as a vocoder's have: MR-STFT, PESQ and STOI."""
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from mmspec.data import PackedDataset
 from mmspec.errors import InputError
 from mmspec.losses.stft import AUDIO, MultiResolutionSTFTLoss
 from mmspec.metrics.audio import at_rate, mono_at
-from mmspec.metrics.evaluation import Metric
-from mmspec.metrics.judge import Verdict
+from mmspec.metrics.measure import Better, Measure, Metric, Verdict
+from mmspec.metrics.signals import SignalSet
 from mmspec.spectral.stft import fits
 
-Score = Callable[[Tensor, Tensor], float]  # real and generated clip, [1, C, T] -> a number, NaN where it has none
 
+class PairMeasure(Measure):
+    """Mean score of pairs of the n-th real and the n-th generated clip, each cut to the real one's valid samples.
 
-class PairJudge:
-    """Means over pairs of the n-th real and the n-th generated clip, each cut to the real one's valid samples.
-
-    Args:
-        real: what the clips should be; there may be more of them.
-        generated: what they are.
-        perceptual: PESQ and STOI too.
-
-    Raises:
-        InputError: if the sets are no pairs of clips, or PESQ and STOI are asked for and not installed.
+    Attributes:
+        name: of the metric.
+        definition: of the score of a pair, without a full stop.
+        unit: of the score.
+        better: which scores are better; None where there is no best.
     """
 
-    def __init__(self, real: PackedDataset, generated: PackedDataset, perceptual: bool = False) -> None:
-        rate = _common_rate(real, generated)
-        self.real, self.generated = real, generated
-        self.scores: dict[str, tuple[Score, str]] = {"mr_stft": _mr_stft()}
-        if perceptual:
-            self.scores |= {"pesq": _pesq(rate), "stoi": _stoi(rate)}
+    takes = "pairs"
+    name: str
+    definition: str
+    unit: str = ""
+    better: Better | None = None
 
-    def verdict(self) -> Verdict:
-        """Each score that at least one pair has; a warning counts the pairs without."""
-        values: dict[str, list[float]] = {name: [] for name in self.scores}
-        for pair in _pairs(self.real, self.generated):
-            for name, (score, _) in self.scores.items():
-                values[name].append(score(*pair))
-        verdict = Verdict([], [])
-        for name, (_, definition) in self.scores.items():
-            valid = [value for value in values[name] if not math.isnan(value)]
-            if valid:
-                text = f"{definition}; mean of {len(valid):,} pairs of a generated and a real clip."
-                verdict.metrics.append(Metric(name, sum(valid) / len(valid), text))
-            if missing := len(self.generated) - len(valid):
-                note = f"{missing:,} of {len(self.generated):,} pairs are too short or hold no speech for {name}."
-                verdict.warnings.append(note)
+    @abstractmethod
+    def score(self, real: Tensor, generated: Tensor) -> float:
+        """Of one pair, each ``[1, C, T]``; NaN where it has none."""
+
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """The mean over the pairs that have a score, if there are any; a warning counts those that have none."""
+        scores = [self.score(*pair) for pair in pairs(real, generated)]
+        valid = [score for score in scores if not math.isnan(score)]
+        verdict = Verdict()
+        if valid:
+            text = f"{self.definition}; mean of {len(valid):,} pairs of a generated and a real clip."
+            verdict.metrics.append(Metric(self.name, sum(valid) / len(valid), text, self.unit, self.better))
+        if missing := len(scores) - len(valid):
+            note = f"{missing:,} of {len(scores):,} pairs are too short or hold no speech for {self.name}."
+            verdict.warnings.append(note)
         return verdict
 
 
-def _common_rate(real: PackedDataset, generated: PackedDataset) -> int:
-    rate = real.meta.sample_rate
-    if rate is None:
-        raise InputError(f"paired={real.folder} holds pictures: expected the clips that the samples should be.")
-    for key in ("count", "shape", "sample_rate"):
-        theirs, ours = getattr(real.meta, key), getattr(generated.meta, key)
-        if ours > theirs if key == "count" else ours != theirs:
-            raise InputError(
-                f"paired={real.folder} has {key} {theirs} but {generated.folder} has {ours}: the n-th clip of one "
-                "must belong to the n-th of the other."
-            )
-    return rate
+def pairs(real: SignalSet, generated: SignalSet) -> Iterator[tuple[Tensor, Tensor]]:
+    """``(real, generated)``, each ``[1, C, T]``, of two sets of as many clips in batches of one size."""
+    start = 0
+    for x, y in zip(real, generated, strict=True):
+        for i in range(len(x)):
+            length = x.shape[-1] if real.lengths is None else int(real.lengths[start + i])
+            yield x[i : i + 1, ..., :length], y[i : i + 1, ..., :length]
+        start += len(x)
 
 
-def _pairs(real: PackedDataset, generated: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """``(real, generated)``, each ``[1, C, T]``."""
-    for i in range(len(generated)):
-        length = real.meta.shape[-1] if real.lengths is None else int(real.lengths[i])
-        (x, _), (y, _) = real.batch([i]), generated.batch([i])
-        yield x[..., :length], y[..., :length]
+class MultiResolutionSTFT(PairMeasure):
+    """``mr_stft``, see `mmspec.losses.MultiResolutionSTFTLoss`."""
 
+    name = "mr_stft"
+    definition = (
+        "Multi-resolution STFT distance (Yamamoto et al. 2020): spectral convergence plus mean absolute difference of "
+        f"natural log magnitudes, averaged over those transforms of {', '.join(str(r.n_fft) for r in AUDIO)} samples "
+        "that fit a clip"
+    )
+    better = "lower"
 
-def _mr_stft() -> tuple[Score, str]:
-    loss = MultiResolutionSTFTLoss()
-    sizes = [resolution.n_fft for resolution in AUDIO]
+    def __init__(self) -> None:
+        self.loss = MultiResolutionSTFTLoss()
 
-    def score(real: Tensor, generated: Tensor) -> float:
-        if not fits(min(sizes), real.shape[2:]):
+    def score(self, real: Tensor, generated: Tensor) -> float:
+        if not fits(min(resolution.n_fft for resolution in AUDIO), real.shape[2:]):
             return math.nan
         with warnings.catch_warnings():  # that a resolution does not fit, which the definition says
             warnings.simplefilter("ignore", UserWarning)
-            return loss(generated, real).item()
-
-    return score, (
-        "Multi-resolution STFT distance (Yamamoto et al. 2020): spectral convergence plus mean absolute difference of "
-        f"natural log magnitudes, averaged over those transforms of {', '.join(map(str, sizes))} samples that fit a "
-        "clip; lower is better"
-    )
+            return float(self.loss(generated, real))
 
 
-def _pesq(rate: int) -> tuple[Score, str]:
-    try:
-        from pesq import BufferTooShortError, NoUtterancesError, pesq
-    except ImportError:
-        raise _missing_extra() from None
-    wanted, mode, norm = (16000, "wb", "P.862.2, wide band") if rate >= 16000 else (8000, "nb", "P.862, narrow band")
+class PESQ(PairMeasure):
+    """``pesq``, ITU-T P.862.2 of clips of 16 kHz and more, P.862 of others; by the package of that name.
 
-    def score(real: Tensor, generated: Tensor) -> float:
-        clips = [mono_at(x, rate, wanted)[0].numpy() for x in (real, generated)]
+    Args:
+        sample_rate: of the clips, in Hz.
+
+    Raises:
+        InputError: if it is not installed.
+    """
+
+    name = "pesq"
+    better = "higher"
+
+    def __init__(self, sample_rate: int) -> None:
+        try:
+            import pesq
+        except ImportError:
+            raise _missing_extra() from None
+        self._pesq, self.sample_rate = pesq, sample_rate
+        wide = sample_rate >= 16000
+        self.wanted, self.mode = (16000, "wb") if wide else (8000, "nb")
+        norm = "P.862.2, wide band" if wide else "P.862, narrow band"
+        self.definition = f"PESQ (ITU-T {norm}), in mono {at_rate(sample_rate, self.wanted)}"
+
+    def score(self, real: Tensor, generated: Tensor) -> float:
+        clips = [mono_at(x, self.sample_rate, self.wanted)[0].numpy() for x in (real, generated)]
         if not any(clip.any() for clip in clips):  # which pesq would divide by
             return math.nan
         try:
-            return float(pesq(wanted, *clips, mode))
-        except (NoUtterancesError, BufferTooShortError):
+            return float(self._pesq.pesq(self.wanted, *clips, self.mode))
+        except (self._pesq.NoUtterancesError, self._pesq.BufferTooShortError):
             return math.nan
 
-    return score, f"PESQ (ITU-T {norm}), in mono {at_rate(rate, wanted)}; higher is better"
 
+class STOI(PairMeasure):
+    """``stoi`` (Taal et al. 2011), by the package pystoi.
 
-def _stoi(rate: int) -> tuple[Score, str]:
-    try:
-        from pystoi import stoi
-    except ImportError:
-        raise _missing_extra() from None
+    Args:
+        sample_rate: of the clips, in Hz.
 
-    def score(real: Tensor, generated: Tensor) -> float:
-        clips = [mono_at(x, rate, rate)[0].double().numpy() for x in (real, generated)]
+    Raises:
+        InputError: if it is not installed.
+    """
+
+    name = "stoi"
+    better = "higher"
+
+    def __init__(self, sample_rate: int) -> None:
+        try:
+            from pystoi import stoi
+        except ImportError:
+            raise _missing_extra() from None
+        self._stoi, self.sample_rate = stoi, sample_rate
+        self.definition = f"STOI (Taal et al. 2011), in mono {at_rate(sample_rate, 10000)}"
+
+    def score(self, real: Tensor, generated: Tensor) -> float:
+        clips = [mono_at(x, self.sample_rate, self.sample_rate)[0].double().numpy() for x in (real, generated)]
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             try:
-                return float(stoi(*clips, rate))
+                return float(self._stoi(*clips, self.sample_rate))
             except RuntimeWarning:  # too few frames that are not silent
                 return math.nan
-
-    return score, f"STOI (Taal et al. 2011), in mono {at_rate(rate, 10000)}; higher is better"
 
 
 def _missing_extra() -> InputError:

@@ -16,7 +16,7 @@ A layout, a YAML file, says which runs a row and a column are made of, by patter
 import json
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ import yaml
 
 from mmspec.components import construct
 from mmspec.errors import InputError
+from mmspec.typed import call, refuse_unknown
 
 NOT_RUN = "not run here"
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnLayout:
     """A metric of evaluation.json, of the runs whose names match a pattern; so many digits after the point."""
 
     metric: str
@@ -39,7 +40,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class RowLayout:
     """The runs whose names match a pattern, or the best of the rows whose names match one, once all of them were run.
 
     ``paper`` holds the figures of the paper, by column.
@@ -59,8 +60,8 @@ class Layout:
     """What is tabled."""
 
     title: str
-    columns: Mapping[str, Column]
-    rows: Mapping[str, Row]
+    columns: Mapping[str, ColumnLayout]
+    rows: Mapping[str, RowLayout]
     source: str = ""
 
 
@@ -119,9 +120,10 @@ def read_layout(file: Path) -> Layout:
         raise InputError(f"{file} is no layout of a table: expected title, columns and rows.")
     parts = {
         key: {str(name): construct(made, options or {}, f"{file}: {name}") for name, options in content[key].items()}
-        for key, made in (("columns", Column), ("rows", Row))
+        for key, made in (("columns", ColumnLayout), ("rows", RowLayout))
     }
-    layout: Layout = construct(Layout, {**content, **parts}, str(file))
+    refuse_unknown(content, [each.name for each in fields(Layout)], str(file))
+    layout: Layout = call(Layout, {**content, **parts}, str(file))
     for name, row in layout.rows.items():
         for column in row.paper:
             if column not in layout.columns:
@@ -130,7 +132,12 @@ def read_layout(file: Path) -> Layout:
 
 
 def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
-    """The table of the runs in a folder; a run without an evaluation.json counts as not run."""
+    """The table of the runs in a folder; a run without an evaluation.json counts as not run.
+
+    Raises:
+        InputError: if the best of rows is asked for, and their evaluations do not say which values of the metric are
+            better.
+    """
     evaluations = {file.parent.name: _evaluation(file) for file in sorted(folder.glob("*/evaluation.json"))}
     rows: dict[str, list[Cell]] = {}
     for name, row in layout.rows.items():
@@ -139,12 +146,12 @@ def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
                 _cell(_values(evaluations, row.runs, column), row.paper.get(heading))
                 for heading, column in layout.columns.items()
             ]
-    definitions = _definitions(evaluations, layout)
+    better = _better(evaluations)
     for name, row in layout.rows.items():
         if row.best_of is not None:
             rivals = [cells for rival, cells in rows.items() if fnmatchcase(rival, row.best_of)]
             rows[name] = [
-                _best([cells[i] for cells in rivals], definitions.get(column.metric, []), row.paper.get(heading))
+                _best([cells[i] for cells in rivals], column.metric, better, row.paper.get(heading))
                 for i, (heading, column) in enumerate(layout.columns.items())
             ]
     return ResultsTable(
@@ -154,7 +161,7 @@ def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
         columns=list(layout.columns),
         digits=[column.digits for column in layout.columns.values()],
         rows={name: rows[name] for name in layout.rows},
-        definitions=[f"{metric}: {text}" for metric, texts in definitions.items() for text in texts],
+        definitions=_definitions(evaluations, layout, better),
     )
 
 
@@ -214,12 +221,13 @@ def markdown(table: ResultsTable) -> str:
 
 def _evaluation(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text())
+        return content
     except json.JSONDecodeError as error:
         raise InputError(f"{file} is no JSON ({error}): delete it and run the command that writes it again.") from None
 
 
-def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: Column) -> list[float]:
+def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: ColumnLayout) -> list[float]:
     return [
         evaluation["metrics"][column.metric]
         for name, evaluation in evaluations.items()
@@ -227,12 +235,25 @@ def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: Col
     ]
 
 
-def _definitions(evaluations: Mapping[str, dict[str, Any]], layout: Layout) -> dict[str, list[str]]:
-    """Metric -> its definitions: several where runs were evaluated differently, which a reader must see."""
-    return {
-        metric: list(dict.fromkeys(e["definitions"][metric] for e in evaluations.values() if metric in e["metrics"]))
-        for metric in dict.fromkeys(column.metric for column in layout.columns.values())
-    }
+def _better(evaluations: Mapping[str, dict[str, Any]]) -> dict[str, str | None]:
+    """Metric -> which values are better, by the evaluations that say it."""
+    return {metric: better for e in evaluations.values() for metric, better in e.get("better", {}).items()}
+
+
+def _definitions(
+    evaluations: Mapping[str, dict[str, Any]], layout: Layout, better: Mapping[str, str | None]
+) -> list[str]:
+    """What the metrics are: several times where runs were evaluated differently, which a reader must see."""
+    lines = []
+    for column in layout.columns.values():
+        metric, which = column.metric, better.get(column.metric)
+        for evaluation in evaluations.values():
+            if metric in evaluation["metrics"]:
+                text = evaluation["definitions"][metric]
+                if which and "better" in evaluation:  # an older one says it in its definition
+                    text = f"{text.removesuffix('.')}; {which} is better."
+                lines.append(f"{metric}: {text}")
+    return list(dict.fromkeys(lines))
 
 
 def _cell(values: list[float], paper: float | None) -> Cell:
@@ -242,10 +263,17 @@ def _cell(values: list[float], paper: float | None) -> Cell:
     return Cell(statistics.fmean(values), deviation, len(values), paper)
 
 
-def _best(cells: list[Cell], definitions: list[str], paper: float | None) -> Cell:
+def _best(cells: list[Cell], metric: str, better: Mapping[str, str | None], paper: float | None) -> Cell:
     if not cells or any(cell.mean is None for cell in cells):
         return Cell(paper=paper)
-    choose = max if any("higher is better" in text for text in definitions) else min
+    if metric not in better:
+        raise InputError(
+            f"best_of: the evaluations do not say whether a lower or a higher {metric} is better, as an older mmspec "
+            "wrote them: run `mmspec evaluate` of these runs again."
+        )
+    if better[metric] is None:
+        raise InputError(f"best_of: {metric} has no best value: leave out the row, or the column of {metric}.")
+    choose = max if better[metric] == "higher" else min
     best = choose(cells, key=lambda cell: cell.mean or 0.0)
     return Cell(best.mean, best.deviation, best.runs, paper)
 

@@ -36,8 +36,12 @@ def layout(tmp_path):
 
 def evaluated(folder, **metrics):
     folder.mkdir(parents=True)
-    definitions = {"fid": "A distance; lower is better.", "recall": "A share; higher is better."}
-    (folder / "evaluation.json").write_text(json.dumps({"metrics": metrics, "definitions": definitions}))
+    content = {
+        "metrics": metrics,
+        "definitions": {"fid": "A distance.", "recall": "A share."},
+        "better": {"fid": "lower", "recall": "higher"},
+    }
+    (folder / "evaluation.json").write_text(json.dumps(content))
 
 
 def table(folder, layout, *overrides):
@@ -66,6 +70,30 @@ def test_cells_hold_mean_and_deviation_over_seeds_beside_the_paper(tmp_path, lay
     assert lines[2] == ["Baseline", "2.39 ± 0.07 (3)", "2.50", "not run here", "2.25", "not run here"]
     assert lines[5] == ["Best", "not run here", "2.00", "2.90 (1)", "", "0.500 (1)"]
     assert "- Tiny weights.\n- fid: A distance; lower is better." in text and text in capsys.readouterr().out
+
+
+def test_an_older_evaluation_has_no_best(tmp_path, layout, capsys):
+    runs = tmp_path / "runs"
+    content = {"metrics": {"fid": 3.0}, "definitions": {"fid": "A distance; lower is better."}}
+    for name in ("amplitude", "amplitude_phase"):
+        (runs / f"vp-{name}-0").mkdir(parents=True)
+        (runs / f"vp-{name}-0/evaluation.json").write_text(json.dumps(content))
+    assert main(["table", f"runs={runs}", f"layout={layout}"]) == 2
+    error = capsys.readouterr().err
+    assert "whether a lower or a higher fid is better" in error and "run `mmspec evaluate`" in error
+    layout.write_text(LAYOUT.replace('  Best: {best_of: "Amplitude*", paper: {VE: 2.0}}\n', ""))
+    assert table(runs, layout)["Amplitude"]["VP"].mean == 3.0
+    assert "- fid: A distance; lower is better.\n" in (runs / "table.md").read_text()
+
+
+def test_a_signed_metric_has_no_best(tmp_path, layout, capsys):
+    runs = tmp_path / "runs"
+    content = {"metrics": {"fid": -3.0}, "definitions": {"fid": "A bias."}, "better": {"fid": None}}
+    for name in ("amplitude", "amplitude_phase"):
+        (runs / f"vp-{name}-0").mkdir(parents=True)
+        (runs / f"vp-{name}-0/evaluation.json").write_text(json.dumps(content))
+    assert main(["table", f"runs={runs}", f"layout={layout}"]) == 2
+    assert "best_of: fid has no best value" in capsys.readouterr().err
 
 
 def test_the_report_shows_the_table(tmp_path, layout):

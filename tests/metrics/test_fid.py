@@ -76,8 +76,10 @@ def test_fid_of_2048_features_equals_scipys(tmp_path):
     )
     assert result["metrics"]["fid"] == pytest.approx(by_scipy(real, generated), rel=1e-6)
     definition = result["definitions"]["fid"]
-    for part in ("2048", "inception-2015-12-05.pt (sha256 ", "uint8", "resizes", "300 generated, 400 real", "lower is"):
+    for part in ("2048", "inception-2015-12-05.pt (sha256 ", "uint8", "resizes", "300 generated, 400 real"):
         assert part in definition
+    better = {name: result["better"][name] for name in ("fid", "kid", "precision", "recall")}
+    assert better == {"fid": "lower", "kid": "lower", "precision": "higher", "recall": "higher"}
     (warning,) = result["warnings"]
     assert "300 generated, 400 real pictures are too few for fid over 2,048 dimensions" in warning and "kid" in warning
     assert {"fid", "kid", "precision", "recall"} <= set(result["metrics"]) == set(result["definitions"])

@@ -10,7 +10,7 @@ from mmspec.commands import evaluate
 from mmspec.config import CONF
 from mmspec.errors import InputError
 from mmspec.metrics.diversity import different_bins, proportion_scores
-from mmspec.metrics.features import LogMel
+from mmspec.metrics.features import LogMelStatistics
 from tests.packed import write_clips, write_pictures
 
 
@@ -99,6 +99,6 @@ def test_few_clips_are_said_and_bad_keys_refused(tmp_path):
 
 def test_log_mel_features_are_moments_of_the_spectrogram():
     clips = torch.from_numpy(tones(3, [440])).float()[:, None]
-    bands = LogMel(4000).spectrogram(clips)
+    bands = LogMelStatistics(4000).spectrogram(clips)
     assert bands.shape == (3, 51, 32)
-    torch.testing.assert_close(LogMel(4000)(clips)[:, :32], bands.mean(1))
+    torch.testing.assert_close(LogMelStatistics(4000)(clips)[:, :32], bands.mean(1))

@@ -1,0 +1,223 @@
+"""From the configuration of ``mmspec evaluate`` to the contents of evaluation.json."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from mmspec.data import PackedDataset
+from mmspec.errors import InputError
+from mmspec.experiment.measures import MeasureOptions, chosen_measures
+from mmspec.metrics.comparison import compare, sets_of
+from mmspec.metrics.measure import Metric
+from mmspec.metrics.signals import SignalSet
+from mmspec.metrics.spectrum import Spectrum, mean_spectrum
+from mmspec.provenance import provenance
+from mmspec.training.run import read_config
+
+
+@dataclass(frozen=True)
+class EvaluationOptions(MeasureOptions):
+    """The keys of conf/evaluate.yaml, where each is described.
+
+    Raises:
+        ValueError: if ``batch_size`` is less than 1.
+    """
+
+    samples: Path
+    reference: Path | None
+    train: Path | None
+    out: Path | None
+    crop: Literal["auto"] | int | None
+    paired: Literal["auto"] | Path | None
+    batch_size: int
+    seed: int
+    device: Literal["auto", "cpu"]
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, not {self.batch_size}.")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is compared, and where the result goes.
+
+    Attributes:
+        samples: packed folder of generated signals.
+        reference: packed folder of held-out real ones.
+        train: packed folder of real training data, or None.
+        out: the file of the result.
+        paired: packed folder of the clips that the samples should be, one for one, or None.
+        crop: samples of the stretches that are compared; None for signals as they are.
+    """
+
+    samples: Path
+    reference: Path
+    train: Path | None
+    out: Path
+    paired: Path | None = None
+    crop: int | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        sources: what was compared.
+        generated, real: how many signals there are of each.
+        metrics: of the generated signals against the real ones.
+        warnings: what to mind when reading them.
+        spectra: mean power spectra of the real and the generated signals.
+        train: how many training signals were compared with the real ones.
+        of_train: metrics of these; None where there are none.
+    """
+
+    sources: Sources
+    generated: int
+    real: int
+    metrics: list[Metric]
+    warnings: list[str]
+    spectra: tuple[Spectrum, Spectrum]
+    train: int = 0
+    of_train: list[Metric] | None = None
+
+    def write(self) -> dict[str, Any]:
+        """The contents of evaluation.json."""
+        real, generated = self.spectra
+        content: dict[str, Any] = {
+            "command": provenance()["command"],
+            "samples": {"path": str(self.sources.samples), "count": self.generated},
+            "reference": {"path": str(self.sources.reference), "count": self.real},
+            "metrics": {metric.name: metric.value for metric in self.metrics},
+            "units": {metric.name: metric.unit for metric in self.metrics},
+            "better": {metric.name: metric.better for metric in self.metrics},
+            "definitions": {metric.name: metric.definition for metric in self.metrics},
+            "warnings": self.warnings,
+            "spectrum": {
+                "unit": real.unit,
+                "frequency": real.frequency.tolist(),
+                "real": real.power.tolist(),
+                "generated": generated.power.tolist(),
+            },
+        }
+        if self.of_train is not None:
+            metrics = {metric.name: metric.value for metric in self.of_train}
+            content["real_vs_real"] = {"path": str(self.sources.train), "count": self.train, "metrics": metrics}
+        return content
+
+
+def find_sources(options: EvaluationOptions) -> Sources:
+    """What the keys ``samples, reference, train, out, paired, crop`` mean.
+
+    Raises:
+        InputError: if the run has no final samples, or nothing says what to compare them with.
+    """
+    samples = options.samples
+    folder = _run_of(samples)
+    if folder == samples:
+        samples = folder / "samples" / "final"
+        if not samples.is_dir():
+            raise InputError(f"{folder} has no final samples yet: run `mmspec sample from={folder}` first.")
+    data = read_config(folder).get("data", {}) if folder else {}
+    reference = options.reference or data.get("test")
+    if reference is None:
+        where = f"{folder} has no data.test" if folder else f"{samples} belongs to no run"
+        raise InputError(f"{where}: give reference=FOLDER, a packed data set of held-out real signals.")
+    return Sources(
+        samples=samples,
+        reference=Path(reference),
+        train=options.train or _train(data.get("train"), Path(reference)),
+        out=options.out or _home(samples, folder) / "evaluation.json",
+        paired=_resynthesized(samples) if options.paired == "auto" else options.paired,
+        crop=data.get("crop") if options.crop == "auto" else options.crop,
+    )
+
+
+def evaluate(options: EvaluationOptions, sources: Sources) -> Evaluation:
+    """Compare samples with real signals, and training data with them too where there are any.
+
+    Raises:
+        InputError: if a folder is no packed data set, sets do not fit together, or an option cannot be used.
+    """
+    reference, samples = PackedDataset(sources.reference), PackedDataset(sources.samples)
+    train = PackedDataset(sources.train) if sources.train else None
+    for path, dataset in ((sources.reference, reference), (sources.samples, samples), (sources.train, train)):
+        if dataset is not None:
+            _must_match(path, dataset, sources.reference, reference, sources.crop)
+    paired = _partners(PackedDataset(sources.paired), samples) if sources.paired else None
+    measures = chosen_measures(options, reference, paired is not None)
+    device = torch.device("cuda" if options.device == "auto" and torch.cuda.is_available() else "cpu")
+    cut = reference.lengths is not None and samples.lengths is not None  # or one side has its silence
+    sets = partial(sets_of, crop=sources.crop, cut=cut, batch_size=options.batch_size, device=device)
+
+    real = sets(reference, torch.arange(len(reference)), cache=options.extractors.cache)
+    generated = sets(samples, torch.arange(len(samples)))
+    if paired is not None:
+        real["pairs"], generated["pairs"] = paired, SignalSet(samples)
+    verdict = compare(measures, real, generated)
+    spectra = real["stretches"].statistic(mean_spectrum), generated["stretches"].statistic(mean_spectrum)
+    found = partial(Evaluation, sources, len(samples), len(reference), verdict.metrics, verdict.warnings, spectra)
+    if train is None:
+        return found()
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))[: len(samples)]
+    return found(len(chosen), compare(measures, real, sets(train, chosen.sort().values)).metrics)
+
+
+def _run_of(path: Path) -> Path | None:
+    """The run that a path is, or that it lies in as samples/NAME."""
+    candidates = [path, *path.resolve().parents[:2]]
+    return next((folder for folder in candidates if (folder / "config.yaml").is_file()), None)
+
+
+def _train(train: str | None, reference: Path) -> Path | None:
+    """The training data of a run; the row of them is a bonus, which a run that was trained elsewhere has not."""
+    if train is None or not Path(train).is_dir() or Path(train).resolve() == reference.resolve():
+        return None
+    return Path(train)
+
+
+def _home(samples: Path, run: Path | None) -> Path:
+    """The run of its final samples, or else the samples' own folder."""
+    final = run is not None and samples.resolve() == (run / "samples" / "final").resolve()
+    return run if run is not None and final else samples
+
+
+def _resynthesized(samples: Path) -> Path | None:
+    """The recordings that a vocoder made samples from."""
+    file = samples / "sample.json"
+    recordings = json.loads(file.read_text()).get("recordings") if file.is_file() else None
+    return Path(recordings) if recordings else None
+
+
+def _must_match(
+    path: Path | None, dataset: PackedDataset, reference_path: Path, reference: PackedDataset, crop: int | None
+) -> None:
+    for key in ("modality", "shape", "sample_rate"):
+        ours, theirs = getattr(dataset.meta, key), getattr(reference.meta, key)
+        if key == "shape" and crop is not None:  # stretches are of one length
+            ours, theirs = ours[:1], theirs[:1]
+        if ours != theirs:
+            raise InputError(
+                f"{path} has {key} {ours} but {reference_path} has {theirs}: compare sets that were prepared alike."
+            )
+    if len(dataset) < 2:
+        raise InputError(f"{path} holds {len(dataset)} signal(s): at least 2 are needed, thousands are better.")
+
+
+def _partners(paired: PackedDataset, samples: PackedDataset) -> SignalSet:
+    """The clips that samples should be, of which there may be more than samples."""
+    if paired.meta.sample_rate is None:
+        raise InputError(f"paired={paired.folder} holds pictures: expected the clips that the samples should be.")
+    for key in ("count", "shape", "sample_rate"):
+        theirs, ours = getattr(paired.meta, key), getattr(samples.meta, key)
+        if ours > theirs if key == "count" else ours != theirs:
+            raise InputError(
+                f"paired={paired.folder} has {key} {theirs} but {samples.folder} has {ours}: the n-th clip of one "
+                "must belong to the n-th of the other."
+            )
+    return SignalSet(paired, torch.arange(len(samples)))

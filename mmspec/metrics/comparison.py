@@ -1,0 +1,71 @@
+"""All metrics of one data set against another."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmspec.data import PackedDataset
+from mmspec.data.crops import Recordings, side_by_side
+from mmspec.errors import InputError
+from mmspec.metrics.measure import Measure, Takes, Verdict
+from mmspec.metrics.signals import SignalSet
+
+Sets = Mapping[Takes, SignalSet]
+
+
+def sets_of(
+    dataset: PackedDataset,
+    indices: Tensor,
+    *,
+    crop: int | None,
+    cut: bool,
+    batch_size: int,
+    device: torch.device,
+    cache: Path | None = None,
+) -> dict[Takes, SignalSet]:
+    """A data set as measures take it, but for pairs.
+
+    Args:
+        dataset: of which signals are compared.
+        indices: ``[N]``, which.
+        crop: samples of a stretch; None for signals as they are.
+        cut: recordings end where their sound does, not where their padding does.
+        batch_size: signals at a time.
+        device: where networks run.
+        cache: folder that keeps features of the whole set; None keeps none.
+
+    Raises:
+        InputError: if pictures are to be cropped.
+    """
+    stretches, rows = side_by_side(dataset, indices, crop)
+    whole = SignalSet(
+        Recordings(dataset) if cut else dataset, indices, batch_size=batch_size, device=device, cache=cache
+    )
+    same = crop is None and not cut
+    alike = whole if same else SignalSet(stretches, rows, batch_size=batch_size, device=device, cache=cache)
+    return {"stretches": alike, "recordings": whole}
+
+
+def compare(measures: Sequence[Measure], real: Sets, generated: Sets) -> Verdict:
+    """What all measures say, but those that take a kind of set that one side has not.
+
+    Raises:
+        InputError: if two measures give metrics of one name.
+    """
+    ready = [measure for measure in measures if measure.takes in real and measure.takes in generated]
+    for side in (real, generated):
+        for takes, signals in side.items():
+            signals.gather([one for measure in ready if measure.takes == takes for one in measure.statistics])
+    verdict, givers = Verdict(), dict[str, str]()
+    for measure in ready:
+        found = measure.verdict(real[measure.takes], generated[measure.takes])
+        for metric in found.metrics:
+            name = type(measure).__name__
+            if metric.name in givers:
+                giver = givers[metric.name]
+                raise InputError(f"{name} gives a metric {metric.name}, as {giver} does: give it another name.")
+            givers[metric.name] = name
+        verdict += found
+    return verdict
