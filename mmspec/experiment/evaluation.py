@@ -16,7 +16,7 @@ from mmspec.metrics.measure import Metric
 from mmspec.metrics.signals import SignalSet
 from mmspec.metrics.spectrum import Spectrum, mean_spectrum
 from mmspec.provenance import provenance
-from mmspec.training.run import read_config
+from mmspec.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -118,23 +118,22 @@ def find_sources(options: EvaluationOptions) -> Sources:
         InputError: if the run has no final samples, or nothing says what to compare them with.
     """
     samples = options.samples
-    folder = _run_of(samples)
-    if folder == samples:
-        samples = folder / "samples" / "final"
+    run = Run.around(samples)
+    if run is not None and run.folder == samples:
+        samples = run.samples
         if not samples.is_dir():
-            raise InputError(f"{folder} has no final samples yet: run `mmspec sample from={folder}` first.")
-    data = read_config(folder).get("data", {}) if folder else {}
-    reference = options.reference or data.get("test")
+            raise InputError(f"{run.folder} has no final samples yet: run `mmspec sample from={run.folder}` first.")
+    reference = options.reference or (run.data("test") if run else None)
     if reference is None:
-        where = f"{folder} has no data.test" if folder else f"{samples} belongs to no run"
+        where = f"{run.folder} has no data.test" if run else f"{samples} belongs to no run"
         raise InputError(f"{where}: give reference=FOLDER, a packed data set of held-out real signals.")
     return Sources(
         samples=samples,
         reference=Path(reference),
-        train=options.train or _train(data.get("train"), Path(reference)),
-        out=options.out or _home(samples, folder) / "evaluation.json",
+        train=options.train or _train(run.data("train") if run else None, Path(reference)),
+        out=options.out or _home(samples, run),
         paired=_resynthesized(samples) if options.paired == "auto" else options.paired,
-        crop=data.get("crop") if options.crop == "auto" else options.crop,
+        crop=(run.data("crop") if run else None) if options.crop == "auto" else options.crop,
     )
 
 
@@ -168,12 +167,6 @@ def evaluate(options: EvaluationOptions, sources: Sources) -> Evaluation:
     return found(len(chosen), compare(measures, real, sets(train, chosen.sort().values)).metrics)
 
 
-def _run_of(path: Path) -> Path | None:
-    """The run that a path is, or that it lies in as samples/NAME."""
-    candidates = [path, *path.resolve().parents[:2]]
-    return next((folder for folder in candidates if (folder / "config.yaml").is_file()), None)
-
-
 def _train(train: str | None, reference: Path) -> Path | None:
     """The training data of a run; the row of them is a bonus, which a run that was trained elsewhere has not."""
     if train is None or not Path(train).is_dir() or Path(train).resolve() == reference.resolve():
@@ -181,10 +174,10 @@ def _train(train: str | None, reference: Path) -> Path | None:
     return Path(train)
 
 
-def _home(samples: Path, run: Path | None) -> Path:
-    """The run of its final samples, or else the samples' own folder."""
-    final = run is not None and samples.resolve() == (run / "samples" / "final").resolve()
-    return run if run is not None and final else samples
+def _home(samples: Path, run: Run | None) -> Path:
+    """The file of a run's final samples, or else of the samples' own folder."""
+    final = run is not None and samples.resolve() == run.samples.resolve()
+    return run.evaluation if run is not None and final else samples / "evaluation.json"
 
 
 def _resynthesized(samples: Path) -> Path | None:
