@@ -148,6 +148,7 @@ def test_a_run_goes_on_with_the_same_config_and_refuses_another(tmp_path):
     assert find_denoiser(run) == run / "checkpoints/step_00000002/ema"
     with pytest.raises(InputError, match=r"seed was 0, is 1; trainer.learning_rate was 0.1, is 0.2"):
         open_run(run, {"seed": 1, "trainer": {"max_steps": 5, "learning_rate": 0.2}})
+    assert open_run(run, {**config, "network": {"dims": 1}}).name == "step_00000002"  # follows from the data anyway
     assert open_run(run, {"seed": 1}, resume="none") is None
     assert read_config(tmp_path / "run.old-1")["seed"] == 0
     assert read_config(run)["seed"] == 1
