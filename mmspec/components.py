@@ -186,7 +186,7 @@ def _letters(name: str) -> str:
 
 def _constructor(made: Any) -> Any:
     """Where the types of a class's arguments stand."""
-    return made if "__init__" not in vars(made) or hasattr(made, "__dataclass_fields__") else made.__init__
+    return made if inspect.isfunction(made) or hasattr(made, "__dataclass_fields__") else made.__init__
 
 
 def _auto(hint: Any) -> Auto | None:

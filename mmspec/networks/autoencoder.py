@@ -67,7 +67,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size by repeated samples, then a 3x3 convolution: ``[B, channels, *n]`` -> ``[B, channels, *(2 n)]``."""
+    """Twice the size by repeated samples, then a 3x3 convolution: ``[B, channels, *n]`` -> ``[..., *(2 n)]``."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()

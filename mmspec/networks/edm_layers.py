@@ -248,7 +248,10 @@ class UNetBlock(nn.Module):
         return self.attention(x).add_(x).mul_(self.style.skip_scale) if self.heads else x
 
     def attention(self, x: Tensor) -> Tensor:
-        """Self-attention over all positions, ``[B, channels, H, W]`` -> the same. ``qkv`` puts out [head][channel][q, k, v]."""
+        """Self-attention over all positions: ``[B, channels, H, W]`` -> the same.
+
+        ``qkv`` puts out [head][channel][q, k, v].
+        """
         qkv = self.qkv(self.norm2(x)).flatten(2).unflatten(1, (self.heads, -1, 3))
         q, k, v = qkv.permute(3, 0, 1, 4, 2).contiguous().unbind(0)  # each [B, heads, H W, channels]
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
