@@ -10,6 +10,8 @@ from mmspec.commands import evaluate
 from mmspec.config import CONF
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.errors import InputError
+from mmspec.metrics.measure import Measure, Metric
+from mmspec.metrics.speech import PairMeasure
 
 RATE = 4000
 
@@ -197,3 +199,76 @@ def test_bad_keys_are_refused(tmp_path, run_folder):
     (run_folder / "samples" / "final").rename(run_folder / "elsewhere")
     with pytest.raises(InputError, match="no final samples yet: run `mmspec sample from="):
         evaluated(tmp_path, samples=run_folder)
+
+
+def test_units_and_directions_are_data(tmp_path):
+    keys = {"samples": clips(tmp_path / "fake", 20, 1), "reference": clips(tmp_path / "real", 80, 0)}
+    result = evaluated(tmp_path, **keys)
+    assert list(result["units"]) == list(result["better"]) == list(result["metrics"])
+    assert result["better"]["frequency_bias_high"] is None and result["units"]["frequency_bias_high"] == "dB"
+    assert result["better"]["mr_stft_between_sets"] == "lower" and result["units"]["mr_stft_between_sets"] == ""
+    assert not any("is better" in text for text in result["definitions"].values())
+
+
+class LargestSample(Measure):
+    """One of somebody's own."""
+
+    def __init__(self, power: int = 1) -> None:
+        self.power = power
+
+    def compare(self, real, generated):
+        theirs, ours = (max(x.abs().max().item() for x in signals) for signals in (real, generated))
+        return Metric("largest_sample", (ours / theirs) ** self.power, "Ratio of the largest samples.")
+
+
+class LargestOfPairs(PairMeasure):
+    name, definition, better = "largest_of_pairs", "Ratio of the largest samples of a pair", "lower"
+
+    def score(self, real, generated):
+        return (generated.abs().max() / real.abs().max()).item()
+
+
+def test_a_measure_of_one_s_own(run_folder):
+    paired = {"paired": str(clips(run_folder.parent / "paired", 70, 1, gain=0.5))}
+    own = ["LargestSample", "LargestOfPairs"]
+    evaluate.run(config(samples=run_folder, measures=own, **paired))
+    result = json.loads((run_folder / "evaluation.json").read_text())
+    real, fake = (np.load(run_folder / path / "data.npy") for path in ("../test", "samples/final"))
+    ratio = np.abs(fake).max() / np.abs(real).max()
+    assert result["metrics"]["largest_sample"] == pytest.approx(ratio) and result["better"]["largest_sample"] is None
+    assert "largest_sample" in result["real_vs_real"]["metrics"]
+    assert result["metrics"]["largest_of_pairs"] == pytest.approx(2, rel=1e-3)
+    assert "mean of 70 pairs" in result["definitions"]["largest_of_pairs"]
+    evaluate.run(config(samples=run_folder, measures=[{"type": "LargestSample", "power": 2}], crop=500))
+    result = json.loads((run_folder / "evaluation.json").read_text())
+    assert result["metrics"]["largest_sample"] == pytest.approx(ratio**2)
+    assert "stretches of 500 samples" in result["definitions"]["largest_sample"]
+
+
+def test_measures_that_cannot_be_used_are_refused(tmp_path, run_folder):
+    for measures, message in (
+        (["LargestSampel"], "measures.0..type=LargestSampel is unknown: did you mean LargestSample?"),
+        (
+            [{"type": "LargestSample", "powr": 2}],
+            r"measures\[0\].powr is no option of LargestSample: did you mean power",
+        ),
+        ([{"type": "LargestSample", "power": "two"}], r"measures\[0\].power takes a whole number, not 'two'"),
+        (["LargestSample", "LargestSample"], "LargestSample gives a metric largest_sample, as LargestSample does"),
+        (["LargestSample", "LargestOfPairs"], r"measures\[1\] compares pairs: give paired=FOLDER"),
+        ([3], r"measures\[0\] takes {type: NAME"),
+        ("LargestSample", "measures takes a list"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluated(tmp_path, samples=run_folder, measures=measures)
+    assert not (tmp_path / "evaluation.json").exists()
+
+
+def test_values_of_a_wrong_kind_are_refused(tmp_path, run_folder):
+    for keys, message in (
+        ({"device": "gpu"}, "device takes 'auto' or 'cpu', not 'gpu'"),
+        ({"crop": "short"}, "crop takes 'auto' or a whole number or null, not 'short'"),
+        ({"batch_size": 4.5}, "batch_size takes a whole number, not 4.5"),
+        ({"extractors": {"sample_rate": None}}, "extractors.sample_rate takes a whole number, not null"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluated(tmp_path, samples=run_folder, **keys)
