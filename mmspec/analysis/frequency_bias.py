@@ -22,7 +22,7 @@ MINORITY = FREQUENCIES[0]
 class TwoLayers(nn.Module):
     """A feed-forward network with one hidden layer of ReLUs, which sees the whole signal and the noise level.
 
-    Shape: x `[B, 1, length]`, c_noise `[B]` -> `[B, 1, length]`; labels must be None.
+    Shape: x ``[B, 1, length]``, c_noise ``[B]`` -> ``[B, 1, length]``; labels must be None.
     """
 
     def __init__(self, length: int, hidden: int) -> None:
@@ -33,7 +33,8 @@ class TwoLayers(nn.Module):
     def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is not None:
             raise ValueError("these signals have no classes: labels must be None.")
-        return self.layers(torch.cat([x.flatten(1), c_noise[:, None]], dim=1))[:, None]
+        denoised: Tensor = self.layers(torch.cat([x.flatten(1), c_noise[:, None]], dim=1))
+        return denoised[:, None]
 
 
 def waves(length: int) -> Tensor:
@@ -91,7 +92,8 @@ def draw(denoiser: Denoiser, num: int, sigmas: Tensor, seed: int) -> Tensor:
 
 def magnitudes(x: Tensor) -> Tensor:
     """DFT magnitudes at 0 to length / 2 cycles, ``[N, length // 2 + 1]``: a cosine of amplitude 1 has magnitude 1."""
-    return 2 / x.shape[-1] * torch.fft.rfft(x[:, 0]).abs()
+    magnitude: Tensor = torch.fft.rfft(x[:, 0]).abs()
+    return 2 / x.shape[-1] * magnitude
 
 
 def share_of(frequency: int, magnitude: Tensor) -> float:

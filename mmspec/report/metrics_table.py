@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmspec.report.runs import Run
+from mmspec.report.runs import ReportedRun
 
 _ARROWS = {"lower is better": "↓", "higher is better": "↑"}
 _CAPITALS = ("mr", "stft", "fid", "kid", "fad", "kad", "ndb", "pesq", "stoi", "utmos")
@@ -53,7 +53,7 @@ class MetricsTable:
     rows: Sequence[Row]
 
 
-def metrics_table(runs: Sequence[tuple[int, Run]]) -> MetricsTable:
+def metrics_table(runs: Sequence[tuple[int, ReportedRun]]) -> MetricsTable:
     """The table of runs, each with its colour; runs without an evaluation are left out."""
     evaluated = [(colour, run, run.evaluation) for colour, run in runs if run.evaluation]
     definitions: dict[str, str] = {}
