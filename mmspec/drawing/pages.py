@@ -50,7 +50,8 @@ def check_page(out: Path) -> None:
 
 def _is_page(file: Path) -> bool:
     try:
-        return GENERATOR in file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8") as page:
+            return GENERATOR in page.read(1000)
     except (OSError, UnicodeDecodeError):
         return False
 

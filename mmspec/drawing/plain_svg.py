@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
-_ELEMENTS = ("svg", "defs", "g", "path", "use", "clipPath", "rect", "image", "text", "tspan")
-_LEFT_OUT = ("metadata", "title", "style")  # which a page has in other ways
+_ELEMENTS = ("defs", "g", "path", "use", "clipPath", "rect", "image", "text", "tspan")
+_LEFT_OUT = tuple(_SVG + name for name in ("metadata", "title", "style"))  # which a page has in other ways
 _DEPTH = 32  # matplotlib's files have less than ten
 
 _PLAIN = r"[\w\s.,#%+'-]*"  # no function, no place elsewhere, no escape
@@ -22,7 +22,7 @@ _ATTRIBUTES: Mapping[str, str] = {
 _STYLES = (
     *("fill", "fill-opacity", "fill-rule", "opacity"),
     *("stroke", "stroke-opacity", "stroke-width", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit"),
-    *("stroke-dasharray", "stroke-dashoffset"),
+    *("stroke-dasharray", "stroke-dashoffset", "image-rendering"),
     *("font", "font-family", "font-size", "font-style", "font-weight", "font-stretch", "font-variant", "text-anchor"),
 )
 
@@ -30,9 +30,12 @@ _STYLES = (
 def parsed(svg: str) -> Element:
     """The tree of an SVG file; ValueError if it is none."""
     try:
-        return ElementTree.fromstring(svg)
+        root = ElementTree.fromstring(svg)
     except ElementTree.ParseError as error:
         raise ValueError(str(error)) from None
+    if root.tag != f"{_SVG}svg":
+        raise ValueError(f"it is <{_local(root.tag)}>")
+    return root
 
 
 def written(root: Element) -> str:
@@ -41,18 +44,20 @@ def written(root: Element) -> str:
     Raises:
         ValueError: if it has an element or attribute that matplotlib does not write; the message names it.
     """
-    return ElementTree.tostring(_plain(root, 1), encoding="unicode")
+    return ElementTree.tostring(_plain(root, 0), encoding="unicode")
 
 
 def _plain(element: Element, depth: int) -> Element:
-    name = str(element.tag).removeprefix(_SVG)
-    if name not in _ELEMENTS:
+    name = element.tag.removeprefix(_SVG)
+    if name not in (_ELEMENTS if depth else ("svg",)):
         raise ValueError(f"it has <{_local(name)}>")
     if depth > _DEPTH:
         raise ValueError(f"it has elements {depth} deep")
     plain = Element(name, {_prefixed(key): _checked(key, value) for key, value in element.items()})
+    if name == "g":
+        plain.attrib.pop("id", None)  # so that nothing is drawn again by its name but single marks
     plain.text, plain.tail = element.text, element.tail
-    plain.extend(_plain(child, depth + 1) for child in element if child.tag not in [_SVG + left for left in _LEFT_OUT])
+    plain.extend([_plain(child, depth + 1) for child in element if child.tag not in _LEFT_OUT])
     return plain
 
 

@@ -33,7 +33,7 @@ class DenoiserFigure(FigureOptions):
     @classmethod
     def read(cls, config: dict[str, object]) -> Self:
         """As `FigureOptions.read`."""
-        source = typed.checked(config["from"], str, "from")
+        source = typed.checked(config.get("from"), str, "from")
         return super().read({**{key: value for key, value in config.items() if key != "from"}, "source": source})
 
     def draw(self) -> Path:
