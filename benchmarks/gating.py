@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import interleave, markdown
-from mmspec.commands.assemble import make_network
+from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.networks import WaveletDown, WaveletUp
 from mmspec.networks.gating import gated_inverse, gated_sum
@@ -27,7 +27,7 @@ MODES = ("float32", "bf16")  # autocast for bf16; with " compiled" after it, thr
 
 def build(name: str) -> nn.Module:
     config = plain(compose("info", NETWORKS[name]))
-    network: nn.Module = make_network(config["network"], config["shape"], config["classes"])
+    network: nn.Module = make_network(Component.read(config["network"], "network"), config["shape"], config["classes"])
     return network.eval()
 
 

@@ -5,6 +5,7 @@ import difflib
 import inspect
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -169,7 +170,8 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         return None if value == {} else _converted(value, next(each for each in inner if _fits(value, each)), where)
     if origin is tuple:
-        return tuple(value)
+        hints = repeat(inner[0]) if inner[-1:] == (...,) else inner
+        return tuple(_converted(each, of_each, where) for each, of_each in zip(value, hints, strict=False))
     if origin is list:
         return [_converted(each, inner[0], where) for each in value]
     if origin in _MAPPINGS:

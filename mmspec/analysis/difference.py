@@ -15,9 +15,10 @@ FLOOR = 1e-5  # of the largest amplitude: below it there is rounding
 def log_amplitude(x: Tensor) -> Tensor:
     """Mean DFT amplitude over signals and channels, in dB, frequency 0 in the middle: ``[B, C, *spatial]`` ->
     ``[*spatial]`` float64; at least 100 dB below the largest."""
-    mean = torch.stack([spectrum(part.double())[0].sum((0, 1)) for part in x.split(AT_ONCE)]).sum(0)
+    mean = torch.stack([spectrum(part.double())[0].sum((0, 1)) for part in torch.split(x, AT_ONCE)]).sum(0)
     mean = mean / (x.shape[0] * x.shape[1])
-    return torch.fft.fftshift(20 * mean.clamp_min(FLOOR * mean.max()).log10())
+    decibels: Tensor = torch.fft.fftshift(20 * mean.clamp_min(FLOOR * mean.max()).log10())
+    return decibels
 
 
 class Difference(NamedTuple):

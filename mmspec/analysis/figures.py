@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmspec.report.drawing import INK, MUTED, canvas, lack_and_excess, line_colour, restrain, set_scale, shades
+from mmspec.drawing.style import INK, MUTED, canvas, lack_and_excess, line_colour, restrain, set_scale, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,8 +222,9 @@ def _show(axes: "Axes", signal: Array, colour: int) -> None:
 
 def _mosaic(signals: Array) -> Array:
     """The first pictures in a square, ``[C, H, W]``; or the first waveform ``[C, T]``."""
-    if not _is_picture(signals[0]):
-        return signals[0]
+    first: Array = signals[0]
+    if not _is_picture(first):
+        return first
     side = min(4, int(len(signals) ** 0.5))
     rows = [np.concatenate(list(signals[row * side : (row + 1) * side]), axis=2) for row in range(side)]
     return np.concatenate(rows, axis=1)

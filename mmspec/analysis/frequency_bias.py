@@ -1,7 +1,7 @@
 """A small network misses the rarer of two frequencies: Diffusion Probabilistic Model Made Slim, Example 1 and figure 4.
 
 Signals are cosines of 3 or 5 cycles, every fifth of 3; the denoiser is a network of two layers with few or many hidden
-units. The paper says so much; length, optimizer, preconditioning and budget are arguments here.
+units. The paper says so much; length, optimizer, process and budget are arguments here.
 """
 
 import math
@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from mmspec.diffusion import Denoiser, Objective, sample
-from mmspec.diffusion.preconditioning import Preconditioning
+from mmspec.diffusion import AnyObjective, Denoiser, sample
+from mmspec.diffusion.processes import Process
 from mmspec.networks import Network
 
 FREQUENCIES = (3, 5)  # cycles per signal
@@ -23,7 +23,7 @@ MINORITY = FREQUENCIES[0]
 class TwoLayers(Network):
     """A feed-forward network with one hidden layer of ReLUs, which sees the whole signal and the noise level.
 
-    Shape: x `[B, 1, length]`, c_noise `[B]` -> `[B, 1, length]`; labels must be None.
+    Shape: x ``[B, 1, length]``, c_noise ``[B]`` -> ``[B, 1, length]``; labels must be None.
     """
 
     def __init__(self, length: int, hidden: int) -> None:
@@ -34,7 +34,8 @@ class TwoLayers(Network):
     def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is not None:
             raise ValueError("these signals have no classes: labels must be None.")
-        return self.layers(torch.cat([x.flatten(1), c_noise[:, None]], dim=1))[:, None]
+        denoised: Tensor = self.layers(torch.cat([x.flatten(1), c_noise[:, None]], dim=1))
+        return denoised[:, None]
 
 
 def waves(length: int) -> Tensor:
@@ -48,16 +49,16 @@ def draw_waves(count: int, length: int, generator: Generator) -> Tensor:
     return waves(length)[(torch.rand(count, generator=generator) >= SHARES[0]).long()]
 
 
-def make_denoiser(length: int, hidden: int, preconditioning: Preconditioning, seed: int) -> Denoiser:
+def make_denoiser(length: int, hidden: int, process: Process, seed: int) -> Denoiser:
     """A denoiser whose initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Denoiser(TwoLayers(length, hidden), preconditioning, signal_shape=(1, length))
+        return Denoiser(TwoLayers(length, hidden), process, signal_shape=(1, length))
 
 
 def train(
     denoiser: Denoiser,
-    objective: Objective,
+    objective: AnyObjective,
     seed: int,
     *,
     steps: int = 3000,
@@ -92,7 +93,8 @@ def draw(denoiser: Denoiser, num: int, sigmas: Tensor, seed: int) -> Tensor:
 
 def magnitudes(x: Tensor) -> Tensor:
     """DFT magnitudes at 0 to length / 2 cycles, ``[N, length // 2 + 1]``: a cosine of amplitude 1 has magnitude 1."""
-    return 2 / x.shape[-1] * torch.fft.rfft(x[:, 0]).abs()
+    magnitude: Tensor = torch.fft.rfft(x[:, 0]).abs()
+    return 2 / x.shape[-1] * magnitude
 
 
 def share_of(frequency: int, magnitude: Tensor) -> float:

@@ -6,4 +6,14 @@ from mmspec.diffusion.objective import Objective
 from mmspec.diffusion.sampling import sample, seeded
 from mmspec.diffusion.step_distillation import StepDistillationObjective
 
-__all__ = ["Denoiser", "DistillationObjective", "Objective", "StepDistillationObjective", "sample", "seeded"]
+AnyObjective = Objective | DistillationObjective | StepDistillationObjective  # alike in `draw` and `forward`
+
+__all__ = [
+    "AnyObjective",
+    "Denoiser",
+    "DistillationObjective",
+    "Objective",
+    "StepDistillationObjective",
+    "sample",
+    "seeded",
+]

@@ -65,7 +65,7 @@ def chosen_measures(options: MeasureOptions, reference: PackedDataset, paired: b
     if options.perceptual and not paired:
         raise InputError("perceptual=true compares pairs: give paired=FOLDER, the clips that samples should be.")
     own = [
-        Component.read(each, f"measures[{i}]").build(Measure, f"measures[{i}]")  # type: ignore[type-abstract]
+        Component.read(each, f"measures[{i}]").build(Measure, f"measures[{i}]")
         for i, each in enumerate(options.measures)
     ]
     for i, measure in enumerate(own):

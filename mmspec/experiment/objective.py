@@ -5,15 +5,13 @@ from functools import partial
 from typing import Any, Literal
 
 from mmspec.components import Component
-from mmspec.diffusion import Denoiser, DistillationObjective, Objective, StepDistillationObjective
+from mmspec.diffusion import AnyObjective, Denoiser, DistillationObjective, Objective, StepDistillationObjective
 from mmspec.diffusion.distillation import Example
 from mmspec.diffusion.noise import NoiseDistribution
 from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
 from mmspec.losses import Regularizer, SigmaWeight, SpectralLoss
 from mmspec.typed import call
-
-AnyObjective = Objective | DistillationObjective | StepDistillationObjective
 
 
 @dataclass(frozen=True)

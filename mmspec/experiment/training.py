@@ -14,13 +14,12 @@ from mmspec.data.augment import EDMAugment
 from mmspec.data.crops import Crops
 from mmspec.data.media import overview
 from mmspec.data.mel import LogMel
-from mmspec.diffusion import Denoiser, sample, seeded
+from mmspec.diffusion import AnyObjective, Denoiser, sample, seeded
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, said, tell
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, dataset_context
 from mmspec.experiment.experiment import Experiment
-from mmspec.experiment.objective import AnyObjective
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
 from mmspec.networks import FirstStage, make_network
@@ -44,7 +43,7 @@ def train(experiment: Experiment) -> None:
     experiment, denoiser = make_denoiser(experiment, dataset)
     latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
     signals = training_signals(dataset, denoiser, experiment.data.crop, latents)
-    augment = _augmentation(experiment, denoiser)
+    augment = make_augmentation(experiment.data.augment, denoiser)
     conditions = _conditions(experiment, denoiser, dataset, augment)
     experiment, objective = _objective(experiment, denoiser, signals, conditions)
     trainer = Trainer(
@@ -168,11 +167,15 @@ def _conditions(
     return [*own, *context, *([AugmentLabels(augment)] if augment is not None else [])]
 
 
-def _augmentation(experiment: Experiment, denoiser: Denoiser) -> EDMAugment | None:
-    """What ``data.augment`` describes, if the network can be told of it: or it would imitate what it sees."""
-    if experiment.data.augment is None:
+def make_augmentation(options: Component | None, denoiser: Denoiser) -> EDMAugment | None:
+    """What ``data.augment`` describes, if the network can be told of it: or it would imitate what it sees.
+
+    Raises:
+        InputError: for an unknown augmentation or option, or a network that is not told.
+    """
+    if options is None:
         return None
-    augment = experiment.data.augment.build(EDMAugment, "data.augment")
+    augment = options.build(EDMAugment, "data.augment")
     if denoiser.first_stage is not None:
         raise InputError("data.augment is of pictures, and this denoiser learns from latents: leave it out.")
     if denoiser.told.get("augment_labels") != augment.label_dim:

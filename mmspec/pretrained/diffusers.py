@@ -80,7 +80,7 @@ def first_stage(folder: Path) -> tuple[dict[str, Tensor], float]:
 
 
 def betas(folder: Path) -> dict[str, Any]:
-    """The scheduler in a folder's "scheduler", as arguments of `mmspec.diffusion.preconditioning.LDM`.
+    """The scheduler in a folder's "scheduler", as arguments of `mmspec.diffusion.processes.LDM`.
 
     Raises:
         InputError: if it is missing, or the network does not predict the noise.

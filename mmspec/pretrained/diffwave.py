@@ -100,7 +100,7 @@ def save_diffwave(denoiser: Denoiser, path: str | Path, step: int = 0) -> None:
     Its optimizer is a new Adam. The file is written beside its place, then renamed into it.
 
     Args:
-        denoiser: with a DiffWave for its network and for its preconditioning.
+        denoiser: with a DiffWave for its network and for its process.
         path: the file.
         step: training steps so far, where LMNT's training goes on counting.
 
@@ -159,7 +159,7 @@ def _read_off(weights: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _noise_levels(params: Params) -> dict[str, Any]:
-    """Arguments of the preconditioning; evenly spaced betas by their ends."""
+    """Arguments of the process; evenly spaced betas by their ends."""
     betas = np.asarray(params.noise_schedule, dtype=np.float64)
     even = len(betas) > 1 and np.allclose(betas, np.linspace(betas[0], betas[-1], len(betas)), rtol=1e-9, atol=0)
     return {

@@ -2,31 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
+from mmspec.drawing.figure import Figure
 from mmspec.report import figures
 from mmspec.report.figures import Line
-from mmspec.report.runs import Run
+from mmspec.report.runs import ReportedRun
 
 _POINTS = 300  # of a training curve; longer histories are averaged in so many bins
 _BY_SIGMA, _SHARE = "train/loss_by_sigma/", "train/grad_share/"
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A plot, its title and caption; ``legend`` holds (colour, label)."""
-
-    title: str
-    svg: Markup
-    caption: str
-    legend: Sequence[tuple[int, str]]
-
-
-def spectrum_figures(runs: Sequence[tuple[int, Run]]) -> list[Figure]:
+def spectrum_figures(runs: Sequence[tuple[int, ReportedRun]]) -> list[Figure]:
     """Mean power spectra, and their differences from the real one; none without an evaluation."""
     spectra = [(colour, run, run.evaluation["spectrum"]) for colour, run in runs if run.evaluation]
     if not spectra:
@@ -55,7 +44,7 @@ def spectrum_figures(runs: Sequence[tuple[int, Run]]) -> list[Figure]:
     ]
 
 
-def training_figures(runs: Sequence[tuple[int, Run]]) -> list[Figure]:
+def training_figures(runs: Sequence[tuple[int, ReportedRun]]) -> list[Figure]:
     """Loss by noise level, loss over steps, and the regularizers' gradient shares; only what was logged."""
     result = []
     early, late = ([line for colour, run in runs for line in _by_sigma(colour, run, end)] for end in (False, True))
@@ -88,7 +77,7 @@ def _ratio(generated: float, real: float) -> float:
     return generated / real if real > 0 else math.nan
 
 
-def _by_sigma(colour: int, run: Run, late: bool) -> list[Line]:
+def _by_sigma(colour: int, run: ReportedRun, late: bool) -> list[Line]:
     quarter = max(1, len(run.history) // 4)
     entries = run.history[-quarter:] if late else run.history[:quarter]
     values: dict[float, list[float]] = {}
@@ -103,7 +92,7 @@ def _by_sigma(colour: int, run: Run, late: bool) -> list[Line]:
     return [Line(run.name, colour, sigmas, [sum(values[s]) / len(values[s]) for s in sigmas], faint=not late)]
 
 
-def _over_steps(colour: int, run: Run, key: str, label: str) -> list[Line]:
+def _over_steps(colour: int, run: ReportedRun, key: str, label: str) -> list[Line]:
     points = [(entry["step"], entry[key]) for entry in run.history if _finite(entry.get(key))]
     if len(points) < 2:
         return []

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from mmspec.report.drawing import canvas, inline, line_colour, set_scale
+from mmspec.drawing.inline_svg import inline
+from mmspec.drawing.style import canvas, line_colour, set_scale
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmspec.report.runs import Run
+from mmspec.report.runs import ReportedRun
 
 _ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 _CAPITALS = ("mr", "stft", "fid", "kid", "fad", "kad", "ndb", "pesq", "stoi", "utmos")
@@ -56,7 +56,7 @@ class MetricsTable:
     rows: Sequence[MetricRow]
 
 
-def metrics_table(runs: Sequence[tuple[int, Run]]) -> MetricsTable:
+def metrics_table(runs: Sequence[tuple[int, ReportedRun]]) -> MetricsTable:
     """The table of runs, each with its colour; runs without an evaluation are left out."""
     evaluated = [(colour, run, run.evaluation) for colour, run in runs if run.evaluation]
     columns = _columns([evaluation for _, _, evaluation in evaluated])

@@ -1,21 +1,19 @@
 """The report: one HTML file that needs nothing beside it."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from mmspec.data import PackedDataset
+from mmspec.drawing.figure import Figure
+from mmspec.drawing.pages import write_page
+from mmspec.drawing.style import LINES
 from mmspec.errors import InputError
-from mmspec.report.curves import Figure, spectrum_figures, training_figures
-from mmspec.report.drawing import LINES
+from mmspec.report.curves import spectrum_figures, training_figures
 from mmspec.report.metrics_table import MetricsTable, metrics_table, short
-from mmspec.report.runs import Run
+from mmspec.report.runs import ReportedRun
 from mmspec.report.samples import Gallery, gallery
 from mmspec.report.table import ResultsTable, headings, notes, texts
 
@@ -30,7 +28,7 @@ class Group:
     anchor: str
     heading: str
     source: str
-    runs: Sequence[tuple[int, Run]]
+    runs: Sequence[tuple[int, ReportedRun]]
     galleries: Sequence[Gallery]
     table: MetricsTable
     warnings: Sequence[str]
@@ -40,13 +38,10 @@ class Group:
 
 
 def build(
-    runs: Sequence[Run],
+    runs: Sequence[ReportedRun],
     out: Path,
     title: str,
     *,
-    command: str,
-    machine: str,
-    version: str,
     max_samples: int | None,
     table: ResultsTable | None = None,
     figures: Sequence[Figure] = (),
@@ -57,49 +52,28 @@ def build(
         runs: in the order in which they are shown.
         out: the HTML file; it is replaced at once or not at all.
         title: heading of the page.
-        command: that makes it.
-        machine: where it was made.
-        version: of mmspec.
         max_samples: shown of each set; None for 64 pictures or 6 clips.
         table: of the experiment that the runs are part of, shown first.
         figures: of these runs, shown next.
+
+    Raises:
+        InputError: if a file is there that is no page of mmspec.
     """
-    by_data: dict[str, list[Run]] = {}
+    by_data: dict[str, list[ReportedRun]] = {}
     for run in runs:
         by_data.setdefault(str(Path(run.reference).resolve()) if run.reference else "", []).append(run)
     groups = [_group(f"data-{i}", members, max_samples) for i, members in enumerate(by_data.values(), start=1)]
-    environment = Environment(
-        loader=PackageLoader("mmspec.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["short"] = short
     results = table and {"table": table, "headings": headings(table), "rows": list(texts(table)), "notes": notes(table)}
-    html = environment.get_template("page.html").render(
-        title=title,
-        results=results,
-        figures=figures,
-        groups=groups,
-        command=command,
-        machine=machine,
-        version=version,
-        made=datetime.now(UTC),
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{out.name}")
-    beside.write_text(html)
-    os.replace(beside, out)
+    write_page(out, "page.html", title, results=results, figures=figures, groups=groups, short=short)
 
 
-def _group(anchor: str, members: Sequence[Run], max_samples: int | None) -> Group:
+def _group(anchor: str, members: Sequence[ReportedRun], max_samples: int | None) -> Group:
     runs = [(1 + i % (len(LINES) - 1), run) for i, run in enumerate(members)]
     reference, note = _open_reference(members[0].reference)
     some = reference or next((run.samples for run in members if run.samples), None)
     galleries = [gallery(reference, "real", 0, ["held-out data"], max_samples)] if reference else []
     galleries += [
-        gallery(run.samples, run.name, colour, _made(run.sampling), max_samples) for colour, run in runs if run.samples
+        gallery(run.samples, run.name, colour, _made(run), max_samples) for colour, run in runs if run.samples
     ]
     warnings = [
         f"{run.name}: {warning}" for run in members if run.evaluation for warning in run.evaluation.get("warnings", [])
@@ -137,8 +111,9 @@ def _describe(dataset: PackedDataset) -> str:
     return f"Audio, {rate / 1000:g} kHz, {spatial[0] / rate:.3g} s, {width}"
 
 
-def _made(sampling: Mapping[str, Any]) -> list[str]:
+def _made(run: ReportedRun) -> list[str]:
     """How samples were made, from sample.json."""
+    sampling = run.sampling
     guidance = sampling.get("guidance")
     return [
         *([str(sampling["sampler"]["type"])] if "sampler" in sampling else []),
@@ -147,7 +122,7 @@ def _made(sampling: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _differences(runs: Sequence[Run]) -> dict[str, list[str]]:
+def _differences(runs: Sequence[ReportedRun]) -> dict[str, list[str]]:
     """Configuration keys whose values differ between runs -> the value in each."""
     keys = dict.fromkeys(key for run in runs for key in run.config if key not in _OWN_KEYS)
     values = {key: [_written(run.config.get(key, {})) for run in runs] for key in keys}

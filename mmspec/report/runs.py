@@ -1,18 +1,17 @@
 """What a run's folder holds, read once for the page; a part that is missing is None, with the command that makes it."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmspec.data import PackedDataset
 from mmspec.errors import InputError
-from mmspec.training.run import flatten, read_config
+from mmspec.training.run import Run, flatten
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run as the page shows it.
 
     Attributes:
@@ -28,8 +27,8 @@ class Run:
 
     folder: Path
     name: str
-    config: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    config: dict[str, Any]
+    provenance: dict[str, Any]
     history: list[dict[str, Any]]
     evaluation: dict[str, Any] | None
     samples: PackedDataset | None
@@ -39,7 +38,7 @@ class Run:
     def reference(self) -> str | None:
         """The packed folder of real data to show: the one of the evaluation, else held-out, else training data."""
         if self.evaluation:
-            return self.evaluation["reference"]["path"]
+            return str(self.evaluation["reference"]["path"])
         return self.config.get("data.test") or self.config.get("data.train")
 
     @property
@@ -63,7 +62,7 @@ class Run:
         return missing
 
 
-def read_runs(folders: list[Path]) -> list[Run]:
+def read_runs(folders: list[Path]) -> list[ReportedRun]:
     """Read runs, or packed sets of samples, with the shortest names that tell them apart.
 
     Raises:
@@ -73,18 +72,19 @@ def read_runs(folders: list[Path]) -> list[Run]:
     return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
-def _read(folder: Path, name: str) -> Run:
+def _read(folder: Path, name: str) -> ReportedRun:
     is_packed = (folder / "meta.json").is_file()
-    config = {} if is_packed else read_config(folder)
+    run = Run(folder)
+    config = {} if is_packed else dict(run.config)
     provenance = config.pop("provenance", None) or {}
-    final = folder if is_packed else folder / "samples" / "final"
-    return Run(
+    final = folder if is_packed else run.samples
+    return ReportedRun(
         folder=folder,
         name=name,
         config=flatten(config),
         provenance=provenance,
         history=_history(folder / "metrics.jsonl"),
-        evaluation=_json(folder / "evaluation.json"),
+        evaluation=_json(run.evaluation),
         samples=PackedDataset(final) if (final / "meta.json").is_file() else None,
         sampling=_json(final / "sample.json") or {},
     )
@@ -103,9 +103,10 @@ def _json(file: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text())
     except json.JSONDecodeError as error:
         raise InputError(f"{file} is no JSON ({error}): delete it and run the command that writes it again.") from error
+    return content
 
 
 def _history(file: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 from mmspec.data import PackedDataset
 from mmspec.data.media import picture, spectrogram, tiled
 from mmspec.data.packed import encode
-from mmspec.report.media import outline, png, wav
+from mmspec.drawing.media import outline, png, wav
 
 PICTURES, CLIPS = 64, 6  # shown of a set
 

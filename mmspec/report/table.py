@@ -16,22 +16,24 @@ A layout, a YAML file, says which runs a row and a column are made of, by patter
 import json
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mmspec.components import construct
+from mmspec.drawing import tables
+from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
-from mmspec.typed import call, refuse_unknown
+from mmspec.files import replace_text
+from mmspec.typed import read
 
 NOT_RUN = "not run here"
 
 
 @dataclass(frozen=True)
-class ColumnLayout:
+class LayoutColumn:
     """A metric of evaluation.json, of the runs whose names match a pattern; so many digits after the point."""
 
     metric: str
@@ -40,7 +42,7 @@ class ColumnLayout:
 
 
 @dataclass(frozen=True)
-class RowLayout:
+class LayoutRow:
     """The runs whose names match a pattern, or the best of the rows whose names match one, once all of them were run.
 
     ``paper`` holds the figures of the paper, by column.
@@ -60,8 +62,8 @@ class Layout:
     """What is tabled."""
 
     title: str
-    columns: Mapping[str, ColumnLayout]
-    rows: Mapping[str, RowLayout]
+    columns: Mapping[str, LayoutColumn]
+    rows: Mapping[str, LayoutRow]
     source: str = ""
 
 
@@ -118,12 +120,7 @@ def read_layout(file: Path) -> Layout:
         raise InputError(f"{file} is no YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("columns", "rows")):
         raise InputError(f"{file} is no layout of a table: expected title, columns and rows.")
-    parts = {
-        key: {str(name): construct(made, options or {}, f"{file}: {name}") for name, options in content[key].items()}
-        for key, made in (("columns", ColumnLayout), ("rows", RowLayout))
-    }
-    refuse_unknown(content, [each.name for each in fields(Layout)], str(file))
-    layout: Layout = call(Layout, {**content, **parts}, str(file))
+    layout = read(Layout, content, str(file))
     for name, row in layout.rows.items():
         for column in row.paper:
             if column not in layout.columns:
@@ -165,13 +162,22 @@ def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
     )
 
 
-def write_json(table: ResultsTable, file: Path) -> None:
-    """Write a table for the report."""
-    file.write_text(json.dumps(asdict(table), indent=1) + "\n")
+def write(table: ResultsTable, file: Path) -> None:
+    """Write a table to be read, and beside it one for the report, ``.json``.
+
+    Raises:
+        InputError: if the first is to be ``.json`` too, or a file is there that is no such table.
+    """
+    beside = file.with_suffix(".json")
+    if beside == file:
+        raise InputError(f"{file} is for the report, beside the table to be read: give out=NAME.md.")
+    refuse_other(beside, _is_json, "table")
+    tables.write_markdown(file, markdown(table))
+    replace_text(beside, json.dumps(asdict(table), indent=1) + "\n")
 
 
 def read_json(file: Path) -> ResultsTable:
-    """Read a table that `write_json` wrote.
+    """Read a table that `write` wrote.
 
     Raises:
         InputError: if the file is missing or another one.
@@ -211,23 +217,27 @@ def notes(table: ResultsTable) -> list[str]:
 
 def markdown(table: ResultsTable) -> str:
     """The table to read as it is, with notes below."""
-    rows = [["", *headings(table)], *([name, *row] for name, row in texts(table))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    padded = ([text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows)
-    lines = [f"| {' | '.join(row)} |" for row in padded]
-    return "\n".join([f"# {table.title}", "", *lines, "", *(f"- {note}" for note in notes(table))]) + "\n"
+    rows = [[name, *row] for name, row in texts(table)]
+    return tables.markdown(tables.TextTable(table.title, ["", *headings(table)], rows), notes(table))
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        read_json(file)
+    except InputError:
+        return False
+    return True
 
 
 def _evaluation(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_text())
-        return content
     except json.JSONDecodeError as error:
         raise InputError(f"{file} is no JSON ({error}): delete it and run the command that writes it again.") from None
+    return content
 
 
-def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: ColumnLayout) -> list[float]:
+def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: LayoutColumn) -> list[float]:
     return [
         evaluation["metrics"][column.metric]
         for name, evaluation in evaluations.items()

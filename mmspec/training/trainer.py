@@ -16,7 +16,7 @@ from accelerate.utils import ProjectConfiguration, is_tensorboard_available
 from torch import Tensor, nn
 
 from mmspec.data.augment import EDMAugment
-from mmspec.diffusion import Denoiser, DistillationObjective, Objective, StepDistillationObjective
+from mmspec.diffusion import AnyObjective, Denoiser
 from mmspec.diffusion.conditions import Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms
 from mmspec.errors import InputError
@@ -103,7 +103,7 @@ class Trainer:
     def __init__(
         self,
         denoiser: Denoiser,
-        objective: Objective | DistillationObjective | StepDistillationObjective,
+        objective: AnyObjective,
         dataset: Dataset,
         options: TrainerOptions,
         folder: Path,

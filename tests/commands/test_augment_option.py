@@ -1,10 +1,11 @@
 import pytest
 
-from mmspec.commands.train import _augmentation
+from mmspec.components import Component
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
+from mmspec.experiment.training import make_augmentation
 from mmspec.networks import Network, UNet
 
 
@@ -18,12 +19,12 @@ class _Told(Network):
 
 def test_data_augment_needs_a_network_that_can_be_told():
     unet = UNet(dims=2, in_channels=3, model_channels=8, channel_mult=(1,), num_blocks=1, attention_levels=())
-    config = {"data": {"augment": {"type": "EDMAugment", "probability": 0.12}}}
-    augment = _augmentation(config, Denoiser(_Told(), EDM(0.5), (3, 8, 8)))
+    options = Component("EDMAugment", {"probability": 0.12})
+    augment = make_augmentation(options, Denoiser(_Told(), EDM(0.5), (3, 8, 8)))
     assert isinstance(augment, EDMAugment) and augment.probability == 0.12
     with pytest.raises(InputError, match=r"this UNet is not: take an EDMUNet with augment_dim=9"):
-        _augmentation(config, Denoiser(unet, EDM(0.5), (3, 8, 8)))
-    assert _augmentation({"data": {"augment": None}}, Denoiser(unet, EDM(0.5), (3, 8, 8))) is None
+        make_augmentation(options, Denoiser(unet, EDM(0.5), (3, 8, 8)))
+    assert make_augmentation(None, Denoiser(unet, EDM(0.5), (3, 8, 8))) is None
 
 
 @pytest.mark.parametrize(
@@ -36,4 +37,4 @@ def test_data_augment_needs_a_network_that_can_be_told():
 )
 def test_options_that_do_not_exist_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        _augmentation({"data": {"augment": options}}, Denoiser(_Told(), EDM(0.5), (3, 8, 8)))
+        make_augmentation(Component.read(options, "data.augment"), Denoiser(_Told(), EDM(0.5), (3, 8, 8)))

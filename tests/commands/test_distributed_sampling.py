@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmspec.commands.processes import Processes
 
 from mmspec.cli import main
 from mmspec.data import PackedDataset
 from mmspec.data.packed import DataFile
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
+from mmspec.experiment.launch import Launch
 from mmspec.networks import UNet
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_one_failing_process_ends_all_and_says_which_it_was(tmp_path, denoiser):
 
 @pytest.mark.parametrize(("num", "count"), [(7, 2), (50_000, 96), (3, 8), (1, 1)])
 def test_shares_are_disjoint_cover_everything_and_differ_by_one_at_most(num, count):
-    shares = [Processes(rank, count).share(num) for rank in range(count)]
+    shares = [Launch(rank, count).share(num) for rank in range(count)]
     assert [index for share in shares for index in share] == list(range(num))
     sizes = [len(share) for share in shares]
     assert max(sizes) - min(sizes) <= 1

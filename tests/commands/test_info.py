@@ -41,7 +41,7 @@ def test_a_saved_denoiser(capsys, tmp_path):
     shown = facts(capsys, f"from={tmp_path}")
     assert shown["shape"] == shown["signal_shape"] == [3, 12, 16]
     assert shown["parameters"] == sum(parameter.numel() for parameter in network.parameters())
-    assert shown["preconditioning"]["type"] == "EDM" and shown["first_stage"] is None
+    assert shown["process"]["type"] == "EDM" and shown["first_stage"] is None
 
 
 def test_text_and_the_machine(capsys):

@@ -113,10 +113,10 @@ def test_the_report_shows_the_table(tmp_path, layout):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("fid", "fid, unit: dB"), "VE.unit is no option of Column"),
+        (("fid", "fid, unit: dB"), "columns.VE.unit is no option: expected one of metric, runs, digits."),
         (("paper: {VE: 2.0}", "paper: {XX: 2.0}"), "Best: paper: there is no column XX."),
         (("rows:", "lines:"), "is no layout of a table: expected title, columns and rows."),
-        (('runs: "*-none-*"', "seeds: 3"), "Baseline.seeds is no option of Row"),
+        (('runs: "*-none-*"', "seeds: 3"), "rows.Baseline.seeds is no option: expected one of runs, best_of, paper."),
         (("title: FID", "title: [FID"), "is no YAML"),
     ],
 )

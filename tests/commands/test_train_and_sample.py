@@ -59,7 +59,7 @@ def run(request, tmp_path_factory):
 
 def test_a_run_leaves_everything_a_reader_needs(run):
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["process"]["preconditioning"]["sigma_data"] == 0.4 == config["process"]["weighting"]["sigma_data"]
+    assert config["process"]["sigma_data"] == 0.4 and config["objective"]["weighting"] is None
     assert config["provenance"]["versions"]["torch"]
     line = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert line["step"] == 3 and line["train/grad_share/amplitude_phase"] == pytest.approx(0.1, rel=1e-3)

@@ -11,8 +11,8 @@ from data_prep import audio
 from data_prep.audio import RecordingDecoder, read_sound
 from data_prep.labels import LabelRule
 from data_prep.samples import Rejected
-from mmspec.commands.signals import deviation
 from mmspec.data import PackedDataset
+from mmspec.experiment.signals import deviation
 
 
 def wav(sound: np.ndarray, rate: int = 8000, format: str = "WAV", subtype: str | None = "PCM_16") -> bytes:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmspec.commands.assemble import make_network
+from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.metrics.cost import Cost, count, example, measure
 from mmspec.networks import DiffWave, EDMUNet, UNet
@@ -15,7 +15,7 @@ SMALL = {"model_channels": 16, "channel_mult": (1, 2), "num_blocks": 1, "attenti
 def cost_of(preset: str, **overrides: object) -> Cost:
     config = plain(compose("info", [f"network={preset}", *(f"network.{k}={v}" for k, v in overrides.items())]))
     with torch.device("meta"):
-        network = make_network(config["network"], config["shape"], config["classes"])
+        network = make_network(Component.read(config["network"], "network"), config["shape"], config["classes"])
     return count(network, config["shape"], config["context_length"])
 
 

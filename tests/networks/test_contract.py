@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from mmspec.analysis.frequency_bias import TwoLayers
-from mmspec.commands.assemble import make_network as network_of_config
 from mmspec.components import Component, choices
 from mmspec.config import compose, plain
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.preconditioning import EDM
+from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.metrics.cost import count, example
 from mmspec.networks import ClassContextUNet, DiffWave, EDMUNet, FirstStage, Network, UNet, make_network
@@ -234,9 +233,9 @@ def test_what_does_not_fit_the_data_is_one_sentence(name, shape, num_classes, op
 def test_presets_for_waveforms_refuse_pictures(preset):
     config = plain(compose("info", [f"network={preset}"]))["network"]
     with pytest.raises(InputError, match=r"network\.dims=1 does not fit the data, where it is 2"):
-        network_of_config(config, (3, 32, 32), 0)
+        make_network(Component.read(config, "network"), (3, 32, 32), 0)
     with torch.device("meta"):
-        assert network_of_config(config, (2, 1024), 0).dims == 1
+        assert make_network(Component.read(config, "network"), (2, 1024), 0).dims == 1
 
 
 def test_a_first_stage_is_drawn_from_by_its_own_class():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmspec.commands.assemble import make_network
 from torch import nn
 
 from mmspec.components import Component
@@ -350,7 +349,7 @@ def test_new_networks_begin_close_to_nothing_and_train_everywhere():
 def test_the_configurations_here_are_the_official_ones(overrides, parameters):
     config = plain(compose("info", f"network={overrides}".split()))
     with torch.device("meta"):
-        network = make_network(config["network"], config["shape"], config["classes"])
+        network = make_network(Component.read(config["network"], "network"), config["shape"], config["classes"])
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 

@@ -1,10 +1,6 @@
-"""How all plots look: colours of the page, restrained axes, inline SVG that follows the reader's light or dark mode."""
+"""How all plots look: colours of the page, restrained axes."""
 
-import io
-import re
 from typing import TYPE_CHECKING, Any
-
-from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +46,7 @@ def canvas(
     Args:
         rows, columns: of axes.
         size: width and height in inches.
-        options: of `matplotlib.figure.Figure.subplots`, such as ``sharey``.
+        options: of ``matplotlib.figure.Figure.subplots``, such as ``sharey``.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -86,26 +82,3 @@ def set_scale(axes: "Axes", direction: str, scale: str, each: tuple[int, ...] = 
         axis.set_major_locator(LogLocator(subs=each))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
-
-
-def inline(figure: "Figure", description: str) -> Markup:
-    """A figure as SVG that takes its colours and font from the page it stands in."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": description}):
-        figure.savefig(buffer, format="svg", transparent=True)
-    return inline_svg(buffer.getvalue(), description)
-
-
-def inline_svg(svg: str, description: str) -> Markup:
-    """A matplotlib figure's SVG file, as `inline` gives a figure."""
-    opening, body = svg[svg.index("<svg") :].split(">", 1)
-    opening = re.sub(r'\s(xmlns(:xlink)?|version|width|height)="[^"]*"', "", opening)
-    opening = opening.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
-    body = re.sub(r"<(metadata|title|style)\b.*?</\1>|<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)  # such names repeat from plot to plot
-    body = re.sub(r"font-family: [^;\"]+", "font-family: var(--sans)", body)
-    for colour, variable in VARIABLES.items():
-        body = body.replace(colour, f"var({variable})")
-    return Markup(f"{opening}>{body}")

@@ -1,16 +1,16 @@
 import pytest
 
-from mmspec.analysis.output import Plate, write_picture
+from mmspec.drawing.figure import Figure
+from mmspec.drawing.pictures import read_picture, write_picture
+from mmspec.drawing.style import canvas
 from mmspec.errors import InputError
-from mmspec.report.drawing import canvas
-from mmspec.report.pictures import read_picture
 
 
 def test_a_picture_comes_back_with_title_caption_and_the_pages_colours(tmp_path):
     figure, (axes,) = canvas()
     axes.plot([0, 1], [2, 3], color="#d9480f")
     axes.set_xlabel("time (s)")
-    write_picture(tmp_path / "a.svg", Plate("Gains & losses", figure, "Below 1 < σ.", [(2, "one")]))
+    write_picture(tmp_path / "a.svg", Figure("Gains & losses", figure, "Below 1 < σ.", [(2, "one")]))
     picture = read_picture(tmp_path / "a.svg")
     assert picture.title == "Gains & losses" and picture.caption == "Below 1 < σ."
     assert picture.svg.startswith("<svg role") and 'aria-label="Gains &amp; losses"' in picture.svg

@@ -1,10 +1,11 @@
 import re
 from pathlib import Path
 
-import mmspec.report
-from mmspec.report.drawing import VARIABLES, canvas, inline, line_colour, shades
+import mmspec.drawing
+from mmspec.drawing.inline_svg import inline
+from mmspec.drawing.style import VARIABLES, canvas, line_colour, shades
 
-STYLE = (Path(mmspec.report.__file__).parent / "templates" / "style.css").read_text()
+STYLE = (Path(mmspec.drawing.__file__).parent / "templates" / "style.css").read_text()
 
 
 def test_the_colours_are_the_light_ones_of_the_style_sheet():

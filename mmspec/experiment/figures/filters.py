@@ -1,0 +1,64 @@
+"""Which frequencies a denoiser lets pass at each noise level."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmspec.analysis.filter_figures import measured_filters
+from mmspec.analysis.wiener import measure_filter
+from mmspec.data import PackedDataset
+from mmspec.diffusion import Denoiser
+from mmspec.diffusion.conditions import Batch, Labels, said, tell
+from mmspec.drawing.figure_page import write_figures
+from mmspec.errors import InputError
+from mmspec.experiment.conditions import dataset_context
+from mmspec.experiment.figures.denoisers import DenoiserFigure
+from mmspec.experiment.figures.held_out import clean_signals, held_out, spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters(DenoiserFigure):
+    """The keys of conf/figure/filters.yaml, which says what they mean.
+
+    Raises:
+        InputError: for numbers out of range.
+    """
+
+    data: Path | None
+    sigmas: tuple[float, ...]
+    num: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        if not self.sigmas or min(self.sigmas) <= 0 or self.num < 1 or self.batch_size < 1:
+            raise InputError("sigmas must be above 0, num and batch_size 1 or more.")
+
+    def write(self, out: Path, denoiser: Denoiser) -> None:
+        """One filter a noise level, beside the optimal one for the data."""
+        sigmas = sorted(set(denoiser.round_sigma(torch.tensor(self.sigmas, dtype=torch.float64)).tolist()))
+        batches = list(self._clean_batches(denoiser))
+        found = {sigma: measure_filter(denoiser, batches, sigma, self.seed) for sigma in sigmas}
+        over = f"{self.num} {'signals' if denoiser.first_stage is None else 'latents'}"
+        figure = measured_filters(found, f"Filters of {self.name}", over)
+        write_figures(out, "Filters", f"Which frequencies {self.from_} lets pass.", [figure])
+
+    def _clean_batches(self, denoiser: Denoiser) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Signals, or their latents, with what the denoiser is told of them."""
+        folder = self.data or held_out(Path(self.from_))
+        if folder is None:
+            raise InputError(f"{self.from_} has no data.test: give data=FOLDER, a packed data set of clean signals.")
+        dataset, device = PackedDataset(folder), next(denoiser.parameters()).device
+        labelled = bool(denoiser.classes) and dataset.meta.classes == tuple(denoiser.classes or ())
+        conditions = [
+            *(each for each in denoiser.conditions if labelled or not isinstance(each, Labels)),
+            *dataset_context(denoiser, dataset, self.text_encoder, self.from_),
+        ]
+        indices = spread(len(dataset), self.num)
+        for start in range(0, len(indices), self.batch_size):
+            chosen = indices[start : start + self.batch_size]
+            x0, labels = clean_signals(dataset, chosen, denoiser)
+            batch = Batch(x0, labels, chosen).to(device)
+            yield denoiser.clean(batch.signals), said(tell(conditions, batch))

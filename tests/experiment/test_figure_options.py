@@ -1,0 +1,45 @@
+"""The options of figures: every YAML file has a class of its name, whose fields are its keys."""
+
+import pytest
+
+from mmspec.components import choices, named
+from mmspec.config import CONF, compose, plain
+from mmspec.errors import InputError
+from mmspec.experiment.figures import FigureOptions
+
+NAMES = sorted(file.stem for file in (CONF / "figure").glob("*.yaml"))
+GIVEN = {"filters": ["from=x"], "predictions": ["from=x"], "gates": ["from=x"], "differences": ["runs=[x]"]}
+
+
+def options(name, *overrides):
+    config = plain(compose("analyze", [f"figure={name}", *GIVEN.get(name, []), *overrides]))
+    return named(name, FigureOptions, "figure").read(config)
+
+
+def test_every_figure_has_a_class_and_no_class_lacks_a_figure():
+    assert {cls.__name__.lower() for cls in choices(FigureOptions).values()} == {n.replace("_", "") for n in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_defaults_are_of_the_types_that_fields_state(name):
+    assert options(name).figure == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["filters", "num=many"], "num takes a whole number, not 'many'."),
+        (["filters", "sigmas=1"], "sigmas takes a list of numbers, not 1."),
+        (["filters", "from=7"], "from takes a text, not 7."),
+        (["gates", "device=tpu"], "device takes 'auto' or 'cpu', not 'tpu'."),
+        (["differences", "runs=x"], "runs takes a list of paths, not 'x'."),
+        (["differences", "num=0"], "num must be 1 or more, not 0."),
+        (["wiener", "highest=1"], "highest 2 or more."),
+        (["frequency_bias", "hidden.small=1.5"], "hidden.small takes a whole number, not 1.5."),
+        (["frequency_bias", "training.learning_rate=fast"], "training.learning_rate takes a number, not 'fast'."),
+    ],
+)
+def test_a_wrong_value_names_the_key_and_what_it_takes(arguments, message):
+    with pytest.raises(InputError) as error:
+        options(*arguments)
+    assert str(error.value).endswith(message)
