@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.timing import interleave, markdown
 from mmspec.components import Component
 from mmspec.config import compose, plain
-from mmspec.networks import WaveletDown, WaveletUp
+from mmspec.networks import WaveletDown, WaveletUp, make_network
 from mmspec.networks.gating import gated_inverse, gated_sum
 
 NETWORKS = {

@@ -7,7 +7,7 @@ from torch import nn
 from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.metrics.cost import Cost, count, example, measure
-from mmspec.networks import DiffWave, EDMUNet, UNet
+from mmspec.networks import DiffWave, EDMUNet, UNet, make_network
 
 SMALL = {"model_channels": 16, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,), "head_channels": 8}
 

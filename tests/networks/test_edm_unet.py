@@ -12,7 +12,7 @@ from torch import nn
 
 from mmspec.components import Component
 from mmspec.config import compose, plain
-from mmspec.networks import EDMUNet, Network
+from mmspec.networks import EDMUNet, Network, make_network
 from mmspec.networks.edm_layers import (
     BlockStyle,
     FourierEmbedding,
