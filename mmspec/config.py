@@ -1,5 +1,6 @@
 """From a verb and its overrides to a resolved configuration, or to those of a multirun."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product, takewhile
 from pathlib import Path
@@ -13,9 +14,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from mmspec.components import choices
 from mmspec.errors import InputError
+from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
+STRENGTH = ("weight", "sigma_weight", "ramp_steps", "balance")  # of a regularizer, from the group of that name
 
 
 def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -27,7 +31,7 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra_compose(verb, list(overrides))
+            cfg = hydra_compose(verb, by_class(overrides))
         OmegaConf.resolve(cfg)
         with open_dict(cfg):
             cfg.pop("strength", None)  # regularizers have taken their values from it
@@ -37,6 +41,53 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
     return cfg
+
+
+def by_class(words: Sequence[str]) -> list[str]:
+    """Overrides in which a group may name a class in place of a preset: ``network=MyNetwork network.width=8``.
+
+    Raises:
+        InputError: for a name that is neither.
+    """
+    chosen = dict(re.findall(r"^(network|process|sampler|regularizer)=([A-Za-z]\w*)$", "\n".join(words), re.MULTILINE))
+    classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
+    for group, name in classes.items():
+        _refuse_unknown(group, name)
+    overrides = []
+    for word in words:
+        group, _, name = word.partition("=")
+        if classes.get(group) == name:
+            overrides += _of_class(group, name)
+        else:
+            overrides.append(f"+{word}" if group.split(".")[0] in classes else word)
+    return overrides
+
+
+def _of_class(group: str, name: str) -> list[str]:
+    if group == "regularizer":
+        strength = ", ".join(f"{key}: ${{strength.{key}}}" for key in STRENGTH)
+        return ["regularizer=none", f"+regularizer.{name}={{loss: {{type: {name}}}, {strength}}}"]
+    return [f"~{group}", f"+{group}.type={name}"]
+
+
+def _refuse_unknown(group: str, name: str) -> None:
+    from mmspec.diffusion.processes import Process
+    from mmspec.diffusion.samplers import Sampler
+    from mmspec.losses import SpectralLoss
+    from mmspec.networks import Network
+
+    bases: dict[str, type] = {
+        "network": Network,
+        "process": Process,
+        "sampler": Sampler,
+        "regularizer": SpectralLoss,
+    }
+    known = [*sorted(file.stem for file in (CONF / group).glob("*.yaml")), *choices(bases[group])]
+    if name not in known:
+        raise InputError(
+            f"{group}={name} is unknown: {nearest(name, known)}{', '.join(known)}; a class of your own comes with "
+            "plugins=[FILE.py]."
+        )
 
 
 def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
