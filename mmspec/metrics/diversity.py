@@ -17,7 +17,8 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows:
 
     A set's manifold is the union of balls around its vectors, each as large as the distance to its k-th nearest
     neighbour in the set. Precision is the share of generated vectors in the real manifold, recall the share of real
-    vectors in the generated one.
+    vectors in the generated one. Distances are found in float64, from the mean of ``real`` as the origin, so that
+    vectors far from 0 lose no digits; what is on the edge of a ball, up to rounding, is in it.
 
     Args:
         real: ``[N, D]``.
@@ -35,6 +36,8 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows:
         raise ValueError(f"features of {real.shape[1]} and {generated.shape[1]} dimensions cannot be compared.")
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(f"sets of {len(real)} and {len(generated)} vectors are too few for {neighbours} neighbours.")
+    origin = real.double().mean(0)
+    real, generated = real.double() - origin, generated.double() - origin
     return (
         _share_within(generated, real, neighbours, rows),
         _share_within(real, generated, neighbours, rows),
@@ -43,11 +46,23 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows:
 
 def _share_within(vectors: Tensor, manifold: Tensor, neighbours: int, rows: int) -> float:
     """The share of ``vectors`` that lie in a ball around a vector of ``manifold``."""
+    lengths = torch.linalg.vector_norm(manifold, dim=1).square()
+    longest = max(lengths.max().item(), torch.linalg.vector_norm(vectors, dim=1).max().item() ** 2)
+    rounding = 16 * torch.finfo(torch.float64).eps * longest
     # Each vector is its own nearest neighbour, at distance 0.
-    radii = [torch.cdist(chunk, manifold).kthvalue(neighbours + 1).values for chunk in torch.split(manifold, rows)]
-    radius = torch.cat(radii)
-    within = [(torch.cdist(chunk, manifold) <= radius).any(1) for chunk in torch.split(vectors, rows)]
+    radii = [
+        _squared_distances(chunk, manifold, lengths).kthvalue(neighbours + 1).values
+        for chunk in torch.split(manifold, rows)
+    ]
+    radius = torch.cat(radii) + rounding
+    within = [(_squared_distances(chunk, manifold, lengths) <= radius).any(1) for chunk in torch.split(vectors, rows)]
     return torch.cat(within).double().mean().item()
+
+
+def _squared_distances(chunk: Tensor, manifold: Tensor, lengths: Tensor) -> Tensor:
+    """``[n, D]`` and ``[N, D]``, of squared lengths ``[N]`` -> ``[n, N]``."""
+    own = torch.linalg.vector_norm(chunk, dim=1, keepdim=True).square()
+    return torch.addmm(lengths, chunk, manifold.T, alpha=-2).add_(own)
 
 
 def different_bins(real: Tensor, generated: Tensor, bins: int, significance: float = 0.05, seed: int = 0) -> int:

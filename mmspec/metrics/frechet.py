@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# The kernel is summed over so many vectors of two sets at a time, which bounds its memory: 32 MiB of float64.
+TILE = 2048
+
 
 class Moments:
     """Mean and covariance of feature vectors that arrive in batches, in float64.
@@ -81,8 +84,8 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
         raise ValueError(f"features of {real.shape[1]} and {generated.shape[1]} dimensions cannot be compared.")
     if min(len(real), len(generated)) < 2:
         raise ValueError(f"each set needs at least 2 feature vectors, got {len(real)} and {len(generated)}.")
-    real, generated = real.double(), generated.double()
-    return (_mean_within(real) + _mean_within(generated) - 2 * _kernel(real, generated).mean()).item()
+    across = _kernel_sum(real, generated) / (len(real) * len(generated))
+    return _mean_within(real) + _mean_within(generated) - 2 * across
 
 
 def kernel_distance_in_blocks(real: Tensor, generated: Tensor, block: int = 1000, seed: int = 0) -> float:
@@ -95,10 +98,23 @@ def kernel_distance_in_blocks(real: Tensor, generated: Tensor, block: int = 1000
     return sum(kernel_distance(a, b) for a, b in pairs) / blocks
 
 
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    return (a @ b.T / a.shape[1] + 1) ** 3
+def _kernel_sum(a: Tensor, b: Tensor) -> float:
+    """Of all pairs of a vector of one set and a vector of the other, in tiles, so that no set is too large."""
+    return sum(
+        _kernel(x.double() @ y.double().T, a.shape[1]) for x in torch.split(a, TILE) for y in torch.split(b, TILE)
+    )
 
 
-def _mean_within(a: Tensor) -> Tensor:
-    kernel = _kernel(a, a)
-    return (kernel.sum() - kernel.trace()) / (len(a) * (len(a) - 1))
+def _kernel(products: Tensor, dimensions: int) -> float:
+    """The sum of the kernel of vectors with these inner products."""
+    return float(((products / dimensions + 1) ** 3).sum())
+
+
+def _mean_within(a: Tensor) -> float:
+    """Over pairs of two vectors of a set; a tile and its mirror image are the same."""
+    tiles = torch.split(a, TILE)
+    total = 0.0
+    for i, x in enumerate(tiles):
+        total += _kernel_sum(x, x) + 2 * sum(_kernel_sum(x, y) for y in tiles[i + 1 :])
+    itself = sum(_kernel(x.double().square().sum(1), a.shape[1]) for x in tiles)
+    return (total - itself) / (len(a) * (len(a) - 1))

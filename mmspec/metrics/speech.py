@@ -3,16 +3,27 @@
 import math
 import warnings
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 from torch import Tensor
 
 from mmspec.errors import InputError
 from mmspec.losses.stft import AUDIO, MultiResolutionSTFTLoss
 from mmspec.metrics.audio import at_rate, mono_at
 from mmspec.metrics.measure import Better, Measure, Metric, Verdict
+from mmspec.metrics.pesq_process import PESQProcess
 from mmspec.metrics.signals import SignalSet
 from mmspec.spectral.stft import fits
+
+# A clip whose root mean square is below -80 dB of full scale is silent: dither, or nothing.
+SILENCE = 1e-4
+NO_SPEECH = "are too short or hold no speech"
+
+
+class Unscored(Exception):
+    """A pair has no score; the message, such as "are too short", says of all such pairs why."""
 
 
 class PairMeasure(Measure):
@@ -33,19 +44,27 @@ class PairMeasure(Measure):
 
     @abstractmethod
     def score(self, real: Tensor, generated: Tensor) -> float:
-        """Of one pair, each ``[1, C, T]``; NaN where it has none."""
+        """Of one pair, each ``[1, C, T]``.
+
+        Raises:
+            Unscored: if it has none.
+        """
 
     def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
-        """The mean over the pairs that have a score, if there are any; a warning counts those that have none."""
-        scores = [self.score(*pair) for pair in pairs(real, generated)]
-        valid = [score for score in scores if not math.isnan(score)]
+        """The mean over the pairs that have a score, if there are any; warnings count those that have none."""
+        scores: list[float] = []
+        reasons: Counter[str] = Counter()
+        for pair in pairs(real, generated):
+            try:
+                scores.append(self.score(*pair))
+            except Unscored as error:
+                reasons[str(error)] += 1
         verdict = Verdict()
-        if valid:
-            text = f"{self.definition}; mean of {len(valid):,} pairs of a generated and a real clip."
-            verdict.metrics.append(Metric(self.name, sum(valid) / len(valid), text, self.unit, self.better))
-        if missing := len(scores) - len(valid):
-            note = f"{missing:,} of {len(scores):,} pairs are too short or hold no speech for {self.name}."
-            verdict.warnings.append(note)
+        if scores:
+            text = f"{self.definition}; mean of {len(scores):,} pairs of a generated and a real clip."
+            verdict.metrics.append(Metric(self.name, sum(scores) / len(scores), text, self.unit, self.better))
+        for reason, count in reasons.items():
+            verdict.warnings.append(f"{count:,} of {len(generated):,} pairs {reason} for {self.name}.")
         return verdict
 
 
@@ -60,7 +79,10 @@ def pairs(real: SignalSet, generated: SignalSet) -> Iterator[tuple[Tensor, Tenso
 
 
 class MultiResolutionSTFT(PairMeasure):
-    """``mr_stft``, see `mmspec.losses.MultiResolutionSTFTLoss`."""
+    """``mr_stft``, see `mmspec.losses.MultiResolutionSTFTLoss`.
+
+    Spectral convergence is relative to the real clip, so a silent one has no score.
+    """
 
     name = "mr_stft"
     definition = (
@@ -75,7 +97,9 @@ class MultiResolutionSTFT(PairMeasure):
 
     def score(self, real: Tensor, generated: Tensor) -> float:
         if not fits(min(resolution.n_fft for resolution in AUDIO), real.shape[2:]):
-            return math.nan
+            raise Unscored("are too short")
+        if real.square().mean() < SILENCE**2:
+            raise Unscored("have a silent real clip, which leaves no scale")
         with warnings.catch_warnings():  # that a resolution does not fit, which the definition says
             warnings.simplefilter("ignore", UserWarning)
             return float(self.loss(generated, real))
@@ -83,6 +107,9 @@ class MultiResolutionSTFT(PairMeasure):
 
 class PESQ(PairMeasure):
     """``pesq``, ITU-T P.862.2 of clips of 16 kHz and more, P.862 of others; by the package of that name.
+
+    It runs in a process of its own, as it crashes on some clips. It has room for 50 utterances and computes nonsense of
+    more, so that such clips have no score.
 
     Args:
         sample_rate: of the clips, in Hz.
@@ -93,26 +120,35 @@ class PESQ(PairMeasure):
 
     name = "pesq"
     better = "higher"
+    utterances = 50
 
     def __init__(self, sample_rate: int) -> None:
         try:
-            import pesq
+            import pesq  # noqa: F401
         except ImportError:
             raise _missing_extra() from None
-        self._pesq, self.sample_rate = pesq, sample_rate
+        self.sample_rate, self._process = sample_rate, PESQProcess()
         wide = sample_rate >= 16000
         self.wanted, self.mode = (16000, "wb") if wide else (8000, "nb")
         norm = "P.862.2, wide band" if wide else "P.862, narrow band"
         self.definition = f"PESQ (ITU-T {norm}), in mono {at_rate(sample_rate, self.wanted)}"
 
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """``pesq``, see `PairMeasure.compare`."""
+        with self._process:
+            return super().compare(real, generated)
+
     def score(self, real: Tensor, generated: Tensor) -> float:
         clips = [mono_at(x, self.sample_rate, self.wanted)[0].numpy() for x in (real, generated)]
-        if not any(clip.any() for clip in clips):  # which pesq would divide by
-            return math.nan
+        if any(_utterances(clip, self.wanted) > self.utterances for clip in clips):
+            raise Unscored(f"have more than {self.utterances} utterances, too many")
         try:
-            return float(self._pesq.pesq(self.wanted, *clips, self.mode))
-        except (self._pesq.NoUtterancesError, self._pesq.BufferTooShortError):
-            return math.nan
+            score = self._process.score(self.wanted, *clips, self.mode)
+        except ChildProcessError:
+            raise Unscored("crash the package") from None
+        if math.isnan(score):
+            raise Unscored(NO_SPEECH)
+        return score
 
 
 class STOI(PairMeasure):
@@ -142,8 +178,16 @@ class STOI(PairMeasure):
             warnings.simplefilter("error", RuntimeWarning)
             try:
                 return float(self._stoi(*clips, self.sample_rate))
-            except RuntimeWarning:  # too few frames that are not silent
-                return math.nan
+            except Exception:  # too few frames that are not silent, or whatever is odd about a pair
+                raise Unscored(NO_SPEECH) from None
+
+
+def _utterances(clip: np.ndarray, sample_rate: int) -> int:
+    """Stretches of a clip ``[T]`` between pauses of 200 ms, in which no 4 ms are above -40 dB of the loudest."""
+    frame = sample_rate // 250
+    level = np.square(clip[: len(clip) // frame * frame].reshape(-1, frame)).mean(1)
+    loud = np.flatnonzero(level > 1e-4 * level.max(initial=0))
+    return int((np.diff(loud) > 50).sum()) + 1
 
 
 def _missing_extra() -> InputError:

@@ -1,0 +1,169 @@
+"""Sets and pairs that a measure choked on, or judged wrongly in silence."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmspec.commands import evaluate
+from mmspec.config import CONF
+from mmspec.data import PackedDataset
+from mmspec.metrics.diversity import precision_recall
+from mmspec.metrics.frechet import kernel_distance, kernel_distance_in_blocks
+from mmspec.metrics.signals import SignalSet
+from mmspec.metrics.speech import PESQ
+from tests.packed import write_clips
+
+RATE = 8000
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many values the largest tensor has."""
+
+    values = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.values = max(self.values, result.numel() if isinstance(result, torch.Tensor) else 0)
+        return result
+
+
+@pytest.mark.parametrize(("n", "m"), [(4500, 64), (64, 4500), (2049, 2048)])
+def test_a_kernel_distance_never_holds_the_matrix_of_a_whole_set(n, m):
+    generator = torch.Generator().manual_seed(0)
+    real, generated = (torch.randn(count, 3, generator=generator) + 1 for count in (n, m))
+    with Largest() as largest:
+        found = kernel_distance(real, generated)
+        assert kernel_distance_in_blocks(real, generated, block=10**6) == pytest.approx(found, rel=1e-9)
+    assert largest.values <= 2048**2
+    a, b = real.double().numpy(), generated.double().numpy()
+
+    def total(x, y):
+        return sum((((row @ y.T) / 3 + 1) ** 3).sum() for row in np.array_split(x, 50))
+
+    within = [(total(x, x) - ((x**2).sum(1) / 3 + 1).__pow__(3).sum()) / (len(x) * (len(x) - 1)) for x in (a, b)]
+    assert found == pytest.approx(sum(within) - 2 * total(a, b) / (n * m), rel=1e-6)
+
+
+def by_differences(real, generated, k=3):
+    """From float64 differences of all pairs, in which no digits cancel."""
+    real, generated = real.double().numpy(), generated.double().numpy()
+
+    def share(points, manifold):
+        among = np.linalg.norm(manifold[:, None] - manifold[None], axis=-1)
+        radius = np.sort(among, axis=1)[:, k]
+        return (np.linalg.norm(points[:, None] - manifold[None], axis=-1) <= radius).any(1).mean()
+
+    return share(generated, real), share(real, generated)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5])
+@pytest.mark.parametrize("modes", [1, 2])
+def test_precision_and_recall_far_from_the_origin(offset, modes):
+    generator = torch.Generator().manual_seed(0)
+    apart = offset * torch.arange(300).remainder(modes)[:, None]
+    real = torch.randn(300, 16, generator=generator) + offset + apart
+    generated = 0.9 * torch.randn(300, 16, generator=generator) + 0.3 + offset + apart
+    found = precision_recall(real, generated)
+    assert found == by_differences(real, generated) and 0.3 < min(found) < max(found) < 1
+
+
+def test_samples_that_repeat_real_ones_are_among_them():
+    generator = torch.Generator().manual_seed(0)
+    few = torch.randn(5, 64, generator=generator) + 1000
+    repeated = few.repeat(8, 1)  # balls of radius 0
+    for rows in (1, 7, 1024):
+        assert precision_recall(repeated, repeated.flip(0), rows=rows) == (1, 1)
+        assert precision_recall(repeated, repeated + 1e-2, rows=rows) == (0, 0)
+
+
+def speech(count, bursts, seed=0):
+    """Bursts of 0.2 s with pauses of 0.4 s."""
+    rng = np.random.default_rng(seed)
+    burst = np.concatenate([np.ones(RATE // 5), np.zeros(2 * RATE // 5)])
+    return rng.normal(0, 0.1, (count, bursts * len(burst))) * np.tile(burst, bursts)
+
+
+def evaluated_pairs(tmp_path, real, fake, rate=RATE, lengths=None, **keys):
+    real = str(write_clips(tmp_path / "real", real, rate, lengths))
+    fake = str(write_clips(tmp_path / "fake", fake, rate))
+    return evaluated(tmp_path, real, fake, **keys)
+
+
+def evaluated(tmp_path, real, fake, perceptual=True):
+    defaults = OmegaConf.load(CONF / "evaluate.yaml")
+    keys = {"reference": real, "samples": fake, "paired": real, "perceptual": perceptual, "extractors": {"cache": None}}
+    evaluate.run(OmegaConf.merge(defaults, keys, {"out": str(tmp_path / "evaluation.json")}))
+    return json.loads((tmp_path / "evaluation.json").read_text())
+
+
+@pytest.fixture
+def scorers():
+    return pytest.importorskip("pesq", reason="the extra eval-speech is not installed")
+
+
+def noisy(clips):
+    return clips + np.random.default_rng(5).normal(0, 0.01, clips.shape) * (clips != 0)
+
+
+def stored(clips):
+    return (np.rint(clips * 32767) / 32768).astype(np.float32)
+
+
+def test_silence_on_one_side_is_a_missing_score(tmp_path, scorers):
+    real = speech(4, 5)
+    fake = noisy(real)
+    real[1], fake[2] = 0, 0
+    result = evaluated_pairs(tmp_path, real, fake)
+    pairs = [(stored(real)[i], stored(fake)[i]) for i in (0, 3)]
+    expected = np.mean([scorers.pesq(RATE, *pair, "nb") for pair in pairs])
+    assert result["metrics"]["pesq"] == pytest.approx(expected, abs=1e-5)
+    assert "2 of 4 pairs are too short or hold no speech for pesq." in result["warnings"]
+
+
+@pytest.mark.parametrize("samples", [1, 40, 80, 100])
+def test_clips_of_a_few_milliseconds_are_missing_scores(tmp_path, scorers, samples):
+    real, lengths = speech(4, 5), np.array([24000, 24000, samples, 24000])
+    result = evaluated_pairs(tmp_path, real, noisy(real), lengths=lengths)
+    for name in ("mr_stft", "pesq", "stoi"):
+        assert "mean of 3 pairs" in result["definitions"][name]
+        assert any(
+            text.startswith("1 of 4 pairs are too short") and f"for {name}." in text for text in result["warnings"]
+        )
+
+
+def test_a_clip_with_many_pauses_is_a_missing_score(tmp_path, scorers, monkeypatch):
+    real, lengths = speech(3, 64), np.array([24000, 300000, 24000])
+    fake = noisy(real)
+    expected = np.mean([scorers.pesq(RATE, stored(real)[i, :24000], stored(fake)[i, :24000], "nb") for i in (0, 2)])
+    result = evaluated_pairs(tmp_path, real, fake, lengths=lengths)
+    assert result["metrics"]["pesq"] == pytest.approx(expected, abs=1e-5)
+    assert "1 of 3 pairs have more than 50 utterances, too many for pesq." in result["warnings"]
+    assert "mean of 3 pairs" in result["definitions"]["stoi"]
+    monkeypatch.setattr(PESQ, "utterances", 1000)  # into the crash
+    verdict = PESQ(RATE).compare(*(SignalSet(PackedDataset(tmp_path / name)) for name in ("real", "fake")))
+    assert verdict.metrics[0].value == pytest.approx(expected, abs=1e-5)
+    assert verdict.warnings == ["1 of 3 pairs crash the package for pesq."]
+
+
+@pytest.mark.parametrize("level", [0.0, 1 / 32767])
+def test_a_silent_clip_does_not_own_the_stft_distance(tmp_path, level):
+    real = speech(4, 5)
+    fake = noisy(real)
+    real[1] = level * np.random.default_rng(0).choice([-1, 0, 1], real.shape[1])
+    others = evaluated_pairs(tmp_path / "others", real[[0, 2, 3]], fake[[0, 2, 3]], perceptual=False)
+    result = evaluated_pairs(tmp_path, real, fake, perceptual=False)
+    assert result["metrics"]["mr_stft"] == pytest.approx(others["metrics"]["mr_stft"], rel=1e-6)
+    assert "1 of 4 pairs have a silent real clip, which leaves no scale for mr_stft." in result["warnings"]
+
+
+def test_odd_pairs_from_elsewhere(tmp_path, shared, scorers):
+    folder = shared / "faults/audio"
+    result = evaluated(tmp_path, str(folder / "pesq_real"), str(folder / "pesq_gen_one_silent"))
+    assert 1 < result["metrics"]["pesq"] < 4.6 and any("for pesq." in text for text in result["warnings"])
+    result = evaluated(tmp_path, str(folder / "stoi_short_real"), str(folder / "stoi_short_gen"))
+    assert not {"mr_stft", "pesq", "stoi"} & set(result["metrics"])
+    assert "4 of 4 pairs are too short or hold no speech for stoi." in result["warnings"]
