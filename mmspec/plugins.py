@@ -81,7 +81,7 @@ def _import(source: str, path: Path, plugin: Plugin) -> None:
         module = _run(name, path) if source.endswith(".py") else importlib.import_module(source)
         module.__plugin__ = asdict(plugin)  # type: ignore[attr-defined]
         problem = _taken(module)
-    except Exception as error:  # whatever is wrong with somebody's code
+    except (Exception, SystemExit) as error:  # whatever is wrong with somebody's code
         problem = f"failed as it was imported ({type(error).__name__}: {' '.join(str(error).split())})"
     if problem:
         sys.modules.pop(name, None)

@@ -108,12 +108,12 @@ def test_lmnts_weights_are_converted_fine_tuned_and_written_back(tmp_path, data,
     file = shared / "golden/lmnt/tiny_weights.pt"
     assert main(["convert", "diffwave", str(file), str(tmp_path / "base")]) == 0
     tuned = tmp_path / "tuned"
-    overrides = ["data.crop=15872", "trainer.max_steps=1", "regularizer=amplitude", "process.noise.timesteps=7"]
+    overrides = ["data.crop=15872", "trainer.max_steps=1", "regularizer=amplitude", "process.timesteps=7"]
     longer = recordings(tmp_path / "set")
     assert train(tuned, longer, f"init_from={tmp_path / 'base'}", *overrides) == 0
     config = yaml.safe_load((tuned / "config.yaml").read_text())
     assert config["network"]["residual_layers"] == 4 and config["conditioner"]["n_mels"] == 80
-    assert config["process"]["noise"]["timesteps"] == 50  # training draws from the levels of the base denoiser
+    assert config["process"]["timesteps"] == 50  # training draws from the levels of the base denoiser
     save_diffwave(from_pretrained(tuned), tmp_path / "tuned.pt", step=1)
     before, after = (torch.load(path, weights_only=True)["model"] for path in (file, tmp_path / "tuned.pt"))
     assert any(not torch.equal(before[name], after[name]) for name in before)
