@@ -46,7 +46,7 @@ def train(folder, data, clip, *overrides):
 def run(tmp_path_factory, data, clip):
     folder = tmp_path_factory.mktemp("runs") / "run"
     fast = ["trainer.max_steps=200", "trainer.learning_rate=5e-3", "trainer.ema_halflife_nimg=100"]
-    fast += ["objective.label_dropout=0.3", "process.noise.mean=1.5"]  # at high noise, where the captions say most
+    fast += ["objective.label_dropout=0.3", "process.mean=1.5"]  # at high noise, where the captions say most
     assert train(folder, data, clip, *fast, "trainer.sample_every=200", "preview.num=2", "preview.steps=2") == 0
     return folder
 

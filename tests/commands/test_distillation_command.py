@@ -52,7 +52,7 @@ def test_each_choice_trains_a_student_of_its_own(teacher, tmp_path, kind):
     config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["distillation"]
     weights = {"none": (0, 0), "spatial": (0.1, 0), "frequency": (0, 0.1), "both": (0.1, 0.1)}[kind]
     assert (config["spatial"], config["frequency"]) == weights
-    assert ("teacher_sha256" in config) == (kind != "none")
+    assert (config["teacher_sha256"] is not None) == (kind != "none")
     line = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
     assert line["train/grad_share/amplitude"] > 0
     for term, weight in zip(("spatial", "frequency"), weights, strict=True):
@@ -88,12 +88,12 @@ def test_weightings_of_the_baselines_are_processes(teacher, tmp_path, process):
     ("overrides", "message"),
     [
         (["distillation.teacher=nowhere"], "nowhere holds no denoiser"),
-        (["distillation.alpha=x"], "distillation: must be real number, not str"),
+        (["distillation.alpha=x"], "distillation.alpha takes a number, not 'x'"),
         (["distillation.steps=4"], "distillation.steps goes without spatial and frequency"),
         (["distillation.floor=0"], "distillation: floor must be above 0, not 0"),
-        (["distillation.mixed_precision=fp8"], 'distillation: mixed_precision must be "no" or "bf16"'),
+        (["distillation.mixed_precision=fp8"], "distillation.mixed_precision takes 'no' or 'bf16', not 'fp8'"),
         (["network.patch_size=4"], "distillation: teacher and student have no features of one scale"),
-        (["+distillation.beta=1"], "distillation.beta is no option of DistillationObjective"),
+        (["+distillation.beta=1"], "distillation.beta is no option: expected one of teacher, spatial"),
         (["distillation.teacher=null"], "distillation.teacher must be given"),
     ],
 )

@@ -58,7 +58,7 @@ def test_two_processes_draw_the_samples_of_one(tmp_path, denoiser):
 FAILING = """
 import os, sys
 from mmspec import cli
-from mmspec.commands import sample
+from mmspec.experiment import sampling
 from mmspec.errors import InputError
 
 def encode(batch):
@@ -66,7 +66,7 @@ def encode(batch):
         raise InputError("the cable is cut.")
     return drawn(batch)
 
-drawn, sample.encode = sample.encode, encode
+drawn, sampling.encode = sampling.encode, encode
 sys.exit(cli.main(sys.argv[1:]))
 """
 

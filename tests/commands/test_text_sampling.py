@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from mmspec.cli import main
-from mmspec.commands import texts
 from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser, sample
 from mmspec.diffusion.processes import LDM
+from mmspec.experiment import conditions
 from mmspec.networks import AutoencoderKL, UNet
 
 
@@ -26,7 +26,7 @@ class Letters:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "TextEncoder", Letters)
+    monkeypatch.setattr(conditions, "TextEncoder", Letters)
     torch.manual_seed(0)
     levels = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,)}
     network = UNet(in_channels=4, context_channels=8, **levels)

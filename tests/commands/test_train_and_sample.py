@@ -124,8 +124,11 @@ def test_a_saved_denoiser_samples_and_fine_tunes_without_retyping_the_model(run,
     ("override", "message"),
     [
         ("labels=three", "is no class: expected balanced, none, a number from 0 to 1, or one of even, odd"),
-        ("num=0", "num and batch_size must be 1 or more"),
-        ("sampler.type=rk4", "sampler.type=rk4 is unknown: expected one of ddpm, ddim, euler, heun, dpmpp_2m"),
+        ("num=0", "num, steps and batch_size must be 1 or more, not 0, "),
+        (
+            "sampler.type=rk4",
+            "sampler.type=rk4 is unknown: expected one of DDIM, DDPM, DPMpp2M, Euler, Heun; a class",
+        ),
         ("from=.", "holds no denoiser"),
     ],
 )
@@ -143,9 +146,12 @@ def test_sampling_mistakes_get_one_sentence(run, tmp_path, capsys, override, mes
         ("+network.depth=4", "network.depth is no option of UNet"),
         ("regularizer=haar regularizer.haar.loss.wavelet=hair", "regularizer.haar.loss: "),
         ("regularizer=haar regularizer.haar.weight=-1", "regularizer.haar: weight and ramp_steps must be 0 or more"),
-        ("process.noise.type=Normal", "process.noise.type=Normal is unknown: expected one of LogNormal"),
+        (
+            "process.noise={type:Normal}",
+            "process.noise.type=Normal is unknown: did you mean LogNormal? Expected one",
+        ),
         ("trainer.batch_size=0", "trainer: batch_size must be 1 or more, not 0"),
-        ("trainer.mixed_precision=fp8", 'mixed_precision must be "no" or "bf16"'),
+        ("trainer.mixed_precision=fp8", "trainer.mixed_precision takes 'no' or 'bf16', not 'fp8'"),
         ("objective.distance=l3", "objective: distance must be one of l2, l1"),
         ("resume=/nowhere", "resume=/nowhere is not a complete checkpoint"),
         ("init_from=/nowhere", "/nowhere holds no denoiser"),
