@@ -1,5 +1,6 @@
 """What is minimized: the objective, its regularizers, and a teacher."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -137,10 +138,11 @@ class DistillationOptions:
         if self.steps is not None:
             if self.spatial or self.frequency:
                 raise InputError("distillation.steps goes without spatial and frequency: distil one after the other.")
-            made: Any = StepDistillationObjective
+            made: Callable[..., AnyObjective] = StepDistillationObjective
             names += ["steps", "substeps"]
         else:
             made = partial(DistillationObjective, example=example)
             names += ["spatial", "frequency", "alpha", "floor", "features"]
         options = {name: getattr(self, name) for name in names}
-        return call(partial(made, objective, teacher, student), options, "distillation")
+        wrapped: AnyObjective = call(partial(made, objective, teacher, student), options, "distillation")
+        return wrapped

@@ -32,7 +32,8 @@ def blockwise_l1(x: Tensor, wavelet: str, weights: Weights, per_sample: bool) ->
     with torch.no_grad():
         gradient = _gradient(x.flatten(0, 1), wavelet, weights).view(x.shape)
     if per_sample:
-        return torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
+        norms: Tensor = torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
+        return norms
     return torch.dot(x.flatten(), gradient.flatten())
 
 

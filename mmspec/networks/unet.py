@@ -76,7 +76,8 @@ class ResidualAttentionBlock(nn.Module):
 
 class Resampling(nn.ModuleList):
     """Layers in a row, each of which halves or doubles the size of x ``[B, channels, *spatial]``; none keeps it.
-    Convolutions see no embedding ``[B, embed_channels]``."""
+    Convolutions see no embedding ``[B, embed_channels]``.
+    """
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         for layer in self:
@@ -103,7 +104,8 @@ class EncoderLevel(nn.Module):
 
 class DecoderLevel(nn.Module):
     """Blocks of one width, each with a skip connection, then the way up to the next level; shapes as of
-    `ResidualAttentionBlock`."""
+    `ResidualAttentionBlock`.
+    """
 
     def __init__(self, blocks: Sequence[ResidualAttentionBlock], up: Resampling) -> None:
         super().__init__()

@@ -55,8 +55,8 @@ def analyze(x: Tensor, wavelet: str, mode: str, axis: int) -> Tensor:
     step = _step(taps)
     windows, width = -(-count // step), 2 * step + taps - 2
     x = _windows(x, windows, width, 2 * step, _analysis_phase(taps, mode) - taps + 1, mode, axis)
-    bands = _multiply(_analysis_window(wavelet, step, x.dtype, x.device), x, axis).unflatten(axis, (2, step))
-    bands = bands.transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
+    bands = _multiply(_analysis_window(wavelet, step, x.dtype, x.device), x, axis)
+    bands = torch.unflatten(bands, axis, (2, step)).transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
     return bands.narrow(axis, 0, count).flatten(axis - 1, axis)
 
 
@@ -69,7 +69,7 @@ def synthesize(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> 
     windows = -(-n // (2 * step))
     first, width = _synthesis_window_span(taps, mode, step)
     beyond = "periodic" if mode == "periodization" else "zero"
-    bands = bands.unflatten(axis, (2, coefficient_count(n, wavelet, mode)))
+    bands = torch.unflatten(bands, axis, (2, coefficient_count(n, wavelet, mode)))
     bands = _windows(bands, windows, width, step, first, beyond, axis)
     bands = bands.transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
     x = _multiply(_synthesis_window(wavelet, mode, step, bands.dtype, bands.device), bands, axis)
@@ -87,7 +87,8 @@ def _windows(x: Tensor, count: int, width: int, step: int, first: int, mode: str
     A window is a block of `step` samples and the beginning of the next (``step <= width <= 2 step``).
     """
     blocks = count + 1 if width > step else count
-    x = _extend(x, -first, blocks * step + first - x.shape[axis], mode, axis).unflatten(axis, (blocks, step))
+    x = _extend(x, -first, blocks * step + first - x.shape[axis], mode, axis)
+    x = torch.unflatten(x, axis, (blocks, step))
     if width == step:
         return x
     beginning = x.narrow(axis - 1, 1, count).narrow(axis, 0, width - step)
