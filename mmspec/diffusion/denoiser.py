@@ -108,7 +108,7 @@ class Denoiser(nn.Module):
         return made + ([Spectrogram(self.conditioner)] if self.conditioner is not None else [])
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
-        """The nearest noise levels that the network knows."""
+        """The nearest noise levels that the network knows, same shape."""
         return self.process.round_sigma(sigma)
 
     def forward(self, x: Tensor, sigma: Tensor | float, **cond: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ class DistillationOptions:
         return active
 
     def wrap(self, objective: Objective, teacher: Denoiser, student: Denoiser, example: Example | None) -> AnyObjective:
-        """The objective with a teacher.
+        """The objective with a teacher; ``example`` as for `DistillationObjective`.
 
         Raises:
             InputError: for options that do not go together, or a teacher and a student that do not fit each other.

@@ -96,7 +96,7 @@ class _PolarDistance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, target: Tensor, coupling: str | None, share: float) -> Tensor:
-        """`coupling` as in the losses, or None for amplitudes alone; `share` is the weight of one frequency."""
+        """``coupling`` as in the losses, or None for amplitudes alone; ``share`` is the weight of one frequency."""
         ctx.axes, ctx.size = spatial_axes(input), input.shape[2:]
         spectra: Tensor = torch.fft.rfftn(torch.stack((input, target)), dim=ctx.axes)
         # Arithmetic on separate real and imaginary parts is several times faster than abs() and angle().

@@ -236,11 +236,15 @@ class EDMUNet(Network):
 
 
 def _check(config: Mapping[str, Any]) -> None:
-    _check_values(config)
+    for name, least in LEAST.items():
+        _check_least(name, config[name], least)
     if len(config["resample_filter"]) % 2 or not config["resample_filter"]:
         raise ValueError(f"resample_filter must have an even number of taps, not {config['resample_filter']}")
     if config["dims"] != 2:
         raise ValueError(f"EDMUNet is for images, dims=2, not for dims={config['dims']}")
+    for name, choices in CHOICES.items():
+        if config[name] not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {config[name]!r}")
     idle = [name for name, default in SONG_OPTIONS.items() if config[name] != default]
     if config["model_type"] == "DhariwalUNet" and idle:
         raise ValueError(f"{idle[0]} is no option of DhariwalUNet: leave it out")
@@ -252,14 +256,10 @@ def _check(config: Mapping[str, Any]) -> None:
         )
 
 
-def _check_values(config: Mapping[str, Any]) -> None:
-    for name, least in LEAST.items():
-        values = config[name] if isinstance(config[name], list) else [config[name]]
-        if config[name] is not None and min(values, default=-1) < least:
-            raise ValueError(f"{name} must be {least} or more, not {config[name]}")
-    for name, choices in CHOICES.items():
-        if config[name] not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {config[name]!r}")
+def _check_least(name: str, value: Any, least: float) -> None:
+    values = value if isinstance(value, list) else [value]
+    if value is not None and min(values, default=-1) < least:
+        raise ValueError(f"{name} must be {least} or more, not {value}")
 
 
 def _initialize_song(network: EDMUNet) -> None:

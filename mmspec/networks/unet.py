@@ -113,7 +113,7 @@ class DecoderLevel(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor, context: Tensor | None) -> Tensor:
-        """Takes one tensor a block off the end of ``skips``."""
+        """Takes one skip connection a block, ``[B, channels, *spatial]``, off the end of ``skips``."""
         for block in self.blocks:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
         out: Tensor = self.up(x, embedding)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmspec.errors import InputError
 
 
-def put_weights(network: nn.Module, weights: Mapping[str, Any], where: str) -> None:
+def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Give a network, which may be on the meta device, the weights of a state dict, in its own types.
 
     Raises:

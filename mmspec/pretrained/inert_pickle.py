@@ -28,7 +28,7 @@ class Made(dict[str, Any]):
         kind: name of the class.
     """
 
-    def __init__(self, kind: str, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, kind: str, state: dict[str, Any] | None = None) -> None:
         super().__init__(state or {})
         self.kind = kind
 

@@ -114,7 +114,7 @@ class _Magnitude(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pieces: Tensor, size: tuple[int, ...], floor: float) -> Tensor:
-        """The pieces are filled up with zeros to `size` at their end, which magnitudes do not notice."""
+        """The pieces are filled up with zeros to ``size`` at their end, which magnitudes do not notice."""
         ctx.axes, ctx.size, ctx.floor = tuple(range(-len(size), 0)), size, floor
         ctx.window = pieces.shape[-len(size) :]
         spectrum = torch.fft.rfft(pieces, size[-1])
