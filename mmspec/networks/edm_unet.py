@@ -5,7 +5,7 @@ Song et al. 2021 (``model_type="SongUNet"``) and Dhariwal and Nichol 2021 (``mod
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -235,13 +235,8 @@ class EDMUNet(Network):
         return out
 
 
-def _check(config: Mapping[str, Any]) -> None:
-    for name, least in LEAST.items():
-        _check_least(name, config[name], least)
-    if len(config["resample_filter"]) % 2 or not config["resample_filter"]:
-        raise ValueError(f"resample_filter must have an even number of taps, not {config['resample_filter']}")
-    if config["dims"] != 2:
-        raise ValueError(f"EDMUNet is for images, dims=2, not for dims={config['dims']}")
+def _check(config: dict[str, Any]) -> None:
+    _check_ranges(config)
     for name, choices in CHOICES.items():
         if config[name] not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, not {config[name]!r}")
@@ -256,10 +251,15 @@ def _check(config: Mapping[str, Any]) -> None:
         )
 
 
-def _check_least(name: str, value: Any, least: float) -> None:
-    values = value if isinstance(value, list) else [value]
-    if value is not None and min(values, default=-1) < least:
-        raise ValueError(f"{name} must be {least} or more, not {value}")
+def _check_ranges(config: dict[str, Any]) -> None:
+    for name, least in LEAST.items():
+        values = config[name] if isinstance(config[name], list) else [config[name]]
+        if config[name] is not None and min(values, default=-1) < least:
+            raise ValueError(f"{name} must be {least} or more, not {config[name]}")
+    if len(config["resample_filter"]) % 2 or not config["resample_filter"]:
+        raise ValueError(f"resample_filter must have an even number of taps, not {config['resample_filter']}")
+    if config["dims"] != 2:
+        raise ValueError(f"EDMUNet is for images, dims=2, not for dims={config['dims']}")
 
 
 def _initialize_song(network: EDMUNet) -> None:
