@@ -140,7 +140,8 @@ def resample(sound: np.ndarray, rate: int, target: int) -> np.ndarray:
     """Float32 ``[T, C]`` at another rate, by windowed sinc interpolation."""
     import torch
 
-    return _resampler(rate, target)(torch.from_numpy(sound.T.copy())).numpy().T
+    resampled: np.ndarray = _resampler(rate, target)(torch.from_numpy(sound.T.copy())).numpy()
+    return resampled.T
 
 
 @lru_cache(maxsize=8)  # the filter takes longer to compute than to apply

@@ -12,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -20,7 +20,7 @@ from typing import IO, Any
 from data_prep.samples import Rejected
 from mmspec.errors import InputError
 
-COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 CHUNK = 1 << 20
 
@@ -162,7 +162,8 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     raw.seek(0)
     for magic, opened in COMPRESSED.items():
         if start.startswith(magic):
-            return opened(raw)
+            stream: IO[bytes] = opened(raw)
+            return stream
     return raw
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import inspect
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -71,7 +71,7 @@ def keys_with(cls: Any, mark: str, where: str = "") -> list[str]:
     return found
 
 
-def call(made: Any, arguments: Mapping[str, Any], where: str) -> Any:
+def call(made: Callable[..., T], arguments: Mapping[str, Any], where: str) -> T:
     """``made(**arguments)``, in whose refusals the key stands.
 
     Raises:
@@ -99,7 +99,7 @@ def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ "did you mean X? Expected one of ", or the second half of it where nothing is like the name."""
+    """``did you mean X? Expected one of``, or the second half of it where nothing is like the name."""
     close = difflib.get_close_matches(name.lower(), {each.lower(): each for each in known}, n=1, cutoff=0.6)
     likely = {each.lower(): each for each in known}
     return f"did you mean {likely[close[0]]}? Expected one of " if close else "expected one of "
@@ -134,14 +134,16 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (int, float, bool, str, Path, type(None), None):
         return _is_plain(value, hint)
     if origin in _SEQUENCES:
-        if not isinstance(value, list | tuple):
-            return False
-        if origin is tuple and inner[-1:] != (...,):
-            return len(value) == len(inner) and all(map(_fits, value, inner))
-        return all(_fits(each, inner[0]) for each in value)
+        return isinstance(value, list | tuple) and _all_fit(value, origin, inner)
     if origin in _MAPPINGS:
         return isinstance(value, Mapping) and all(_fits(each, inner[1]) for each in value.values())
     return not _is_written(hint) or isinstance(value, Mapping)
+
+
+def _all_fit(values: Sequence[Any], origin: Any, inner: Sequence[Any]) -> bool:
+    if origin is tuple and inner[-1:] != (...,):
+        return len(values) == len(inner) and all(map(_fits, values, inner))
+    return all(_fits(each, inner[0]) for each in values)
 
 
 _SEQUENCES = (list, tuple, Sequence)

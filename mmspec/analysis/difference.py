@@ -1,5 +1,6 @@
 """By how much the spectra of two sets differ, at every frequency of the plane (Diffusion Probabilistic Model Made Slim,
-figure 10)."""
+figure 10).
+"""
 
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ FLOOR = 1e-5  # of the largest amplitude: below it there is rounding
 
 def log_amplitude(x: Tensor) -> Tensor:
     """Mean DFT amplitude over signals and channels, in dB, frequency 0 in the middle: ``[B, C, *spatial]`` ->
-    ``[*spatial]`` float64; at least 100 dB below the largest."""
+    ``[*spatial]`` float64; at least 100 dB below the largest.
+    """
     mean = torch.stack([spectrum(part.double())[0].sum((0, 1)) for part in torch.split(x, AT_ONCE)]).sum(0)
     mean = mean / (x.shape[0] * x.shape[1])
     decibels: Tensor = torch.fft.fftshift(20 * mean.clamp_min(FLOOR * mean.max()).log10())

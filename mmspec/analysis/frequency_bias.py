@@ -98,11 +98,11 @@ def magnitudes(x: Tensor) -> Tensor:
 
 
 def share_of(frequency: int, magnitude: Tensor) -> float:
-    """Share of the signals whose strongest frequency, the mean value aside, is this one."""
+    """Share of the signals whose strongest frequency, the mean value aside, is this one; of `magnitudes` ``[N, F]``."""
     return (1 + magnitude[:, 1:].argmax(1) == frequency).double().mean().item()
 
 
 def stray(magnitude: Tensor) -> float:
-    """Mean magnitude where real signals have none: at all frequencies but 0 and the two."""
+    """Mean of `magnitudes` ``[N, F]`` where real signals have none: at all frequencies but 0 and the two."""
     silent = [a for a in range(1, magnitude.shape[1]) if a not in FREQUENCIES]
     return magnitude[:, silent].mean().item()

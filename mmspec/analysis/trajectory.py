@@ -72,6 +72,7 @@ def _gates_told_to(calls: list[Tensor], module: WaveletDown | WaveletUp) -> Iter
 
 def chosen_calls(sigmas: Sequence[float], count: int) -> list[int]:
     """Indices of so many calls, evenly spread over them, the first and the last included; fewer where there are not
-    as many."""
+    as many.
+    """
     places = torch.linspace(0, len(sigmas) - 1, min(count, len(sigmas)))
     return list(dict.fromkeys(int(place) for place in places.round()))

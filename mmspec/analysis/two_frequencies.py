@@ -33,7 +33,7 @@ def outcome_figures(real: Outcome, outcomes: Mapping[str, Sequence[Outcome]]) ->
 
     Args:
         real: of the first seed.
-        outcomes: model -> one a seed; `LARGE` and `SMALL` are among them.
+        outcomes: model -> one a seed; ``LARGE`` and ``SMALL`` are among them.
     """
     first = {"real": real.magnitude, **{name: outcomes[name][0].magnitude for name in (LARGE, SMALL)}}
     means = {"real": real.magnitude.mean(0)} | {

@@ -13,7 +13,10 @@ from mmspec.spectral.fourier import frequencies_per_bin
 
 
 def power_law(frequency: Tensor, amplitude: float = 1.0, alpha: float = 2.0) -> Tensor:
-    """``A f^-alpha``, the power spectrum of natural pictures (Diffusion Probabilistic Model Made Slim, figure 3)."""
+    """``A f^-alpha``, the power spectrum of natural pictures (Diffusion Probabilistic Model Made Slim, figure 3).
+
+    In the shape of the frequencies f.
+    """
     return amplitude * frequency**-alpha
 
 
@@ -22,8 +25,11 @@ def wiener_filter(power: Tensor, abar: float | Tensor) -> Tensor:
     back to x0 (Diffusion Probabilistic Model Made Slim, Eq. 6).
 
     Args:
-        power: S, the power spectrum of x0, where white noise of variance 1 has 1.
+        power: S, the power spectrum of x0, where white noise of variance 1 has 1, of any shape.
         abar: in (0, 1].
+
+    Returns:
+        Gains, in the shape of ``power``.
     """
     abar = torch.as_tensor(abar)
     return abar.sqrt() * power / (abar * power + 1 - abar)

@@ -108,9 +108,6 @@ class EDMAugment:
         return _downsampling(height, images) @ fine @ _downsampling(width, images).T
 
 
-AUGMENTATIONS = {"EDMAugment": EDMAugment}
-
-
 def _backward(parameters: Tensor, size: Sequence[int], available: Sequence[int], wanted: Sequence[int]) -> Tensor:
     """Affine maps ``[B, 2, 3]`` from places in the result to places in the upsampled picture, each from -1 to 1.
 

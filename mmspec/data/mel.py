@@ -74,7 +74,7 @@ class LogMel(Configured, nn.Module):
                 "are needed."
             )
         with torch.autocast(x.device.type, enabled=False):
-            magnitude = self.mel(x[:, 0].float().clamp(-1, 1))
+            magnitude: Tensor = self.mel(x[:, 0].float().clamp(-1, 1))
             return ((20 * magnitude.clamp(min=1e-5).log10() - 20 + 100) / 100).clamp(0, 1)
 
     def inner(self, clips: Tensor) -> Tensor:
@@ -93,4 +93,5 @@ class LogMel(Configured, nn.Module):
         """
         first = self.margin // self.hop_samples
         frames = math.ceil((clips.shape[-1] - 2 * self.margin) / self.hop_samples)
-        return self(clips)[..., first : first + frames]
+        spectrogram: Tensor = self(clips)
+        return spectrogram[..., first : first + frames]

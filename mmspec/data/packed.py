@@ -77,7 +77,8 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
 
 def to_int16(values: np.ndarray) -> np.ndarray:
     """Values in [-1, 1] as sound stores them: x * 32768 rounded and clipped, the inverse of `decode`."""
-    return np.rint(values * 32768).clip(-32768, 32767).astype(np.int16)
+    rounded: np.ndarray = np.rint(values * 32768)
+    return rounded.clip(-32768, 32767).astype(np.int16)
 
 
 class PackedDataset:

@@ -18,6 +18,7 @@ from torch import Tensor
 from mmspec.components import choices
 from mmspec.data.augment import EDMAugment
 from mmspec.data.mel import LogMel
+from mmspec.networks.diffwave import HOP_SAMPLES
 
 NULL = "null_"
 
@@ -55,7 +56,7 @@ class Batch:
 class Condition(ABC):
     """One keyword of a network.
 
-    A subclass writes `of` and `example`, and the rest where it differs.
+    A subclass writes `of`, and the rest where it differs.
 
     Attributes:
         name: the keyword.
@@ -72,16 +73,16 @@ class Condition(ABC):
         """Its value for each sample, ``[B, ...]``; None where the batch does not say."""
 
     @classmethod
-    @abstractmethod
     def example(cls, width: int, samples: int, signal: Sequence[int], length: int) -> Tensor:
-        """A value for samples of a shape ``(C, *spatial)``, to count or time a network by.
+        """A value ``[B, ...]``, to count or time a network by.
 
         Args:
             width: as the network's ``conditions`` say.
             samples: B.
-            signal: shape of one.
+            signal: shape ``(C, *spatial)`` of one.
             length: of what may be of any length, such as texts.
         """
+        return torch.rand(samples, width)
 
     @classmethod
     def nothing(cls, value: Tensor, null: Tensor | None) -> Tensor:
@@ -119,10 +120,6 @@ class Labels(Condition):
         return None if batch.labels is None else F.one_hot(batch.labels, self.num_classes).float()
 
     @classmethod
-    def example(cls, width: int, samples: int, signal: Sequence[int], length: int) -> Tensor:
-        return torch.zeros(samples, width)
-
-    @classmethod
     def nothing(cls, value: Tensor, null: Tensor | None) -> Tensor:
         if value.ndim != 2:
             raise ValueError(
@@ -151,7 +148,7 @@ class Context(Condition):
 
     @classmethod
     def example(cls, width: int, samples: int, signal: Sequence[int], length: int) -> Tensor:
-        return torch.randn(samples, length, width)
+        return torch.rand(samples, length, width)
 
     @classmethod
     def nothing(cls, value: Tensor, null: Tensor | None) -> Tensor:
@@ -175,7 +172,6 @@ class Spectrogram(Condition):
     """
 
     name = "spectrogram"
-    hop = 256  # samples a frame, of examples: DiffWave's
 
     def __init__(self, log_mel: LogMel) -> None:
         self.log_mel = log_mel
@@ -185,7 +181,7 @@ class Spectrogram(Condition):
 
     @classmethod
     def example(cls, width: int, samples: int, signal: Sequence[int], length: int) -> Tensor:
-        return torch.rand(samples, width, math.ceil(signal[-1] / cls.hop))
+        return torch.rand(samples, width, math.ceil(signal[-1] / HOP_SAMPLES))
 
 
 class AugmentLabels(Condition):
@@ -203,10 +199,6 @@ class AugmentLabels(Condition):
 
     def of(self, batch: Batch) -> Tensor | None:
         return None if batch.moves is None else self.augment.labels(batch.moves)
-
-    @classmethod
-    def example(cls, width: int, samples: int, signal: Sequence[int], length: int) -> Tensor:
-        return torch.zeros(samples, width)
 
 
 def tell(conditions: Iterable[Condition], batch: Batch) -> dict[str, Tensor]:
@@ -249,13 +241,13 @@ def said(told: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def hideable(told: Mapping[str, Tensor]) -> list[str]:
     """Keywords that training and guidance hide."""
-    return [name for name in said(told) if _kind(name).hideable]
+    return [name for name in said(told) if kind(name).hideable]
+
+
+def kind(name: str) -> type[Condition]:
+    """The condition of a keyword; of one that nobody has described, what all share."""
+    return next((each for each in choices(Condition).values() if each.name == name), Condition)
 
 
 def _nothings(told: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: _kind(name).nothing(told[name], told.get(NULL + name)) for name in hideable(told)}
-
-
-def _kind(name: str) -> type[Condition]:
-    """The condition of a keyword; of one that nobody has described, what all share."""
-    return next((kind for kind in choices(Condition).values() if kind.name == name), Condition)
+    return {name: kind(name).nothing(told[name], told.get(NULL + name)) for name in hideable(told)}

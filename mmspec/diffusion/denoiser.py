@@ -108,7 +108,7 @@ class Denoiser(nn.Module):
         return made + ([Spectrogram(self.conditioner)] if self.conditioner is not None else [])
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
-        """The nearest noise levels that the network knows."""
+        """The nearest noise levels that the network knows, same shape."""
         return self.process.round_sigma(sigma)
 
     def forward(self, x: Tensor, sigma: Tensor | float, **cond: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class Denoiser(nn.Module):
         x = x.to(dtype)
         sigma = torch.as_tensor(sigma, device=x.device).to(dtype).expand(x.shape[0])
         c_skip, c_out, c_in, c_noise = self.process.scalings(sigma)
-        raw = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
+        raw: Tensor = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         raw = raw[:, : x.shape[1]]  # iDDPM's networks put out a variance too
         return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
 

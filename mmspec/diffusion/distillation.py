@@ -19,7 +19,7 @@ Example = tuple[Tensor, dict[str, Tensor]]
 
 
 class Tap:
-    """Remembers what a module put out last, until it is taken."""
+    """Remembers what a module put out last, ``[B, channels, *size]``, until it is taken."""
 
     def __init__(self, module: nn.Module) -> None:
         self.output: Tensor | None = None
@@ -102,8 +102,8 @@ class DistillationObjective(nn.Module):
         objective: what is minimized besides.
         teacher: any denoiser of the same signals; it is put into evaluation mode and takes no gradients.
         student: the denoiser that will be trained.
-        example: one clean signal (or latent) and what is told of it, to see the
-            features' shapes by; None is zeros, which serves all but networks that need conditioning.
+        example: one clean signal (or latent) ``[1, C, *spatial]`` and what is told of it, to see the features' shapes
+            by; None is zeros, which serves all but networks that need conditioning.
         spatial, frequency: weights lambda_s and lambda_f.
         alpha, floor: of the frequencies' weights, see `mmspec.losses.SpectrumAwareDistillationLoss`.
         features: False compares outputs alone.

@@ -31,5 +31,5 @@ class Guided:
         return unconditional + self.scale * (conditional - unconditional)
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
-        """The nearest noise levels that the denoiser knows."""
+        """The nearest noise levels that the denoiser knows, same shape."""
         return rounded(self.denoiser, sigma)

@@ -1,6 +1,7 @@
 """Between signals and the latents that a denoiser works on: latent diffusion (Rombach et al. 2022)."""
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -87,9 +88,10 @@ class LatentSpace(nn.Module):
         if self.first_stage is None:
             return z
         z = z.to(next(self.first_stage.parameters()).dtype)
-        return torch.cat([self.first_stage.decode(part) for part in z.split(DECODED_AT_ONCE)])
+        return torch.cat([self.first_stage.decode(part) for part in torch.split(z, DECODED_AT_ONCE)])
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LatentSpace":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         for first_stage in self._beside:
-            first_stage._apply(fn)
-        return super()._apply(fn, recurse)
+            first_stage._apply(fn)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self

@@ -96,7 +96,8 @@ class StepDistillationObjective(nn.Module):
         below = self.levels[torch.searchsorted(self.levels, draw.sigma) - 1]
 
         def taught(x: Tensor, sigma: Tensor) -> Tensor:
-            return self.teacher(x, sigma, **cond)[0]
+            x0_hat: Tensor = self.teacher(x, sigma, **cond)[0]
+            return x0_hat
 
         target = in_one_step(taught, noisy, draw.sigma, below, self.substeps)
         return self.objective.compare(denoiser(noisy, draw.sigma, **cond), target, draw.sigma, step)

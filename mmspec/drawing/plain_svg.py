@@ -1,5 +1,6 @@
 """The SVG that matplotlib writes for our figures, and nothing else: a file may come from anybody, and a page that holds
-it would run its scripts and fetch what it names."""
+it would run its scripts and fetch what it names.
+"""
 
 import re
 from collections.abc import Mapping

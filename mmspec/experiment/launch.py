@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
 import torch
-from torch.distributed import PrefixStore, rendezvous
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from mmspec.errors import InputError
 
@@ -33,7 +33,7 @@ class Launch:
 
     rank: int = 0
     count: int = 1
-    store: Any = None
+    store: Store | None = None
 
     @classmethod
     def current(cls) -> "Launch":
@@ -73,7 +73,7 @@ class Launch:
             return value()
         if self.first:
             self.store.set(name, value())
-        return self.store.get(name).decode()
+        return bytes(self.store.get(name)).decode()
 
     def wait(self, name: str) -> None:
         """Until all processes have come here; ``name`` is of this place."""
@@ -83,6 +83,7 @@ class Launch:
 
 
 @cache
-def _met() -> tuple[Any, int, int]:
+def _met() -> tuple[Store, int, int]:
     """Store, rank and count of the launch."""
-    return next(iter(rendezvous("env://", timeout=PATIENCE)))
+    met: tuple[Store, int, int] = next(iter(rendezvous("env://", timeout=PATIENCE)))
+    return met

@@ -1,5 +1,6 @@
 """What is minimized: the objective, its regularizers, and a teacher."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -128,7 +129,7 @@ class DistillationOptions:
         return active
 
     def wrap(self, objective: Objective, teacher: Denoiser, student: Denoiser, example: Example | None) -> AnyObjective:
-        """The objective with a teacher.
+        """The objective with a teacher; ``example`` as for `DistillationObjective`.
 
         Raises:
             InputError: for options that do not go together, or a teacher and a student that do not fit each other.
@@ -137,10 +138,11 @@ class DistillationOptions:
         if self.steps is not None:
             if self.spatial or self.frequency:
                 raise InputError("distillation.steps goes without spatial and frequency: distil one after the other.")
-            made: Any = StepDistillationObjective
+            made: Callable[..., AnyObjective] = StepDistillationObjective
             names += ["steps", "substeps"]
         else:
             made = partial(DistillationObjective, example=example)
             names += ["spatial", "frequency", "alpha", "floor", "features"]
         options = {name: getattr(self, name) for name in names}
-        return call(partial(made, objective, teacher, student), options, "distillation")
+        wrapped: AnyObjective = call(partial(made, objective, teacher, student), options, "distillation")
+        return wrapped

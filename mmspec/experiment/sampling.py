@@ -193,7 +193,9 @@ def prepare(options: SampleOptions, source: Path | str, device: torch.device) ->
     sampler = options.sampler.build(Sampler, "sampler")
     draws = Draws(options, denoiser, sampler, recordings, classes, [*denoiser.conditions, *context], meta, device)
     if options.guidance is not None and not hideable(tell(draws.conditions, draws._batch(range(1)))):
-        raise InputError(f"guidance={options.guidance} needs class labels or a text, there are none: leave it out.")
+        raise InputError(
+            f"guidance={options.guidance} needs classes, a text or recordings to follow, there are none: leave it out."
+        )
     return draws
 
 

@@ -46,7 +46,7 @@ def deviation(dataset: PackedDataset, crop: int | None) -> float:
     """
     measured = dataset.meta.statistics
     if crop is None or dataset.lengths is None:
-        return measured["sigma_data"]
+        return float(measured["sigma_data"])
     sound = dataset.lengths.mean() / dataset.meta.shape[-1]  # its share of the array
     mean, power = measured["mean"] / sound, (measured["std"] ** 2 + measured["mean"] ** 2) / sound
     return math.sqrt(power - mean**2)
@@ -67,7 +67,7 @@ def _require_latents_of(latents: PackedDataset, dataset: PackedDataset, denoiser
 def latent_deviation(dataset: PackedDataset, first_stage: FirstStage, latents: PackedDataset | None) -> float:
     """Standard deviation of latents: as measured when they were made, else of a few that are made now."""
     if latents is not None and "sigma_data" in latents.meta.statistics:
-        return latents.meta.statistics["sigma_data"]
+        return float(latents.meta.statistics["sigma_data"])
     rows = np.unique(np.linspace(0, len(dataset) - 1, MEASURED).astype(int))
     with torch.no_grad():
         return first_stage.encode(dataset.batch(rows)[0], torch.Generator().manual_seed(0)).std().item()

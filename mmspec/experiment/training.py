@@ -15,7 +15,7 @@ from mmspec.data.crops import Crops
 from mmspec.data.media import overview
 from mmspec.data.mel import LogMel
 from mmspec.diffusion import AnyObjective, Denoiser, sample, seeded
-from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, said, tell
+from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, hideable, said, tell
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, dataset_context
@@ -223,7 +223,7 @@ def _preview(
             (options.num, *(denoiser.signal_shape or denoiser.clean(batch.signals).shape[1:])),
             sampler=sampler,
             steps=options.steps,
-            guidance=options.guidance if {"labels", "context"} & told.keys() else None,
+            guidance=options.guidance if hideable(told) else None,
             generator=seeded(range(options.num)),
             **told,
         )

@@ -1,5 +1,6 @@
 """Regularizers: ``loss = Loss(**options)(input, target)`` on ``[B, C, T]`` or ``[B, C, H, W]``, light to import
-alone."""
+alone.
+"""
 
 from mmspec.losses.base import SpectralLoss
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss

@@ -23,5 +23,5 @@ def gradient_norm(loss: Tensor, prediction: Tensor) -> Tensor:
 
 
 def safe_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """``numerator / denominator``, and 0 where the denominator is 0: a term without gradient needs no weight."""
+    """``numerator / denominator`` ``[]``, and 0 where the denominator is 0: a term without gradient needs no weight."""
     return torch.where(denominator > 0, numerator / denominator.clamp_min(1e-30), torch.zeros_like(numerator))

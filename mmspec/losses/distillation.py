@@ -148,7 +148,7 @@ class SpectrumAwareDistillationLoss(nn.Module):
                 if self.frequency and size not in weights:
                     weights[size] = self.omega(x0, size)
                 scale = 1.0 if self.reduction == "sum" else 1 / difference[0].numel()
-                plain, weighted = _Energies.apply(difference, weights.get(size))
+                plain, weighted = _Energies.apply(difference, weights.get(size))  # type: ignore[no-untyped-call]
                 spatial = spatial + scale * plain
                 frequency = frequency + scale * weighted
         return DistillationTerms(spatial if self.spatial else zero, frequency if self.frequency else zero)
@@ -230,7 +230,8 @@ def _filtered(x: Tensor, omega: Tensor) -> Tensor:
     """``F^-1 omega F x``; omega is the half that a real transform computes."""
     axes = spatial_axes(x)
     half = torch.fft.rfftn(x, dim=axes, norm="ortho").mul_(omega)
-    return torch.fft.irfftn(half, s=x.shape[2:], dim=axes, norm="ortho")
+    filtered: Tensor = torch.fft.irfftn(half, s=x.shape[2:], dim=axes, norm="ortho")
+    return filtered
 
 
 def _mean_over_spectrum(half: Tensor, size: Sequence[int]) -> Tensor:

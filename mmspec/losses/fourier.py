@@ -46,9 +46,10 @@ class FourierAmplitudeLoss(SpectralLoss):
 
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         frequencies = math.prod(input.shape[2:])
-        scale = {"ortho": frequencies**-0.5, "backward": 1.0, "forward": 1 / frequencies}[self.norm]
+        scale: float = {"ortho": frequencies**-0.5, "backward": 1.0, "forward": 1 / frequencies}[self.norm]
         share = 1.0 if self.reduction == "sum" else 1 / (input.shape[1] * frequencies)
-        return scale * share * _PolarDistance.apply(input, target, self.coupling, share)
+        distance: Tensor = _PolarDistance.apply(input, target, self.coupling, share)  # type: ignore[no-untyped-call]
+        return scale * share * distance
 
 
 class FourierAmplitudePhaseLoss(FourierAmplitudeLoss):
@@ -95,9 +96,9 @@ class _PolarDistance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, target: Tensor, coupling: str | None, share: float) -> Tensor:
-        """`coupling` as in the losses, or None for amplitudes alone; `share` is the weight of one frequency."""
+        """``coupling`` as in the losses, or None for amplitudes alone; ``share`` is the weight of one frequency."""
         ctx.axes, ctx.size = spatial_axes(input), input.shape[2:]
-        spectra = torch.fft.rfftn(torch.stack((input, target)), dim=ctx.axes)
+        spectra: Tensor = torch.fft.rfftn(torch.stack((input, target)), dim=ctx.axes)
         # Arithmetic on separate real and imaginary parts is several times faster than abs() and angle().
         real, imag = spectra.real.contiguous(), spectra.imag.contiguous()
         power = real.square().addcmul_(imag, imag).clamp_(min=torch.finfo(real.dtype).tiny)  # for 1 / amplitude

@@ -19,12 +19,12 @@ BLOCK_LEVELS = 4  # 2**4 samples a block: larger ones cost more arithmetic, smal
 
 
 def fits_blocks(x: Tensor, wavelet: str, levels: int) -> bool:
-    """Whether `blockwise_l1` applies: two taps, and blocks of 2**levels samples that fill every axis."""
+    """Whether `blockwise_l1` applies to x ``[B, C, *spatial]``: two taps, and axes that 2**levels divides."""
     return tap_count(wavelet) == 2 and levels > 0 and all(n % 2**levels == 0 for n in x.shape[2:])
 
 
 def blockwise_l1(x: Tensor, wavelet: str, weights: Weights, per_sample: bool) -> Tensor:
-    """Weighted L1 norm of all coefficients of a signal for which `fits_blocks`: `[B]` or `[]`.
+    """Weighted L1 norm of all coefficients of a signal for which `fits_blocks`: ``[B]`` or ``[]``.
 
     The norm of M x is ``<x, g>`` with ``g = M^T sign(M x)``, and g is its gradient as well, constant as long as no
     coefficient changes its sign: taken for a constant it gives both.
@@ -32,12 +32,13 @@ def blockwise_l1(x: Tensor, wavelet: str, weights: Weights, per_sample: bool) ->
     with torch.no_grad():
         gradient = _gradient(x.flatten(0, 1), wavelet, weights).view(x.shape)
     if per_sample:
-        return torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
+        norms: Tensor = torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
+        return norms
     return torch.dot(x.flatten(), gradient.flatten())
 
 
 def _gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
-    """Gradient of the weighted L1 norm of the coefficients by the signals: `[N, *spatial]` -> the same shape."""
+    """Gradient of the weighted L1 norm of the coefficients by the signals: ``[N, *spatial]`` -> the same shape."""
     dims = x.ndim - 1
     now, later = weights[: BLOCK_LEVELS // dims], weights[BLOCK_LEVELS // dims :]
     side = 2 ** (BLOCK_LEVELS // dims)
@@ -68,7 +69,7 @@ def _block_transform(
 
 
 def _to_blocks(x: Tensor, side: int) -> Tensor:
-    """`[N, *spatial]` -> `[blocks, samples of a block]`."""
+    """``[N, *spatial]`` -> ``[blocks, samples of a block]``."""
     if x.ndim == 2:
         return x.reshape(x.numel() // side, side)
     n, h, w = x.shape

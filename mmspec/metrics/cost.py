@@ -1,6 +1,5 @@
 """What a network costs: parameters, multiply-accumulates, memory, and time on the machine at hand."""
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from mmspec.diffusion.conditions import kind
 from mmspec.networks import Network
-from mmspec.networks.diffwave import HOP_SAMPLES
 
 WARM_UP = 3  # runs before the first that is timed
 CONVOLUTIONS = (torch.conv1d, torch.conv2d)
@@ -118,14 +117,8 @@ def example(
     """
     x = torch.randn(batch, *shape, device=device)
     told = network.conditions if isinstance(network, Network) else {}
-    sizes = {
-        "context": lambda width: (context_length, width),
-        "spectrogram": lambda width: (width, math.ceil(shape[-1] / HOP_SAMPLES)),
-    }
-    conditions = {
-        name: torch.rand(batch, *sizes.get(name, lambda width: (width,))(width), device=device)
-        for name, width in told.items()
-    }
+    conditions = {name: kind(name).example(width, batch, shape, context_length) for name, width in told.items()}
+    conditions = {name: value.to(device) for name, value in conditions.items()}
     return (x, torch.ones(batch, device=device)), conditions
 
 

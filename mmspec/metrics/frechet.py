@@ -90,7 +90,8 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
 
 def kernel_distance_in_blocks(real: Tensor, generated: Tensor, block: int = 1000, seed: int = 0) -> float:
     """`kernel_distance` of ``[N, D]`` and ``[M, D]``, averaged over disjoint random blocks of about ``block`` vectors:
-    unbiased, linear in time."""
+    unbiased, linear in time.
+    """
     blocks = max(1, min(len(real), len(generated)) // block)
     generator = torch.Generator().manual_seed(seed)
     shuffled = (x[torch.randperm(len(x), generator=generator)] for x in (real, generated))

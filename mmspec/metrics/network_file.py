@@ -45,7 +45,7 @@ class NetworkFile(nn.Module):
         return f"{self.path.name} (sha256 {self.sha256[:12]}...)"
 
     def forward(self, x: Tensor, **options: Any) -> Tensor:
-        """What the network returns for ``x``, in float32."""
+        """What the network returns for ``x``, in float32; shapes are the file's own, ``[B, ...]`` in as a rule."""
         try:
             result = self._run(x, **options)
         except Exception as error:  # both engines raise classes of their own

@@ -1,5 +1,6 @@
 """Denoising networks: ``network(x, c_noise, **cond)``, x ``[B, C, *spatial]`` of one or two dimensions; and the first
-stages of latent diffusion."""
+stages of latent diffusion.
+"""
 
 from mmspec.networks.class_context import ClassContextUNet
 from mmspec.networks.diffwave import DiffWave

@@ -55,7 +55,8 @@ class AttnBlock(nn.Module):
 
 class Downsample(nn.Module):
     """Half the size, rounded down, by a 3x3 convolution that looks at one zero beyond the far end of each axis:
-    ``[B, channels, *n]`` -> ``[B, channels, *(n / 2)]``."""
+    ``[B, channels, *n]`` -> ``[B, channels, *(n / 2)]``.
+    """
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
@@ -94,7 +95,8 @@ class Middle(nn.Module):
 
 class Level(nn.Module):
     """Residual blocks of one width, each with attention where the level has it, then a change of size or none:
-    ``[B, inputs[0], *n]`` -> ``[B, width, *m]``."""
+    ``[B, inputs[0], *n]`` -> ``[B, width, *m]``.
+    """
 
     def __init__(self, dims: int, inputs: Sequence[int], width: int, attends: bool, **resizing: nn.Module) -> None:
         super().__init__()
@@ -149,7 +151,8 @@ class Encoder(nn.Module):
 
 class Decoder(nn.Module):
     """``[B, in_channels, *n]`` -> ``[B, out_channels, *(n 2**(levels - 1))]``; ``up[0]`` is the finest level, run
-    last."""
+    last.
+    """
 
     def __init__(
         self,

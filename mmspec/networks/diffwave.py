@@ -1,5 +1,6 @@
 """DiffWave (Kong et al. 2021, "DiffWave: A Versatile Diffusion Model for Audio Synthesis") in the layout of LMNT's
-released weights: the same arithmetic, and the same state dict key for key."""
+released weights: the same arithmetic, and the same state dict key for key.
+"""
 
 import math
 

@@ -68,7 +68,8 @@ class FirstStage(Configured, nn.Module, ABC):
 
     def encode(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """Latents of signals, ``[B, C, *n]`` -> ``[B, embed_channels, *(n / factor)]``; at random where the first stage
-        knows a distribution of them."""
+        knows a distribution of them.
+        """
         return self.draw(self.moments(x), generator)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -191,7 +192,8 @@ class VQModel(FirstStage):
 
     def decode(self, z: Tensor, quantize: bool = True) -> Tensor:
         """Signals of latents: ``[B, embed_channels, *n]`` -> ``[B, C, *(n factor)]``; looked up first, unless told
-        not."""
+        not.
+        """
         if quantize:
             z = self.look_up(z / self.scale_factor)[0] * self.scale_factor
         return super().decode(z)

@@ -29,7 +29,8 @@ def group_norm(channels: int, group_channels: int, eps: float = 1e-5) -> nn.Grou
 
 def head_count(channels: int, head_channels: int, num_heads: int = 0) -> int:
     """How many heads attention of this width has: ``num_heads``, or by ``head_channels`` where that is 0 (one at
-    least)."""
+    least).
+    """
     heads = num_heads or max(1, channels // head_channels)
     if channels % heads:
         change = "num_heads" if num_heads else "head_channels"
@@ -114,7 +115,8 @@ class ResidualUp(ResidualBlock):
 
 class ConvDown(nn.Sequential):
     """Half the size by a 3x3 convolution with stride 2: ``[B, channels, *spatial]`` ->
-    ``[B, channels, *ceil(n / 2)]``."""
+    ``[B, channels, *ceil(n / 2)]``.
+    """
 
     def __init__(self, channels: int, dims: int) -> None:
         super().__init__(conv(dims, channels, channels, stride=2))

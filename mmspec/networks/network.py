@@ -51,7 +51,8 @@ class Network(Configured, nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, c_noise: Tensor, *args: Any, **cond: Any) -> Tensor:
         """The raw output for x ``[B, in_channels, *spatial]``, already scaled by c_in, at noise labels c_noise
-        ``[B]``: ``[B, out_channels, *spatial]``."""
+        ``[B]``: ``[B, out_channels, *spatial]``.
+        """
 
     def level_ends(self) -> list[nn.Module]:
         """The modules that put out the last features of each level, ``[B, channels, *size]``, in the order they run:

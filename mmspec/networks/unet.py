@@ -76,7 +76,8 @@ class ResidualAttentionBlock(nn.Module):
 
 class Resampling(nn.ModuleList):
     """Layers in a row, each of which halves or doubles the size of x ``[B, channels, *spatial]``; none keeps it.
-    Convolutions see no embedding ``[B, embed_channels]``."""
+    Convolutions see no embedding ``[B, embed_channels]``.
+    """
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         for layer in self:
@@ -103,7 +104,8 @@ class EncoderLevel(nn.Module):
 
 class DecoderLevel(nn.Module):
     """Blocks of one width, each with a skip connection, then the way up to the next level; shapes as of
-    `ResidualAttentionBlock`."""
+    `ResidualAttentionBlock`.
+    """
 
     def __init__(self, blocks: Sequence[ResidualAttentionBlock], up: Resampling) -> None:
         super().__init__()
@@ -111,7 +113,7 @@ class DecoderLevel(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor, skips: list[Tensor], embedding: Tensor, context: Tensor | None) -> Tensor:
-        """Takes one tensor a block off the end of ``skips``."""
+        """Takes one skip connection a block, ``[B, channels, *spatial]``, off the end of ``skips``."""
         for block in self.blocks:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, context)
         out: Tensor = self.up(x, embedding)

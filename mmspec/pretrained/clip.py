@@ -43,7 +43,7 @@ class TextEncoder:
             raise InputError(
                 f"{folder} holds no CLIP text encoder with its tokenizer ({' '.join(str(error).split())[:200]})."
             ) from None
-        self.model.eval().requires_grad_(False)
+        self.model.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
         self.to(device)
         self.length = int(self.model.config.max_position_embeddings)
         self.channels = int(self.model.config.hidden_size)
@@ -59,4 +59,5 @@ class TextEncoder:
         words = self.tokenizer(
             list(texts), padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
         )
-        return self.model(words["input_ids"].to(self.model.device)).last_hidden_state
+        embeddings: Tensor = self.model(words["input_ids"].to(self.model.device)).last_hidden_state
+        return embeddings

@@ -110,7 +110,7 @@ def unet_names(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict
         place = query.removesuffix("to_q.weight")
         for kind in ("weight", "bias"):
             parts = [renamed.pop(f"{place}to_{letter}.{kind}") for letter in "qkv"]
-            heads = [part.unflatten(0, (-1, min(int(head_channels), len(part)))) for part in parts]
+            heads = [torch.unflatten(part, 0, (-1, min(int(head_channels), len(part)))) for part in parts]
             renamed[f"{place}qkv.{kind}"] = torch.stack(heads, dim=1).flatten(0, 2)
     return renamed
 

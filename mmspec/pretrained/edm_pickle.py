@@ -133,6 +133,7 @@ def _numpy_dtype(name: str, *_: Any) -> Made:
 
 def _numpy_scalar(dtype: Made, data: bytes) -> float | int:
     order = dtype["state"][1] if "state" in dtype else "<"
+    value: float | int
     (value,) = struct.unpack(f"{'>' if order == '>' else '<'}{SCALARS[dtype.kind]}", data)
     return value
 

@@ -28,7 +28,7 @@ class Made(dict[str, Any]):
         kind: name of the class.
     """
 
-    def __init__(self, kind: str, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, kind: str, state: dict[str, Any] | None = None) -> None:
         super().__init__(state or {})
         self.kind = kind
 
@@ -87,10 +87,6 @@ class _Machine:
         elif name in TUPLES:
             count = TUPLES[name]
             self.stack[-count:] = [tuple(self._top(count))]
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = self.stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            self.stack.append(self.memo[argument])
         elif name not in ("PROTO", "FRAME"):
             instruction = getattr(self, f"on_{name.lower()}", None)
             if instruction is None:
@@ -110,6 +106,16 @@ class _Machine:
         if name not in self.table and not name.startswith(self.inert):
             raise Refused(name)
         return Global(name)
+
+    def on_put(self, place: int) -> None:
+        self.memo[place] = self.stack[-1]
+
+    on_binput = on_long_binput = on_put
+
+    def on_get(self, place: int) -> None:
+        self.stack.append(self.memo[place])
+
+    on_binget = on_long_binget = on_get
 
     def on_memoize(self, _: None) -> None:
         self.memo[len(self.memo)] = self.stack[-1]

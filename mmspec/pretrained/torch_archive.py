@@ -1,6 +1,6 @@
 """Archives of torch.save with more in them than tensors, such as Lightning's checkpoints; nothing in them is executed.
 
-`torch.load(weights_only=True)` refuses a file for every class that it names, needed or not. Here what such files keep
+``torch.load(weights_only=True)`` refuses a file for every class that it names, needed or not. Here what such files keep
 beside their weights stays an inert name, and only the tensors that are asked for are read.
 """
 

@@ -84,9 +84,9 @@ def _read(folder: Path, name: str) -> ReportedRun:
         config=flatten(config),
         provenance=provenance,
         history=_history(folder / "metrics.jsonl"),
-        evaluation=_json(run.evaluation),
+        evaluation=read_results(run.evaluation),
         samples=PackedDataset(final) if (final / "meta.json").is_file() else None,
-        sampling=_json(final / "sample.json") or {},
+        sampling=read_results(final / "sample.json") or {},
     )
 
 
@@ -99,7 +99,12 @@ def _names(folders: list[Path]) -> list[str]:
     return names
 
 
-def _json(file: Path) -> dict[str, Any] | None:
+def read_results(file: Path) -> dict[str, Any] | None:
+    """What a command wrote into a run; None where it has not.
+
+    Raises:
+        InputError: if it is damaged.
+    """
     if not file.is_file():
         return None
     try:

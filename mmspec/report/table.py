@@ -27,6 +27,7 @@ from mmspec.drawing import tables
 from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
 from mmspec.files import replace_text
+from mmspec.report.runs import read_results
 from mmspec.typed import read
 
 NOT_RUN = "not run here"
@@ -135,7 +136,8 @@ def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
         InputError: if the best of rows is asked for, and their evaluations do not say which values of the metric are
             better.
     """
-    evaluations = {file.parent.name: _evaluation(file) for file in sorted(folder.glob("*/evaluation.json"))}
+    files = sorted(folder.glob("*/evaluation.json"))
+    evaluations = {file.parent.name: content for file in files if (content := read_results(file))}
     rows: dict[str, list[Cell]] = {}
     for name, row in layout.rows.items():
         if row.runs is not None:
@@ -227,14 +229,6 @@ def _is_json(file: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def _evaluation(file: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file} is no JSON ({error}): delete it and run the command that writes it again.") from None
-    return content
 
 
 def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: LayoutColumn) -> list[float]:

@@ -1,4 +1,4 @@
-"""Spectral operators: pure functions of tensors `[B, C, T]` or `[B, C, H, W]`, and of nothing else in mmspec."""
+"""Spectral operators: pure functions of tensors ``[B, C, T]`` or ``[B, C, H, W]``, and of nothing else in mmspec."""
 
 from mmspec.spectral.fourier import band_energy, frequencies_per_bin, radial_power_spectrum, spectrum
 from mmspec.spectral.stft import spectrogram, stft

@@ -7,7 +7,7 @@ MODES = ("zero", "symmetric", "reflect", "periodic", "periodization", "constant"
 
 
 def source(position: Tensor, size: int, mode: str) -> Tensor:
-    """The index in 0 .. size - 1 of the sample that stands at each integer position, of any sign and magnitude.
+    """The index in 0 .. size - 1 of the sample at each integer position, of any sign and magnitude; same shape.
 
     - "zero": there is none, the position stays as it is, outside;
     - "constant": the nearest sample;

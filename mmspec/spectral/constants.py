@@ -10,10 +10,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 
 def constant(build: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Remember the last few hundred tensors that `build` made, by its (positional, hashable) options.
+    """Remember the last few hundred tensors that ``build`` made, by its (positional, hashable) options.
 
-    A tensor made in inference mode is usable in training, and one made under a `FakeTensorMode` is real.
-    `torch.compile` and `torch.export` trace `build` itself, and nothing is remembered meanwhile.
+    A tensor made in inference mode is usable in training, and one made under a ``FakeTensorMode`` is real.
+    `torch.compile` and `torch.export` trace ``build`` itself, and nothing is remembered meanwhile.
     """
 
     @functools.lru_cache(maxsize=512)

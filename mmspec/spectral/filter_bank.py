@@ -46,7 +46,7 @@ def analyze(x: Tensor, wavelet: str, mode: str, axis: int) -> Tensor:
         axis: -1 or -2, the axis of n.
 
     Returns:
-        The same shape with both bands one after the other, of `coefficient_count(n, ...)` each, in place of n.
+        The same shape with both bands one after the other, of ``coefficient_count(n, ...)`` each, in place of n.
     """
     n, taps = x.shape[axis], tap_count(wavelet)
     count = coefficient_count(n, wavelet, mode)
@@ -55,13 +55,13 @@ def analyze(x: Tensor, wavelet: str, mode: str, axis: int) -> Tensor:
     step = _step(taps)
     windows, width = -(-count // step), 2 * step + taps - 2
     x = _windows(x, windows, width, 2 * step, _analysis_phase(taps, mode) - taps + 1, mode, axis)
-    bands = _multiply(_analysis_window(wavelet, step, x.dtype, x.device), x, axis).unflatten(axis, (2, step))
-    bands = bands.transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
+    bands = _multiply(_analysis_window(wavelet, step, x.dtype, x.device), x, axis)
+    bands = torch.unflatten(bands, axis, (2, step)).transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
     return bands.narrow(axis, 0, count).flatten(axis - 1, axis)
 
 
 def synthesize(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> Tensor:
-    """Join the two bands along an axis, the inverse of `analyze` for an axis that had `size` samples."""
+    """Join the two bands along an axis, the inverse of `analyze` for an axis that had ``size`` samples."""
     n, taps = size, tap_count(wavelet)
     if n <= DENSE_LIMIT:
         return _multiply(_synthesis(wavelet, mode, n, bands.dtype, bands.device), bands, axis)
@@ -69,7 +69,7 @@ def synthesize(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> 
     windows = -(-n // (2 * step))
     first, width = _synthesis_window_span(taps, mode, step)
     beyond = "periodic" if mode == "periodization" else "zero"
-    bands = bands.unflatten(axis, (2, coefficient_count(n, wavelet, mode)))
+    bands = torch.unflatten(bands, axis, (2, coefficient_count(n, wavelet, mode)))
     bands = _windows(bands, windows, width, step, first, beyond, axis)
     bands = bands.transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
     x = _multiply(_synthesis_window(wavelet, mode, step, bands.dtype, bands.device), bands, axis)
@@ -77,17 +77,18 @@ def synthesize(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> 
 
 
 def _multiply(matrix: Tensor, x: Tensor, axis: int) -> Tensor:
-    """`[out, n]` times every vector of x along an axis of n."""
+    """``[out, n]`` times every vector of x along an axis of n."""
     return x @ matrix.mT if axis == -1 else matrix @ x
 
 
 def _windows(x: Tensor, count: int, width: int, step: int, first: int, mode: str, axis: int) -> Tensor:
-    """Windows at first, first + step, ... along an axis: `[..., n, m]` -> `[..., count, width, m]`.
+    """Windows at first, first + step, ... along an axis: ``[..., n, m]`` -> ``[..., count, width, m]``.
 
-    A window is a block of `step` samples and the beginning of the next (``step <= width <= 2 step``).
+    A window is a block of ``step`` samples and the beginning of the next (``step <= width <= 2 step``).
     """
     blocks = count + 1 if width > step else count
-    x = _extend(x, -first, blocks * step + first - x.shape[axis], mode, axis).unflatten(axis, (blocks, step))
+    x = _extend(x, -first, blocks * step + first - x.shape[axis], mode, axis)
+    x = torch.unflatten(x, axis, (blocks, step))
     if width == step:
         return x
     beginning = x.narrow(axis - 1, 1, count).narrow(axis, 0, width - step)
@@ -135,7 +136,7 @@ def _synthesis_window_span(taps: int, mode: str, step: int) -> tuple[int, int]:
 
 @constant
 def _analysis(wavelet: str, mode: str, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The whole transform of n samples, `[2 count, n]`."""
+    """The whole transform of n samples, ``[2 count, n]``."""
     taps = tap_count(wavelet)
     k, j = _grid(coefficient_count(n, wavelet, mode), taps, device)
     column = source(2 * k + _analysis_phase(taps, mode) - j, n, mode)
@@ -144,7 +145,7 @@ def _analysis(wavelet: str, mode: str, n: int, dtype: torch.dtype, device: torch
 
 @constant
 def _analysis_window(wavelet: str, step: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """`[2 step, 2 step + taps - 2]`."""
+    """``[2 step, 2 step + taps - 2]``."""
     taps = tap_count(wavelet)
     k, j = _grid(step, taps, device)
     return _band_matrix(FILTERS[wavelet][:2], 2 * k + taps - 1 - j, 2 * step + taps - 2, dtype)
@@ -152,7 +153,7 @@ def _analysis_window(wavelet: str, step: int, dtype: torch.dtype, device: torch.
 
 @constant
 def _synthesis(wavelet: str, mode: str, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The whole inverse transform to n samples, `[n, 2 count]`."""
+    """The whole inverse transform to n samples, ``[n, 2 count]``."""
     taps, count = tap_count(wavelet), coefficient_count(n, wavelet, mode)
     k, j = _grid(count, taps, device)
     row = 2 * k + j - _synthesis_phase(taps, mode)
@@ -163,7 +164,7 @@ def _synthesis(wavelet: str, mode: str, n: int, dtype: torch.dtype, device: torc
 
 @constant
 def _synthesis_window(wavelet: str, mode: str, step: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """`[2 step, 2 width]`."""
+    """``[2 step, 2 width]``."""
     taps = tap_count(wavelet)
     first, width = _synthesis_window_span(taps, mode, step)
     k, j = _grid(width, taps, device)
@@ -172,7 +173,7 @@ def _synthesis_window(wavelet: str, mode: str, step: int, dtype: torch.dtype, de
 
 
 def _band_matrix(filters: tuple[tuple[float, ...], ...], place: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-    """`[2 count, n]`: tap j of coefficient k at place[k, j], added where places coincide, dropped if outside."""
+    """``[2 count, n]``: tap j of coefficient k at place[k, j], added where places coincide, dropped if outside."""
     place = place.where((place >= 0) & (place < n), n).expand(2, -1, -1)
     taps = torch.tensor(filters, dtype=dtype, device=place.device)[:, None].expand(place.shape)
     matrix = taps.new_zeros(*place.shape[:2], n + 1).scatter_add(-1, place, taps)

@@ -1,4 +1,4 @@
-"""What every spectral operator asks of its input: a floating-point signal `[B, C, T]` or `[B, C, H, W]`."""
+"""What every spectral operator asks of its input: a floating-point signal ``[B, C, T]`` or ``[B, C, H, W]``."""
 
 import torch
 from torch import Tensor

@@ -70,7 +70,7 @@ def spectrogram(
     """
     x = as_signal(x)
     pieces = _pieces(x, n_fft, hop_length, window, win_length)
-    return _frequencies_first(_Magnitude.apply(pieces, (n_fft,) * (x.ndim - 2), floor))
+    return _frequencies_first(_Magnitude.apply(pieces, (n_fft,) * (x.ndim - 2), floor))  # type: ignore[no-untyped-call]
 
 
 def fits(n_fft: int, size: Sequence[int]) -> bool:
@@ -114,7 +114,7 @@ class _Magnitude(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pieces: Tensor, size: tuple[int, ...], floor: float) -> Tensor:
-        """The pieces are filled up with zeros to `size` at their end, which magnitudes do not notice."""
+        """The pieces are filled up with zeros to ``size`` at their end, which magnitudes do not notice."""
         ctx.axes, ctx.size, ctx.floor = tuple(range(-len(size), 0)), size, floor
         ctx.window = pieces.shape[-len(size) :]
         spectrum = torch.fft.rfft(pieces, size[-1])
@@ -122,7 +122,7 @@ class _Magnitude(torch.autograd.Function):
             spectrum = torch.fft.fft(spectrum, size[0], dim=-2)
         # Arithmetic on separate real and imaginary parts is several times faster than abs().
         real, imag = spectrum.real.contiguous(), spectrum.imag.contiguous()
-        magnitude = real.square_().addcmul_(imag, imag).sqrt_().clamp_(min=floor)
+        magnitude: Tensor = real.square_().addcmul_(imag, imag).sqrt_().clamp_(min=floor)
         ctx.save_for_backward(spectrum, magnitude)
         return magnitude
 
@@ -157,7 +157,10 @@ def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int
     before = n_fft // 2 - (n_fft - win_length) // 2
     after = n_fft // 2 - (n_fft - win_length + 1) // 2
     padded = F.pad(x, (before, after) * len(size), mode="reflect")
-    return _Pieces.apply(padded, _window(window, win_length, len(size), x.dtype, x.device), hop_length)
+    pieces: Tensor = _Pieces.apply(  # type: ignore[no-untyped-call]
+        padded, _window(window, win_length, len(size), x.dtype, x.device), hop_length
+    )
+    return pieces
 
 
 def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
@@ -167,7 +170,8 @@ def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
     total = pieces.new_zeros(*pieces.shape[:-2], (frames + runs - 1) * hop_length)
     for i in range(runs):
         run = pieces[..., i * hop_length : (i + 1) * hop_length]
-        places = total[..., i * hop_length : (i + frames) * hop_length].unflatten(-1, (frames, hop_length))
+        reached = total[..., i * hop_length : (i + frames) * hop_length]
+        places = torch.unflatten(reached, -1, (frames, hop_length))
         places[..., : run.shape[-1]] += run
     return total[..., : (frames - 1) * hop_length + n]
 

@@ -1,7 +1,7 @@
 """Discrete wavelet transforms of signals: every discrete wavelet and the main boundary modes of PyWavelets.
 
-Coefficients, their order and their counts are those of `pywt.dwt`, `dwt2`, `wavedec` and `wavedec2`. Everything is
-differentiable any number of times, and computed in float32 (float64 for float64), also under autocast.
+Coefficients, their order and their counts are those of `pywt.dwt`, `pywt.dwt2`, `pywt.wavedec` and `pywt.wavedec2`.
+Everything is differentiable any number of times, and computed in float32 (float64 for float64), also under autocast.
 """
 
 import difflib
@@ -99,7 +99,7 @@ def wavedec(
 
     Returns:
         ``[approximation, details of the coarsest level, ..., details of the finest]``, the layout of `pywt.wavedec`
-        and `wavedec2`: details are a tensor H in 1D, a tuple ``(LH, HL, HH)`` in 2D.
+        and `pywt.wavedec2`: details are a tensor H in 1D, a tuple ``(LH, HL, HH)`` in 2D.
 
     Raises:
         TypeError, ValueError: as `dwt`; ValueError for negative levels.
@@ -111,7 +111,7 @@ def wavedec(
 def decompose(
     x: Tensor, wavelet: str = "haar", mode: str = "symmetric", levels: int | None = None
 ) -> tuple[Tensor, list[Bands]]:
-    """What `wavedec` does, in a layout that is the same in 1D and 2D.
+    """What `wavedec` does to ``[B, C, *spatial]``, in a layout that is the same in 1D and 2D.
 
     Returns:
         The approximation, and the details of each level from the coarsest to the finest: ``(H,)`` or
@@ -173,7 +173,7 @@ def _most_levels(samples: int, wavelet: str) -> int:
 
 
 def _signal_size(counts: list[int], wavelet: str, mode: str, size: Size | None) -> list[int]:
-    """Samples along each axis of a signal whose bands have so many coefficients: `size` if it fits."""
+    """Samples along each axis of a signal whose bands have so many coefficients: ``size`` if it fits."""
     fewest = coefficient_count(1, wavelet, mode)
     if min(counts) < fewest:
         raise ValueError(

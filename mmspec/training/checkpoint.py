@@ -90,7 +90,7 @@ def load_checkpoint(
             f"{checkpoint} does not fit this network ({str(error).splitlines()[0]}): resume with the config that "
             "wrote it, or start another run with init_from."
         ) from None
-    return json.loads((checkpoint / "state.json").read_text())
+    return dict(json.loads((checkpoint / "state.json").read_text()))
 
 
 def trained_parameters(module: nn.Module | None) -> dict[str, nn.Parameter]:

@@ -10,7 +10,7 @@ def ema_decay(nimg: int, batch_size: int, halflife_nimg: float, rampup: float) -
     Half-life and ramp-up are counted in samples (Karras et al. 2022, Table 7), so they hold at any batch size.
     """
     halflife = min(halflife_nimg, rampup * nimg)
-    return 0.5 ** (batch_size / max(halflife, 1e-8))
+    return float(0.5 ** (batch_size / max(halflife, 1e-8)))
 
 
 @torch.no_grad()

@@ -45,7 +45,7 @@ class FiniteGuard:
         if values.is_cuda:
             host = torch.empty(values.shape, pin_memory=True)
             host.copy_(values, non_blocking=True)
-            ready = torch.cuda.Event()
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record()
         self._pending.append(_Step(step, indices, host, ready))
         if len(self._pending) > 1:

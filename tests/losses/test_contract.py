@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmspec.components import choices
 from mmspec.losses import (
     FourierAmplitudeLoss,
     FourierAmplitudePhaseLoss,
@@ -29,6 +30,11 @@ REGULARIZERS: dict[str, Callable[..., SpectralLoss]] = {
     "stft": partial(MultiResolutionSTFTLoss, fft_sizes=(32, 16), hop_sizes=(16, 8), w_lin_mag=0.5),
 }
 SIZES = [(96,), (97,), (32, 24), (33, 23)]
+
+
+def test_every_loss_of_ours_is_held_to_the_contract() -> None:
+    ours = {cls for cls in choices(SpectralLoss).values() if cls.__module__.startswith("mmspec.")}
+    assert {type(build()) for build in REGULARIZERS.values()} == ours
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -254,6 +254,6 @@ def test_saved_denoisers_of_earlier_versions_open(tmp_path):
         del config["network"][name]
     file.write_text(json.dumps(config))
     opened = Denoiser.from_pretrained(tmp_path)
-    assert opened.network.config == network.config and opened.conditions == {}
+    assert opened.network.config == network.config and opened.told == {}
     x = torch.randn(1, 1, 64, generator=torch.Generator().manual_seed(0))
     assert torch.equal(opened.network(x, torch.ones(1)), network(x, torch.ones(1)))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmspec.report.metrics_table import metrics_table
-from mmspec.report.runs import Run
+from mmspec.report.runs import ReportedRun
 
 
 def run(name, **evaluation):
@@ -11,7 +11,7 @@ def run(name, **evaluation):
         "samples": {"count": 8},
         "definitions": {"bias": "A.", "error": "B in dB ; lower is better."},
     } | evaluation
-    return Run(Path(name), name, {}, {}, [], evaluation, None, {})
+    return ReportedRun(Path(name), name, {}, {}, [], evaluation, None, {})
 
 
 def test_columns_have_the_units_and_arrows_of_the_evaluation():

@@ -63,4 +63,5 @@ def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7
     """
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
-    return (high + ramp * (low - high)) ** rho
+    levels: Tensor = (high + ramp * (low - high)) ** rho
+    return levels

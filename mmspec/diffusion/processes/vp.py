@@ -50,11 +50,12 @@ class VP(Process):
 def vp_sigma(time: Tensor, beta_d: float, beta_min: float) -> Tensor:
     """``sqrt(exp(beta_d t^2 / 2 + beta_min t) - 1)``: the variance preserving path in sigma (Karras et al. 2022).
 
-    Written out, not with expm1: in float32 the lowest levels are those that EDM's networks were trained on.
+    Of times of any shape. Written out, not with expm1: in float32 the lowest levels are those that EDM's networks were
+    trained on.
     """
     return ((0.5 * beta_d * time**2 + beta_min * time).exp() - 1).sqrt()
 
 
 def vp_time(sigma: Tensor, beta_d: float, beta_min: float) -> Tensor:
-    """The t at which `vp_sigma` is sigma."""
+    """The t at which `vp_sigma` is sigma, same shape."""
     return ((beta_min**2 + 2 * beta_d * (1 + sigma**2).log()).sqrt() - beta_min) / beta_d

@@ -56,5 +56,5 @@ class Sampler(ABC):
 
 
 def rounded(denoiser: Any, sigmas: Tensor) -> Tensor:
-    """The nearest noise levels that a denoiser knows; all of them, unless it has ``round_sigma``."""
+    """The nearest noise levels that a denoiser knows, same shape; all of them, unless it has ``round_sigma``."""
     return denoiser.round_sigma(sigmas) if hasattr(denoiser, "round_sigma") else sigmas
