@@ -10,12 +10,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 
-from data_prep.samples import Caption, Rejected, Sample
+from data_prep.samples import Decoded, Rejected
 from data_prep.sources import Member
 from mmspec.errors import InputError
 
-Decoder = Callable[[str, bytes], Sample | Caption]
-Outcome = tuple[Member, Sample | Caption | Rejected]
+Decoder = Callable[[str, bytes], Decoded]
+Outcome = tuple[Member, Decoded | Rejected]
 
 GROUP_FILES, GROUP_BYTES = 64, 4 << 20
 BYTES_A_WORKER = 32 << 20  # a process takes half a second to start, in which another decodes some tens of megabytes
@@ -31,7 +31,7 @@ def decode_members(members: Iterable[Member], decoder: Decoder, workers: int) ->
 
     Args:
         members: files.
-        decoder: (name, content) -> Sample or Caption, or raises Rejected; a picklable object.
+        decoder: (name, content) -> what was decoded, or raises Rejected; a picklable object.
         workers: processes; 1 decodes in this one.
 
     Raises:
@@ -78,7 +78,7 @@ def _decode_group(decoder: Decoder, group: list[Member]) -> list[Outcome]:
     return [(replace(member, content=b""), _decode(decoder, member)) for member in group]
 
 
-def _decode(decoder: Decoder, member: Member) -> Sample | Caption | Rejected:
+def _decode(decoder: Decoder, member: Member) -> Decoded | Rejected:
     if isinstance(member.content, Rejected):
         return member.content
     try:

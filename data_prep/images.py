@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
 
-from data_prep.dataset_json import read_labels
+from data_prep.classes import FoundClasses
 from data_prep.labels import LabelRule
 from data_prep.options import add_source_options
 from data_prep.packing import Plan
@@ -145,7 +145,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_source_options(parser, label="parent")
+    add_source_options(parser, label=None)
     parser.add_argument(
         "--size", type=_size, required=True, metavar="PIXELS|HxW", help="the middle is cut out in this proportion"
     )
@@ -172,10 +172,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare(options: argparse.Namespace, plan: Plan) -> str:
-    labels = read_labels(options.source) if options.label.text == "parent" else None
-    rule = options.label if labels is None else LabelRule("none")
+    found = options.label is None or options.label.text == "parent"
+    classes = FoundClasses(required=options.label is not None) if found else None
+    rule = LabelRule("none") if found else options.label
     decoder = PictureDecoder(options.size, options.channels, rule, options.resize, options.background)
-    return prepare(options, decoder, plan, labels)
+    return prepare(options, decoder, plan, classes)
 
 
 if __name__ == "__main__":

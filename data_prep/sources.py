@@ -68,7 +68,7 @@ class Folder(Source):
         files = [Path(parent) / name for parent, _, names in os.walk(path) for name in names]
         links = [Path(parent) / name for parent, names, _ in os.walk(path) for name in names]
         files += [link for link in links if link.is_symlink()]
-        self.files = sorted((_printable(file.relative_to(path).as_posix()), file) for file in files)
+        self.files = sorted((_printable(_slashed(file.relative_to(path).as_posix())), file) for file in files)
         super().__init__(path, sum(_status(file).st_size for _, file in self.files))
 
     def members(self) -> Iterator[Member]:
@@ -120,7 +120,8 @@ class Zip(Source):
 
     def __init__(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
-            self.infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda i: i.filename)
+            infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
+            self.infos = sorted(infos, key=lambda info: info.filename)
         super().__init__(path, sum(info.compress_size for info in self.infos))
 
     def members(self) -> Iterator[Member]:
@@ -175,10 +176,15 @@ def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | Rej
 
 def _checked(name: str, content: bytes | Rejected) -> tuple[str, bytes | Rejected]:
     """A member's name made printable, and its content unless the name points out of the archive."""
-    path = PurePosixPath(name)
+    path = PurePosixPath(_slashed(name))
     if path.is_absolute() or ".." in path.parts:
         content = Rejected("unsafe path", "it leads out of the archive")
     return _printable(str(path)), content
+
+
+def _slashed(name: str) -> str:
+    r"""Windows' ``\`` separates folders too: in its archives, and in the names that unpacking them elsewhere makes."""
+    return name.replace("\\", "/")
 
 
 def _printable(name: str) -> str:
