@@ -134,7 +134,7 @@ def _spool(
             if isinstance(sample, Rejected):
                 rejected.append((name, sample))
             else:
-                file.write(sample.data.tobytes())
+                file.write(np.ascontiguousarray(sample.data).data)
                 start, end = end, end + len(sample.data)
                 rows.append(Row(name, start, end, replace(sample, data=first[:0])))
     return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=(end, *first.shape[1:])) if rows else first
