@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--seconds": samples / options.sample_rate if samples else None,
         "--channel-rule": options.channel_rule,
         "--peak": options.peak,
-        **({"--keep-truncated": True} if options.keep_truncated else {}),
+        "--keep-truncated": options.keep_truncated or None,
     }
     return run(lambda: prepare(options, decoder, Plan("audio", settings, sample_rate=options.sample_rate)))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 CAPTURE = b"OggS"
-FIRST = 2  # flag of the page that begins a stream
+FIRST, LAST = 2, 4  # flags of the pages that begin and end a stream
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -50,12 +50,23 @@ def missing(part: bytes) -> str:
             return f"pages are missing before its page {page.number}"
         if page.end > len(part):
             return f"its page {page.number} is cut short"
-        if not _sound(part[page.start : page.end]):
+        if _checksum(part[page.start : page.end]) != part[page.start + 22 : page.start + 26]:
             return f"its page {page.number} is damaged"
         last[page.serial], end = page, page.end
     if part[end : end + 4] and CAPTURE.startswith(part[end : end + 4]):
         return "its last page is cut short"
     return "its last packet goes on on a page that is missing" if any(page.continues for page in last.values()) else ""
+
+
+def ended(part: bytes) -> bytes:
+    """The part with its last page marked as such: without, libsndfile gets the last samples of Vorbis wrong."""
+    last = max(_pages(part), key=lambda page: page.start, default=None)
+    if last is None or last.end > len(part) or part[last.start + 5] & LAST:
+        return part
+    page = bytearray(part[last.start : last.end])
+    page[5] |= LAST
+    page[22:26] = _checksum(bytes(page))
+    return part[: last.start] + page + part[last.end :]
 
 
 def _pages(content: bytes) -> Iterator[Page]:
@@ -68,9 +79,8 @@ def _pages(content: bytes) -> Iterator[Page]:
         at = content.find(CAPTURE, end)
 
 
-def _sound(page: bytes) -> bool:
-    """Whether a page's checksum is right: zlib's polynomial with the bits of every byte, and of the sum, mirrored."""
-    told = page[22:26]
+def _checksum(page: bytes) -> bytes:
+    """Of a page: zlib's polynomial, with the bits of every byte and of the sum mirrored."""
     mirrored = (page[:22] + bytes(4) + page[26:]).translate(MIRRORED)
     found = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return found.to_bytes(4, "little").translate(MIRRORED)[::-1] == told
+    return found.to_bytes(4, "little").translate(MIRRORED)[::-1]

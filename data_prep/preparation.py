@@ -45,7 +45,7 @@ def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan, classes: 
             "--label": options.label.text if classes is None else None,
             "--holdout": options.holdout,
             "--holdout-pattern": options.holdout_pattern,
-            **({"--captions": True} if options.captions else {}),
+            "--captions": options.captions or None,
             "source": source.fingerprint(),
         },
     )

@@ -85,7 +85,7 @@ def opened(content: bytes, keep_truncated: bool = False) -> Recording:
 def _parts(content: bytes) -> list[Part]:
     """The streams of an MPEG or Ogg file, or the whole file."""
     if content.startswith(ogg.CAPTURE):
-        return [Part(part, ogg.missing(part), promised=0) for part in ogg.chained(content)]
+        return [Part(ogg.ended(part), ogg.missing(part), promised=0) for part in ogg.chained(content)]
     if streams := mp3.streams(content):
         return [
             Part(stream.decodable(), stream.missing, None if stream.headed else stream.samples, silence=stream.silent)

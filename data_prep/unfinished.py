@@ -1,11 +1,12 @@
 """Lengths in the headers of sound: completed where a stream had none yet, and held against what the file has.
 
-libsndfile mends the headers of streamed WAV, AIFF and AU itself.
+libsndfile reads WAV, AIFF and AU to their ends where all bits of a length are set.
 """
 
+import re
 import struct
 
-FLAC = b"fLaC"
+FLAC, AU = b"fLaC", b".snd"
 W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 # Magic number -> where chunks begin, kind and length of a chunk, the chunk of the samples.
@@ -18,12 +19,15 @@ CONTAINERS = {
 # Upper 8 of 32 bits of a length that stands for none: of a stream, which had not ended when its header was written.
 STREAMED = (0x7F, 0x80, 0xFF)
 LONGEST = 1 << 62
+CHUNK_NAME = re.compile(rb"[ -~]{4}")
 
 
 def completed(content: bytes) -> tuple[bytes, str]:
     """The file with the length of its sound, where none was written: to its end; and what is missing of that length."""
     if content[:4] in (b"RF64", b"BW64"):
         return _rf64(content)
+    if content.startswith(AU):
+        return _streamed(content, ">I", 8, int.from_bytes(content[4:8], "big"))
     found = _samples(content)
     if found is None:
         return content, ""
@@ -32,8 +36,7 @@ def completed(content: bytes) -> tuple[bytes, str]:
         return _length(content, "<Q", place, len(content) - body, header=24)
     if content.startswith(b"caff"):
         return _length(content, ">Q", place, len(content) - body)
-    said = struct.unpack_from("<I" if kind == b"data" else ">I", content, place)[0]
-    return content, "" if said >> 24 in STREAMED else _missing(said, len(content) - body)
+    return _streamed(content, "<I" if kind == b"data" else ">I", place, body)
 
 
 def flac(content: bytes) -> tuple[bytes, str, int]:
@@ -42,6 +45,16 @@ def flac(content: bytes) -> tuple[bytes, str, int]:
     count = int.from_bytes(content[place], "big") & 0xFFFFFFFFF
     upper = bytes([content[21] & 0xF0, 0, 0, 0, 0]) if len(content) > 26 else content[place]
     return content[:21] + upper + content[26:], "", count
+
+
+def _streamed(content: bytes, layout: str, at: int, body: int) -> tuple[bytes, str]:
+    """With a length of 32 bits at ``at`` of the samples from ``body`` on."""
+    said, found = struct.unpack_from(layout, content, at)[0] if len(content) >= at + 4 else 0, len(content) - body
+    if said == 0 and found > 0 and not CHUNK_NAME.match(content, body):  # a name: the next chunk, behind no samples
+        said = 0xFFFFFFFF
+    if said >> 24 not in STREAMED:
+        return content, _missing(said, found)
+    return content[:at] + struct.pack(layout, 0xFFFFFFFF) + content[at + 4 :], ""
 
 
 def _missing(said: int, found: int) -> str:
