@@ -12,8 +12,17 @@ from data_prep import ffmpeg, mp3, ogg, unfinished
 from data_prep.samples import Rejected
 
 # libsndfile cuts the length to what the file holds, and says so in its log only.
-SHORT_BYTES = re.compile(r"(?:^|\s)(?:data|SSND|riff|Data Size)\s*: (\d+) \(should be (\d+)\)")
+SHORT_BYTES = re.compile(r"(?:^|\s)(?:data|SSND|BODY|riff|Data Size|Data length)\s*:? (\d+) \(?should be (\d+)")
 SHORT_FRAMES = re.compile(r"Calculated frame count (\d+) does not match .* (\d+)\.")
+SHORT = re.compile(r"seems to be (?:a )?truncated", re.I)
+SAMPLES = {  # what the log, or the file's first lines, say of their number
+    "AVR": re.compile(r"Frames +: (\d+)"),
+    "MPC2K": re.compile(r"Frames +: (\d+)"),
+    "SDS": re.compile(r"Frames +: (\d+)"),
+    "MAT4": re.compile(r"Cols +: (\d+)"),
+    "MAT5": re.compile(r"Cols +: (\d+)"),
+    "NIST": re.compile(r"sample_count -i (\d+)"),
+}
 UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 SEGMENTED = "multi-segment"  # in the log of a VOC file whose segments' headers libsndfile takes for sound
 BLOCK_VALUES, KEPT_VALUES = 1 << 15, 1 << 12  # read at once; in a block that fails, all is lost
@@ -141,7 +150,7 @@ def _read(file: soundfile.SoundFile, part: Part, values: int) -> Generator[tuple
         return f"damaged after {found} samples: {error.error_string}"
     if found - skipped < promised:
         return f"{found - skipped} of the {promised} samples in its header"
-    return "" if file.format == "OGG" else _short(file.extra_info)
+    return "" if file.format == "OGG" else _short(file, part.content[:1024].decode("latin-1"))
 
 
 def _note(missing: str, keep_truncated: bool, converted: list[str]) -> None:
@@ -174,12 +183,19 @@ def _checked(blocks: Blocks, rate: int, channels: int, size: int) -> Iterator[np
         raise Rejected("zero length")
 
 
-def _short(log: str) -> str:
-    """What libsndfile's log says of a file that ends before its header says, or nothing."""
+def _short(file: soundfile.SoundFile, head: str) -> str:
+    """What libsndfile's log and a file's first lines say of one that ends before its header says, or nothing."""
+    log = file.extra_info
     for said, found in SHORT_BYTES.findall(log):
         if int(found) < int(said) and int(said) >> 24 not in unfinished.STREAMED:
             return f"{found} of the {said} bytes in its header"
     for found, said in SHORT_FRAMES.findall(log):
         if int(found) < int(said):
             return f"{found} of the {said} samples in its header"
-    return ""
+    if file.format in SAMPLES and (counts := SAMPLES[file.format].findall(log + head)):
+        there, promised = file.frames, int(counts[-1])
+        if file.format == "SDS":  # whose log says what there is
+            there, promised = promised, there
+        if there < promised:
+            return f"{there} of the {promised} samples in its header"
+    return "it ends before its header says" if SHORT.search(log) else ""

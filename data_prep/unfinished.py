@@ -6,7 +6,7 @@ libsndfile reads WAV, AIFF and AU to their ends where all bits of a length are s
 import re
 import struct
 
-FLAC, AU = b"fLaC", b".snd"
+FLAC, AU, VOC = b"fLaC", b".snd", b"Creative Voice File"
 W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 # Magic number -> where chunks begin, kind and length of a chunk, the chunk of the samples.
@@ -26,6 +26,8 @@ def completed(content: bytes) -> tuple[bytes, str]:
     """The file with the length of its sound, where none was written: to its end; and what is missing of that length."""
     if content[:4] in (b"RF64", b"BW64"):
         return _rf64(content)
+    if content.startswith(VOC):
+        return content, _voc(content)
     if content.startswith(AU):
         return _streamed(content, ">I", 8, int.from_bytes(content[4:8], "big"))
     found = _samples(content)
@@ -55,6 +57,17 @@ def _streamed(content: bytes, layout: str, at: int, body: int) -> tuple[bytes, s
     if said >> 24 not in STREAMED:
         return content, _missing(said, found)
     return content[:at] + struct.pack(layout, 0xFFFFFFFF) + content[at + 4 :], ""
+
+
+def _voc(content: bytes) -> str:
+    """What the last block lacks, or nothing."""
+    at = int.from_bytes(content[20:22], "little")
+    while at + 4 <= len(content) and content[at] in range(1, 10):  # kinds of blocks; 0 ends the file
+        length = int.from_bytes(content[at + 1 : at + 4], "little")
+        if at + 4 + length > len(content):
+            return _missing(length, len(content) - at - 4)
+        at += 4 + length
+    return ""
 
 
 def _missing(said: int, found: int) -> str:
