@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
@@ -129,12 +130,17 @@ def _opened(content: bytes, converted: list[str]) -> Image.Image:
     pixels = image.width * image.height
     if pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(content)):
         raise Rejected("too large", f"its header promises {pixels:,} pixels, in {len(content):,} bytes")
-    if image.format == "GIF" or getattr(image, "n_frames", 1) > 1:
+    if getattr(image, "n_frames", 1) > 1:
         converted.append(f"{image.format}, first frame")
-    if image.mode.startswith("I") or any("16" in str(tile[3]) for tile in image.tile):
+    if image.mode.startswith("I") or any(";16" in _raw_mode(tile[3]) for tile in image.tile):
         converted.append("16 bits")
     image.load()
     return image
+
+
+def _raw_mode(arguments: Any) -> str:
+    """How a decoder of Pillow is told that values are stored, as ``RGB;16B``; nothing for those that are told more."""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _upright(image: Image.Image, converted: list[str]) -> Image.Image:
