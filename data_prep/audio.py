@@ -4,10 +4,11 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from data_prep.conditioning import Conditioning
 from data_prep.labels import LabelRule
 from data_prep.options import add_source_options, number, whole_number
 from data_prep.packing import Plan
@@ -37,6 +38,7 @@ class RecordingDecoder:
         label: how the class is read off the path.
         peak: largest absolute value that every recording is scaled to; None leaves the levels as they are.
         keep_truncated: whether what there is of a recording that ends before it says is used.
+        conditioning: what is done to a recording once it has its rate and channels, before it is cut or padded.
     """
 
     sample_rate: int
@@ -45,6 +47,7 @@ class RecordingDecoder:
     label: LabelRule
     peak: float | None = None
     keep_truncated: bool = False
+    conditioning: Conditioning = field(default_factory=Conditioning)
 
     def __call__(self, name: str, content: bytes) -> Sample:
         """Decode one file.
@@ -71,6 +74,9 @@ class RecordingDecoder:
             changed.append(f"resampled from {rate} Hz")
         mixed = map(self._mixed, blocks)
         sound = mixed if rate == self.sample_rate else Resampler(rate, self.sample_rate)(mixed)
+        if self.conditioning:
+            whole, done = self.conditioning(np.concatenate(list(sound)), self.sample_rate)
+            sound, changed = iter([whole]), [*changed, *done]
         kept, longer = self._cut(sound)
         for _ in blocks:  # whether all of it is there
             longer = True
@@ -169,12 +175,31 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default="mono",
         help="mono: the mean of all channels (default); stereo: mono is doubled; keep: as they are, all alike",
     )
-    parser.add_argument(
+    levels = parser.add_mutually_exclusive_group()
+    levels.add_argument(
         "--peak",
         type=lambda text: number(text, 0, 1),
         metavar="LEVEL",
         help="scale every recording to this largest value, e.g. 0.9 (default: leave the levels as they are)",
     )
+    levels.add_argument(
+        "--loudness",
+        type=lambda text: number(text, -70, 0),
+        metavar="LUFS",
+        help="scale every recording to this loudness by ITU-R BS.1770, e.g. -23; peaks that are then too high are cut",
+    )
+    parser.add_argument("--remove-dc", action="store_true", help="subtract the mean of every recording")
+    parser.add_argument(
+        "--trim",
+        type=lambda text: number(text, 0, 200),
+        metavar="DB",
+        help="cut off what is at either end quieter by this than a recording's largest value, e.g. 60",
+    )
+    parser.add_argument("--drop-silence", action="store_true", help="leave out what never exceeds -60 dB of full scale")
+    for option, word in (("--shortest", "shorter"), ("--longest", "longer")):
+        parser.add_argument(
+            option, type=lambda text: number(text, 0, 1e6), metavar="S", help=f"leave out what is {word}, once trimmed"
+        )
     parser.add_argument(
         "--keep-truncated",
         action="store_true",
@@ -187,8 +212,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Prepare recordings; returns the exit status."""
     options = parse(arguments)
     samples = max(1, round(options.seconds * options.sample_rate)) if options.seconds else None
+    chosen = {field.name: getattr(options, field.name) for field in fields(Conditioning)}
     decoder = RecordingDecoder(
-        options.sample_rate, samples, options.channel_rule, options.label, options.peak, options.keep_truncated
+        options.sample_rate,
+        samples,
+        options.channel_rule,
+        options.label,
+        options.peak,
+        options.keep_truncated,
+        Conditioning(**chosen),
     )
     settings = {
         "program": "data_prep.audio",
@@ -197,6 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--channel-rule": options.channel_rule,
         "--peak": options.peak,
         "--keep-truncated": options.keep_truncated or None,
+        **{f"--{name.replace('_', '-')}": value or None for name, value in chosen.items()},
     }
     return run(lambda: prepare(options, decoder, Plan("audio", settings, sample_rate=options.sample_rate)))
 

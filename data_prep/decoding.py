@@ -17,7 +17,7 @@ from mmspec.errors import InputError
 Decoder = Callable[[str, bytes], Decoded]
 Outcome = tuple[Member, Decoded | Rejected]
 
-GROUP_FILES, GROUP_BYTES = 64, 4 << 20
+GROUP_FILES, GROUP_BYTES = 64, 1 << 20  # as results wait for their turn, a hundred times as large
 BYTES_A_WORKER = 32 << 20  # a process takes half a second to start, in which another decodes some tens of megabytes
 
 
@@ -47,7 +47,7 @@ def decode_members(members: Iterable[Member], decoder: Decoder, workers: int) ->
         waiting: deque[Future[list[Outcome]]] = deque()
         for group in groups:
             waiting.append(pool.submit(_decode_group, decoder, group))
-            if len(waiting) > 2 * workers:
+            if len(waiting) > workers + 2:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
