@@ -18,7 +18,7 @@ KBITS = {  # (MPEG-1 or not, layer) -> bitrates by their index
 }
 HERTZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by the version's code
 XING, VBRI = (b"Xing", b"Info"), b"VBRI"
-MOST_ZEROS = 1 << 16  # bytes before the first frame
+MOST_JUNK = 1 << 16  # bytes before the first frame
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ def streams(content: bytes) -> list[Stream]:
 
 def _runs(content: bytes) -> Iterator[tuple[int, int, Frame, str]]:
     """Start and end of every unbroken run of frames of one kind, its first frame, and what is wrong behind it."""
-    begin = behind_tags(content, 0)
-    begin += len(content[begin : begin + MOST_ZEROS]) - len(content[begin : begin + MOST_ZEROS].lstrip(b"\0"))
-    at = _next(content, begin, begin + 1)
+    at = _first(content)
     while at is not None:
         start, first, head = at, _frame(content, at), content[at : at + 3]
         assert first is not None
@@ -122,6 +120,18 @@ def _runs(content: bytes) -> Iterator[tuple[int, int, Frame, str]]:
         else:
             yield start, at, first, f"damaged: {following - at} bytes are no frame"
         at = following
+
+
+def _first(content: bytes) -> int | None:
+    """Where sound begins: behind tags and zeros, or, where a tag is longer than it says, some way behind it."""
+    begin = behind_tags(content, 0)
+    junk = content[begin : begin + MOST_JUNK]
+    begin += len(junk) - len(junk.lstrip(b"\0"))
+    at = _next(content, begin, begin + 1)
+    if at is None and content.startswith(b"ID3") and not content.startswith(b"fLaC", begin):
+        at = _next(content, begin, begin + MOST_JUNK)
+        return None if at is None or _count(content, at, _after(content, at, 4)) < 4 else at
+    return at
 
 
 def _split(content: bytes, start: int, end: int, first: Frame, fault: str) -> list[Stream]:
@@ -177,7 +187,7 @@ def behind_tags(content: bytes, at: int) -> int:
     while True:
         head = content[at : at + 32]
         if head[:3] == b"ID3" and len(head) > 10:
-            at += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+            at += 10 + 10 * (head[5] >> 4 & 1) + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
         elif head[:3] == b"TAG":
             at += 128
         elif head[:8] == b"APETAGEX" and len(head) == 32:

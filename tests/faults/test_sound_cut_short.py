@@ -71,6 +71,21 @@ def test_several_mp3_streams_in_one_file_are_all_read():
     assert len(mixed) == len(read(first)) + mp3.streams(second)[0].samples
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"ID3\x04\0\x10\0\0\0\x0a" + bytes(10) + b"3DI\x04\0\x10\0\0\0\x0a",
+        b"ID3\x03\0\0\0\0\0\x0a" + b"a title that is longer than its tag says",
+        b"ID3\x03\0\0\0\0\0\x0a" + bytes(3000),
+        b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + b"ID3\x03\0\0\0\0\0\x0a" + bytes(10),
+    ],
+    ids=["footer", "wrong length", "padding", "two tags"],
+)
+def test_what_tags_do_not_say_costs_no_sound(before):
+    content = headless(recorded(rising_noise(1.0), "MP3", rate=44100, **VARIABLE))
+    np.testing.assert_array_equal(read(before + content), read(content))
+
+
 def test_mp3_streams_that_do_not_fit_together_are_refused():
     first, second = (recorded(tone(0.5, rate), "MP3", rate=rate) for rate in (44100, 22050))
     with pytest.raises(Rejected, match=r"streams of different kinds .44100 Hz with 1 channels and 22050 Hz"):
