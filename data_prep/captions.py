@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from data_prep.decoding import Decoder
-from data_prep.samples import Caption, Rejected, Sample
+from data_prep.samples import Caption, Decoded, Rejected, Sample
 
 SUFFIX = ".txt"
 
@@ -20,7 +20,7 @@ class CaptionDecoder:
 
     decoder: Decoder
 
-    def __call__(self, name: str, content: bytes) -> Sample | Caption:
+    def __call__(self, name: str, content: bytes) -> Decoded:
         """Decode one file.
 
         Raises:

@@ -1,13 +1,12 @@
-"""Labels as EDM's data sets keep them: ``dataset.json`` at the root of a folder or zip, beside its pictures."""
+"""Labels as EDM's data sets keep them: ``dataset.json`` beside the folders of its pictures."""
 
 import json
-import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
-from data_prep.samples import Rejected, Sample
+from data_prep.decoding import Decoder
+from data_prep.samples import DatasetLabels, Decoded
 from mmspec.errors import InputError
 
 NAME = "dataset.json"
@@ -15,63 +14,55 @@ MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
-class DatasetLabels:
-    """What ``dataset.json`` says.
+class DatasetJsonDecoder:
+    """Every ``dataset.json`` -> its labels, all other files by another decoder.
 
     Attributes:
-        of_file: path -> number of its class; None where the data set has no classes.
+        decoder: of pictures, and of captions where there are any.
+        source: name of what the files come from, for messages.
     """
 
-    of_file: Mapping[str, int] | None
+    decoder: Decoder
+    source: str
 
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        """Their numbers from 0, also of those without a picture, so that a network's classes stay in their places."""
-        return tuple(map(str, range(max(self.of_file.values()) + 1))) if self.of_file else None
+    def __call__(self, name: str, content: bytes) -> Decoded:
+        """Decode one file.
 
-    def __call__(self, outcomes: Iterator[tuple[str, Sample | Rejected]]) -> Iterator[tuple[str, Sample | Rejected]]:
-        """Give every sample its label, and leave out ``dataset.json`` itself."""
-        for name, outcome in outcomes:
-            if name == NAME:
-                continue
-            if isinstance(outcome, Sample) and self.of_file:
-                label = self.of_file.get(name)
-                named = label is not None
-                outcome = replace(outcome, label=str(label)) if named else Rejected("no label", f"not in {NAME}")
-            yield name, outcome
+        Raises:
+            Rejected: if the other decoder does.
+            InputError: if a ``dataset.json`` is not as EDM's dataset tool writes it.
+        """
+        if PurePosixPath(name).name != NAME:
+            return self.decoder(name, content)
+        return read_labels(name, content, self.source)
 
 
-def read_labels(source: Path) -> DatasetLabels | None:
-    """The labels of a folder or zip; None where it holds no ``dataset.json``.
+def read_labels(name: str, content: bytes, source: str) -> DatasetLabels:
+    """The labels of the files in and below the folder of ``dataset.json``, wherever in the source that is.
+
+    Args:
+        name: path of the file within the source.
+        content: JSON with ``"labels": null`` or ``"labels": [["00000/img00000000.png", 3], ...]``; Windows' ``\\``
+            separates folders as ``/`` does, as in EDM's own reader.
+        source: for messages.
 
     Raises:
-        InputError: if the file is not as EDM's dataset tool writes it: JSON with ``"labels": null`` or
-            ``"labels": [["00000/img00000000.png", 3], ...]``.
+        InputError: if it is anything else.
     """
-    content = _content(source)
-    if content is None:
-        return None
     try:
         labels = json.loads(content)["labels"]
-        of_file = None if labels is None else dict(labels)
-    except (ValueError, TypeError, KeyError, UnicodeDecodeError) as error:
+        listed = None if labels is None else {str(path): label for path, label in dict(labels).items()}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         expected = '{"labels": [[path, class], ...]}'
-        raise InputError(f"{source}/{NAME} is not as EDM writes it: expected {expected}.") from error
-    for path, label in (of_file or {}).items():
+        raise InputError(f"{source}/{name} is not as EDM writes it: expected {expected}.") from error
+    for path, label in (listed or {}).items():
         if not _is_class(label):
             shown = str(label)[:40]
-            raise InputError(f"{source}/{NAME} gives {path} the label {shown}: expected the number of a class.")
-    return DatasetLabels(of_file)
-
-
-def _content(source: Path) -> bytes | None:
-    if source.is_dir():
-        file = source / NAME
-        return file.read_bytes() if file.is_file() else None
-    if not zipfile.is_zipfile(source):
-        return None
-    with zipfile.ZipFile(source) as archive:
-        return archive.read(NAME) if NAME in archive.namelist() else None
+            raise InputError(f"{source}/{name} gives {path} the label {shown}: expected the number of a class.")
+    if listed is None:
+        return DatasetLabels(None)
+    folder = PurePosixPath(name).parent
+    return DatasetLabels({str(folder / path.replace("\\", "/")): label for path, label in listed.items()})
 
 
 def _is_class(label: Any) -> bool:

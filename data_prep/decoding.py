@@ -10,14 +10,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 
-from data_prep.samples import Caption, Rejected, Sample
-from data_prep.sources import Member
+from data_prep.samples import Decoded, Rejected
+from data_prep.sources import LFS_POINTER, Member
 from mmspec.errors import InputError
 
-Decoder = Callable[[str, bytes], Sample | Caption]
-Outcome = tuple[Member, Sample | Caption | Rejected]
+Decoder = Callable[[str, bytes], Decoded]
+Outcome = tuple[Member, Decoded | Rejected]
 
-GROUP_FILES, GROUP_BYTES = 64, 4 << 20
+GROUP_FILES, GROUP_BYTES = 64, 1 << 20  # as results wait for their turn, a hundred times as large
 BYTES_A_WORKER = 32 << 20  # a process takes half a second to start, in which another decodes some tens of megabytes
 
 
@@ -31,24 +31,23 @@ def decode_members(members: Iterable[Member], decoder: Decoder, workers: int) ->
 
     Args:
         members: files.
-        decoder: (name, content) -> Sample or Caption, or raises Rejected; a picklable object.
+        decoder: (name, content) -> what was decoded, or raises Rejected; a picklable object.
         workers: processes; 1 decodes in this one.
 
     Raises:
         InputError: if a worker process dies.
     """
-    groups = _grouped(members)
     if workers == 1:
-        for group in groups:
-            yield from _decode_group(decoder, group)
+        yield from (_decode(decoder, member) for member in members)
         return
+    groups = _grouped(members)
     # Spawned, not forked: a fork of a process with running threads can hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
     try:
         waiting: deque[Future[list[Outcome]]] = deque()
         for group in groups:
             waiting.append(pool.submit(_decode_group, decoder, group))
-            if len(waiting) > 2 * workers:
+            if len(waiting) > workers + 2:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
@@ -75,18 +74,30 @@ def _grouped(members: Iterable[Member]) -> Iterator[list[Member]]:
 
 
 def _decode_group(decoder: Decoder, group: list[Member]) -> list[Outcome]:
-    return [(replace(member, content=b""), _decode(decoder, member)) for member in group]
+    return [_decode(decoder, member) for member in group]
 
 
-def _decode(decoder: Decoder, member: Member) -> Sample | Caption | Rejected:
+def _decode(decoder: Decoder, member: Member) -> Outcome:
+    return replace(member, content=b""), _outcome(decoder, member)
+
+
+def _outcome(decoder: Decoder, member: Member) -> Decoded | Rejected:
     if isinstance(member.content, Rejected):
         return member.content
     try:
         if not member.content:
             raise Rejected("empty file")
+        if member.content.startswith(LFS_POINTER):
+            raise Rejected("Git LFS pointer", "not the file itself: run `git lfs pull` where it came from")
         return decoder(member.name, member.content)
     except Rejected as rejected:
         return rejected
+    except InputError:
+        raise
+    except MemoryError:
+        return Rejected("too large", "it needs more memory than there is")
+    except Exception as error:  # what decoders raise is beyond counting, and one file must not end all others' work
+        return Rejected("cannot be decoded", f"{type(error).__name__}: {error}")
 
 
 def _start_worker() -> None:

@@ -2,22 +2,39 @@
 
 import argparse
 import io
+import re
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, UnidentifiedImageError
 
-from data_prep.dataset_json import read_labels
+from data_prep.classes import FoundClasses
 from data_prep.labels import LabelRule
 from data_prep.options import add_source_options
 from data_prep.packing import Plan
+from data_prep.png import without_texts
 from data_prep.preparation import prepare, run
 from data_prep.samples import Rejected, Sample
 
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
 EXIF_ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BAND_PIXELS = 1 << 22
+# Deflate shrinks at most 1,032 times, and a byte holds at most 8 pixels: a header that promises more lies.
+FREE_PIXELS, PIXELS_A_BYTE = 1 << 24, 8 * 1032
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+UNSUPPORTED = re.compile("unsupported|not supported|not available|cannot find loader|unrecogni[sz]ed|unknown", re.I)
 EPILOG = """examples:
   python -m data_prep.images photos/ data/photos --size 64
   python -m data_prep.images cifar10-images.tar.gz data/cifar10 --size 32 --holdout 0.1
@@ -53,30 +70,45 @@ class PictureDecoder:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's, about metadata; what matters is rejected or counted
                 pixels, converted = self._pixels(content)
-        except Rejected:
+        except (Rejected, MemoryError):
             raise
         except UnidentifiedImageError:
             raise Rejected("not a picture", "of no format that Pillow knows") from None
         except Image.DecompressionBombError as error:
             raise Rejected("too large", str(error)) from None
         except Exception as error:  # decoders raise anything on damaged files: SyntaxError, struct.error, IndexError
-            raise Rejected("truncated or damaged picture", str(error) or type(error).__name__) from None
+            unknown = isinstance(error, NotImplementedError) or UNSUPPORTED.search(str(error))
+            reason = "unsupported picture" if unknown else "truncated or damaged picture"
+            raise Rejected(reason, str(error) or type(error).__name__) from None
         return Sample(pixels, self.label(name), converted=converted)
 
     def _pixels(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         converted: list[str] = []
-        image = _upright(Image.open(io.BytesIO(content)), converted)
-        image = self._opaque(image, converted)
+        image = _upright(_opened(content, converted), converted)
         height, width = self.size
-        if image.width < width or image.height < height:
-            converted.append("enlarged")
-        if image.size != (width, height):
+        box = _middle(image, height, width)
+        if box != (0, 0, *image.size):
             # Cut out before it is resized, as EDM's tool does: no filter reaches what is cut off.
-            image = image.crop(_middle(image, height, width)).resize((width, height), FILTERS[self.resize])
-        return np.asarray(image).reshape(height, width, self.channels), tuple(converted)
+            image = image.crop(box)
+        stored = self._stored(image, converted)
+        if stored.width < width or stored.height < height:
+            converted.append("enlarged")
+        if stored.size != (width, height):
+            stored = stored.resize((width, height), FILTERS[self.resize])
+        return np.asarray(stored).reshape(height, width, self.channels), tuple(dict.fromkeys(converted))
+
+    def _stored(self, image: Image.Image, converted: list[str]) -> Image.Image:
+        """In the mode that is stored, a few rows at a time: conversions take several times a picture's memory."""
+        rows = max(1, BAND_PIXELS // image.width)
+        if rows >= image.height:
+            return self._opaque(_eight_bits(image), converted)
+        stored = Image.new("L" if self.channels == 1 else "RGB", image.size)
+        for top in range(0, image.height, rows):
+            band = image.crop((0, top, image.width, min(top + rows, image.height)))
+            stored.paste(self._opaque(_eight_bits(band), converted), (0, top))
+        return stored
 
     def _opaque(self, image: Image.Image, converted: list[str]) -> Image.Image:
-        """In the mode that is stored."""
         if image.has_transparency_data:
             image = image.convert("RGBA")
             if image.getchannel("A").getextrema() != (255, 255):  # a channel that is opaque throughout changes nothing
@@ -90,27 +122,55 @@ class PictureDecoder:
         return image
 
 
-def _upright(image: ImageFile.ImageFile, converted: list[str]) -> Image.Image:
-    """The picture decoded, as it was meant to be looked at, at 8 bits a value.
-
-    Grey of 16 bits is scaled by 65535; of colour at 16 bits Pillow reads the upper 8, at most one step darker.
-    """
-    if image.format == "GIF" or getattr(image, "n_frames", 1) > 1:
+def _opened(content: bytes, converted: list[str]) -> Image.Image:
+    """The picture decoded."""
+    if content.startswith(POSTSCRIPT):
+        raise Rejected("not a picture", "PostScript is a program, and is not run")
+    image = Image.open(io.BytesIO(without_texts(content)))
+    pixels = image.width * image.height
+    if pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(content)):
+        raise Rejected("too large", f"its header promises {pixels:,} pixels, in {len(content):,} bytes")
+    if getattr(image, "n_frames", 1) > 1:
         converted.append(f"{image.format}, first frame")
-    if image.mode.startswith("I") or any("16" in str(tile[3]) for tile in image.tile):
+    if image.mode.startswith("I") or any(";16" in _raw_mode(tile[3]) for tile in image.tile):
         converted.append("16 bits")
     image.load()
-    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
-        converted.append("turned upright by EXIF")
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        values = np.asarray(upright).astype(np.float64)
-        if values.min() < 0 or values.max() > 65535:
-            raise Rejected("unknown range", "a picture of 32 bits")
-        return Image.fromarray(np.rint(values / 65535 * 255).astype(np.uint8))
-    if upright.mode == "F":
+    return image
+
+
+def _raw_mode(arguments: Any) -> str:
+    """How a decoder of Pillow is told that values are stored, as ``RGB;16B``; nothing for those that are told more."""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _upright(image: Image.Image, converted: list[str]) -> Image.Image:
+    """The picture as it was meant to be looked at; EXIF knows no orientations but 1 to 8."""
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION)
+    except Exception:  # as decoders do; the pixels are whole
+        converted.append("unreadable EXIF")
+        return image
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    if turn is None:
+        return image
+    converted.append("turned upright by EXIF")
+    return image.transpose(turn)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits is scaled by 65535; of colour at 16 bits Pillow reads the upper 8, at most one step darker."""
+    if image.mode == "F":
         raise Rejected("unknown range", "a picture of floating-point numbers")
-    return upright
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.float64)
+    if values.min() < 0 or values.max() > 65535:
+        raise Rejected("unknown range", "a picture of 32 bits")
+    grey = Image.fromarray(np.rint(values / 65535 * 255).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):  # the one value that is transparent
+        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def _middle(image: Image.Image, height: int, width: int) -> tuple[int, int, int, int]:
@@ -145,7 +205,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_source_options(parser, label="parent")
+    add_source_options(parser, label=None)
     parser.add_argument(
         "--size", type=_size, required=True, metavar="PIXELS|HxW", help="the middle is cut out in this proportion"
     )
@@ -172,10 +232,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare(options: argparse.Namespace, plan: Plan) -> str:
-    labels = read_labels(options.source) if options.label.text == "parent" else None
-    rule = options.label if labels is None else LabelRule("none")
+    found = options.label is None or options.label.text == "parent"
+    classes = FoundClasses(required=options.label is not None) if found else None
+    rule = LabelRule("none") if found else options.label
     decoder = PictureDecoder(options.size, options.channels, rule, options.resize, options.background)
-    return prepare(options, decoder, plan, labels)
+    return prepare(options, decoder, plan, classes)
 
 
 if __name__ == "__main__":

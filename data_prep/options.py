@@ -6,12 +6,12 @@ from pathlib import Path
 from data_prep.labels import LabelRule
 
 
-def add_source_options(parser: argparse.ArgumentParser, label: str) -> None:
+def add_source_options(parser: argparse.ArgumentParser, label: str | None) -> None:
     """SOURCE, OUT, classes, the held-out part and the number of processes.
 
     Args:
         parser: that gets them.
-        label: default rule for the classes.
+        label: default rule for the classes; None for `data_prep.classes.FoundClasses`.
     """
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a folder, or a .tar, .tar.gz, .tgz or .zip")
     add_output_option(parser)
@@ -23,7 +23,7 @@ def add_source_options(parser: argparse.ArgumentParser, label: str) -> None:
         metavar="RULE",
         help="where the class is found: none; parent, the folder that the file lies in, or EDM's dataset.json where "
         "pictures come with one; name:N, the N-th field (from 0) of the file name split at _; regex:PATTERN, its first "
-        f"group, in the path (default: {label})",
+        f"group, in the path (default: {label or 'parent, or none where there are not two folders of usable files'})",
     )
     parser.add_argument(
         "--captions",

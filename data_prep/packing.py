@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.captions import Captions
+from data_prep.classes import FoundClasses
 from data_prep.labels import sort_classes
 from data_prep.samples import Rejected, Sample
 from data_prep.splitting import TRAIN
@@ -59,6 +60,7 @@ def pack(
     sides: Sequence[str],
     plan: Plan,
     captions: Captions | None = None,
+    classes: FoundClasses | None = None,
 ) -> str:
     """Write every sample into the folder below ``out`` that ``side`` names, all folders in one rename at the end.
 
@@ -73,6 +75,7 @@ def pack(
         sides: folders below ``out``; "." is ``out`` itself.
         plan: what is made.
         captions: of the samples, known once all samples are; a sample without one is rejected. None for no captions.
+        classes: of the samples, known once all samples are; None for those of the samples and the plan.
 
     Returns:
         The report to print: kept, rejected by reason, converted, statistics.
@@ -80,23 +83,25 @@ def pack(
     Raises:
         InputError: if ``out`` holds something else, no sample is usable, or a side would be empty.
     """
-    if _is_done(out, sides, plan.settings):
+    if _is_done(out, sides, plan.settings, classes.rules if classes else ()):
         return f"{out} is up to date."
     with staged(out) as beside:
         scratch = beside / "scratch"
         rows, rejected, data = _spool(scratch, samples)
         if captions is not None:
             rows = _captioned(rows, captions, rejected)
+        if classes is not None:
+            rows, plan = _labelled(rows, classes, rejected, plan)
         if not rows:
             raise InputError(_nothing_usable(plan.source, rejected))
-        classes = plan.classes
-        if classes is None and rows[0].sample.label is not None:
-            classes = sort_classes(str(row.sample.label) for row in rows)
+        names = plan.classes
+        if names is None and rows[0].sample.label is not None:
+            names = sort_classes(str(row.sample.label) for row in rows)
         meta = DatasetMeta(
             modality=plan.modality,
             source=plan.source,
             sample_rate=plan.sample_rate,
-            classes=classes,
+            classes=names,
             preparation=plan.settings,
             shape=(data.shape[-1], max(row.end - row.start for row in rows), *data.shape[1:-1]),
         )
@@ -129,7 +134,7 @@ def _spool(
             if isinstance(sample, Rejected):
                 rejected.append((name, sample))
             else:
-                file.write(sample.data.tobytes())
+                file.write(np.ascontiguousarray(sample.data).data)
                 start, end = end, end + len(sample.data)
                 rows.append(Row(name, start, end, replace(sample, data=first[:0])))
     return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=(end, *first.shape[1:])) if rows else first
@@ -141,6 +146,20 @@ def _captioned(rows: list[Row], captions: Captions, rejected: list[tuple[str, Re
     bare = (row for row in found if row.sample.caption is None)
     rejected += [(row.name, Rejected("no caption", "there is no such .txt file beside it")) for row in bare]
     return [row for row in found if row.sample.caption is not None]
+
+
+def _labelled(
+    rows: list[Row], classes: FoundClasses, rejected: list[tuple[str, Rejected]], plan: Plan
+) -> tuple[list[Row], Plan]:
+    """The rows that have a class, with it, and the plan with what was found; adds the others to ``rejected``."""
+    rule, names, labels = classes.of([row.name for row in rows])
+    rejected += [(row.name, why) for row, why in zip(rows, labels, strict=True) if isinstance(why, Rejected)]
+    kept = [
+        replace(row, sample=replace(row.sample, label=label))
+        for row, label in zip(rows, labels, strict=True)
+        if not isinstance(label, Rejected)
+    ]
+    return kept, replace(plan, classes=names, settings={**plan.settings, "--label": rule})
 
 
 def _alike(sample: Sample, first: np.ndarray) -> bool:
@@ -199,8 +218,11 @@ def _summary(folder: Path, meta: DatasetMeta) -> str:
     return "\n".join(lines)
 
 
-def _is_done(out: Path, sides: Sequence[str], settings: dict[str, Any]) -> bool:
-    """Whether ``out`` already holds what these settings would make; InputError if it holds something else."""
+def _is_done(out: Path, sides: Sequence[str], settings: dict[str, Any], rules: Sequence[str]) -> bool:
+    """Whether ``out`` already holds what these settings would make; InputError if it holds something else.
+
+    Where classes are found among the files, any of ``rules`` may have been the one that was.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     mend = "delete it to make it again, or give another OUT"
@@ -209,7 +231,7 @@ def _is_done(out: Path, sides: Sequence[str], settings: dict[str, Any]) -> bool:
         raise InputError(f"{out} exists and is not a packed data set: {mend}.")
     found = DatasetMeta.read(made[0]).preparation
     for key, wanted in settings.items():
-        if found.get(key) == wanted:
+        if found.get(key) == wanted or (key == "--label" and found.get(key) in rules):
             continue
         if key == "source":
             raise InputError(f"{out} was made from {_described(found.get(key))}, not {_described(wanted)}: {mend}.")

@@ -5,15 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
-from data_prep import dataset_json
 from data_prep.captions import CaptionDecoder, Captions
-from data_prep.dataset_json import DatasetLabels
+from data_prep.classes import FoundClasses
+from data_prep.dataset_json import DatasetJsonDecoder
 from data_prep.decoding import Decoder, decode_members, default_workers
 from data_prep.packing import Plan, pack
 from data_prep.progress import progress
-from data_prep.samples import Caption, Rejected, Sample
+from data_prep.samples import Decoded, Rejected, Sample
 from data_prep.sources import Source, open_source
 from data_prep.splitting import Split
 from mmspec.errors import InputError
@@ -21,14 +20,14 @@ from mmspec.errors import InputError
 REFUSED, INTERRUPTED = 2, 130
 
 
-def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan, labels: DatasetLabels | None = None) -> str:
+def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan, classes: FoundClasses | None = None) -> str:
     """Decode the files of a source into packed folders.
 
     Args:
         options: those of `data_prep.options.add_source_options`.
         decoder: (name, content) -> Sample, or raises Rejected.
         plan: what is made; source, label rule and split are added to its settings.
-        labels: of a source that brings its own, instead of the label rule's.
+        classes: where all files together tell them, instead of the label rule.
 
     Returns:
         The report to print.
@@ -43,24 +42,22 @@ def prepare(options: argparse.Namespace, decoder: Decoder, plan: Plan, labels: D
     plan = plan.of_source(
         source.path.name,
         {
-            "--label": options.label.text if labels is None else dataset_json.NAME,
+            "--label": options.label.text if classes is None else None,
             "--holdout": options.holdout,
             "--holdout-pattern": options.holdout_pattern,
-            **({"--captions": True} if options.captions else {}),
+            "--captions": options.captions or None,
             "source": source.fingerprint(),
         },
     )
     captions = Captions() if options.captions else None
-    decoded = _decoded(source, CaptionDecoder(decoder) if captions else decoder, options.workers)
+    decoder = CaptionDecoder(decoder) if captions else decoder
+    decoder = DatasetJsonDecoder(decoder, str(options.source)) if classes else decoder
+    decoded = (classes or FoundClasses()).taken_from(_decoded(source, decoder, options.workers))
     samples = (captions or Captions()).taken_from(decoded)
-    if labels is not None:
-        samples, plan = labels(samples), replace(plan, classes=labels.classes)
-    return pack(options.out, samples, split, split.sides, plan, captions)
+    return pack(options.out, samples, split, split.sides, plan, captions, classes)
 
 
-def _decoded(
-    source: Source, decoder: Decoder, workers: int | None
-) -> Iterator[tuple[str, Sample | Caption | Rejected]]:
+def _decoded(source: Source, decoder: Decoder, workers: int | None) -> Iterator[tuple[str, Decoded | Rejected]]:
     workers = workers or default_workers(source.size)
     kept = rejected = 0
     with progress(source.path.name, source.size) as report:

@@ -1,5 +1,6 @@
-"""What decoding one file gives: a sample, or the reason why there is none."""
+"""What decoding one file gives: a sample, what is said of others, or the reason why there is none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,20 @@ class Caption:
     """
 
     text: str
+
+
+@dataclass(frozen=True)
+class DatasetLabels:
+    """What one ``dataset.json`` says.
+
+    Attributes:
+        of_file: path within the source -> number of its class; None where the data set has no classes.
+    """
+
+    of_file: Mapping[str, int] | None
+
+
+Decoded = Sample | Caption | DatasetLabels
 
 
 class Rejected(Exception):

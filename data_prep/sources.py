@@ -4,11 +4,13 @@ A member's name is only ever a label to read, never a path to write, so an archi
 """
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -23,6 +25,9 @@ from mmspec.errors import InputError
 COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 CHUNK = 1 << 20
+FREE_BYTES, MOST_GROWTH = 256 << 20, 100  # archives of recorded sound or pictures shrink less than this
+MOST_BYTES = 8 << 30
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
@@ -65,30 +70,28 @@ class Folder(Source):
     """A folder, with all folders below it; links to files are followed, links to folders are not."""
 
     def __init__(self, path: Path) -> None:
-        files = [Path(parent) / name for parent, _, names in os.walk(path) for name in names]
-        links = [Path(parent) / name for parent, names, _ in os.walk(path) for name in names]
-        files += [link for link in links if link.is_symlink()]
-        self.files = sorted((_printable(file.relative_to(path).as_posix()), file) for file in files)
-        super().__init__(path, sum(_status(file).st_size for _, file in self.files))
+        self.path, self.unlisted = path, dict[Path, Rejected]()
+        walked = list(os.walk(path, onerror=self._unlisted))
+        files = [Path(parent) / name for parent, _, names in walked for name in names]
+        files += [Path(parent) / name for parent, names, _ in walked for name in names if _is_link(parent, name)]
+        files += self.unlisted
+        self.files = sorted((_printable(_slashed(file.relative_to(path).as_posix())), file) for file in files)
+        super().__init__(path, sum(_size_and_time(file)[0] for _, file in self.files))
+
+    def _unlisted(self, error: OSError) -> None:
+        self.unlisted[Path(error.filename or self.path)] = Rejected("unreadable folder", error.strerror or str(error))
 
     def members(self) -> Iterator[Member]:
         end = 0
         for name, file in self.files:
-            end += _status(file).st_size
-            try:
-                if not stat.S_ISREG(_status(file).st_mode):  # reading a pipe would wait for ever
-                    raise Rejected("not a file", "a link to a folder or nowhere, a pipe or a device")
-                yield Member(name, file.read_bytes(), end)
-            except OSError as error:
-                yield Member(name, Rejected("unreadable", error.strerror or str(error)), end)
-            except Rejected as rejected:
-                yield Member(name, rejected, end)
+            end += _size_and_time(file)[0]
+            yield Member(name, self.unlisted.get(file) or _file_content(file), end)
 
     def fingerprint(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         for name, file in self.files:
-            found = _status(file)
-            digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+            size, modified = _size_and_time(file)
+            digest.update(f"{name}\0{size}\0{modified}\n".encode())
         return {"name": self.path.name, "bytes": self.size, "listing": digest.hexdigest()}
 
 
@@ -108,7 +111,7 @@ class Tar(Source):
                         if info.isdir():
                             continue
                         count += 1
-                        yield Member(*_checked(info.name, _tar_content(archive, info)), raw.tell())
+                        yield Member(*_checked(info.name, _tar_content(archive, info, raw)), raw.tell())
                     while stream.read(CHUNK):  # to the end, where the compressor's checksum is
                         pass
             except DAMAGED as error:
@@ -120,7 +123,8 @@ class Zip(Source):
 
     def __init__(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
-            self.infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda i: i.filename)
+            infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
+            self.infos = sorted(infos, key=lambda info: info.filename)
         super().__init__(path, sum(info.compress_size for info in self.infos))
 
     def members(self) -> Iterator[Member]:
@@ -128,12 +132,7 @@ class Zip(Source):
         with zipfile.ZipFile(self.path) as archive:
             for info in self.infos:
                 end += info.compress_size
-                content: bytes | Rejected
-                try:
-                    content = archive.read(info)
-                except DAMAGED as error:  # RuntimeError: encrypted, or an unknown compression
-                    content = Rejected("damaged in the archive", str(error))
-                yield Member(*_checked(info.filename, content), end)
+                yield Member(*_checked(info.filename, _zip_content(archive, info)), end)
 
 
 def open_source(path: Path) -> Source:
@@ -152,6 +151,9 @@ def open_source(path: Path) -> Source:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a folder, a .tar, .tar.gz, .tgz or .zip archive.") from None
     except DAMAGED:
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise InputError(f"{path} is a Git LFS pointer, not the archive itself: run `git lfs pull`.") from None
         raise InputError(
             f"{path} cannot be read as an archive: give a folder, or an undamaged .tar, .tar.gz, .tgz or .zip."
         ) from None
@@ -167,25 +169,75 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     return raw
 
 
-def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes | Rejected:
+def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo, raw: IO[bytes]) -> bytes | Rejected:
     if not info.isreg():
         return Rejected("not a file", "a link or a device in the archive")
-    file = archive.extractfile(info)
-    return file.read() if file else b""
+    file, start = archive.extractfile(info), raw.tell()
+    return _read(file, lambda: raw.tell() - start + CHUNK) if file else b""
+
+
+def _zip_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | Rejected:
+    try:
+        with archive.open(info) as file:
+            return _read(file, lambda: info.compress_size)
+    except (*DAMAGED, ValueError, struct.error) as error:  # RuntimeError: encrypted, or an unknown compression
+        return Rejected("damaged in the archive", str(error))
+
+
+def _read(file: IO[bytes], packed: Callable[[], int]) -> bytes | Rejected:
+    """All of a file of an archive, unless it outgrows the ``packed()`` bytes that were read of the archive for it."""
+    content = bytearray()
+    while chunk := file.read(CHUNK):
+        content += chunk
+        if len(content) > FREE_BYTES + MOST_GROWTH * packed():
+            return Rejected("too large", f"it unpacks to more than {MOST_GROWTH} times its size in the archive")
+    return bytes(content)
+
+
+def _file_content(file: Path) -> bytes | Rejected:
+    try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            return Rejected("not a file", "a link to a folder, a pipe or a device")
+        if found.st_size > MOST_BYTES:
+            return Rejected("too large", f"{found.st_size:,} bytes, and at most {MOST_BYTES:,} are read")
+        return file.read_bytes()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP) and file.is_symlink():
+            return Rejected("not a file", "a link to nowhere")
+        return Rejected("unreadable", error.strerror or str(error))
 
 
 def _checked(name: str, content: bytes | Rejected) -> tuple[str, bytes | Rejected]:
     """A member's name made printable, and its content unless the name points out of the archive."""
-    path = PurePosixPath(name)
+    path = PurePosixPath(_slashed(name))
     if path.is_absolute() or ".." in path.parts:
         content = Rejected("unsafe path", "it leads out of the archive")
     return _printable(str(path)), content
+
+
+def _slashed(name: str) -> str:
+    r"""Windows' ``\`` separates folders too: in its archives, and in the names that unpacking them elsewhere makes."""
+    return name.replace("\\", "/")
 
 
 def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode().replace("\t", "\\t").replace("\n", "\\n")
 
 
-def _status(file: Path) -> os.stat_result:
-    """Of what a link points at, or of the link itself if it points nowhere."""
-    return file.stat() if file.exists() else file.lstat()
+def _is_link(parent: str, name: str) -> bool:
+    return os.path.islink(os.path.join(parent, name))
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    """Bytes, and nanoseconds of the last change: of what a link points at, or of the link if that cannot be looked at.
+
+    Zeros of what was removed since, or lies in a folder that may be listed but not entered.
+    """
+    for status in (file.stat, file.lstat):
+        try:
+            found = status()
+        except OSError:
+            continue
+        return found.st_size, found.st_mtime_ns
+    return 0, 0

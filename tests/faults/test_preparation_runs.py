@@ -340,7 +340,7 @@ def test_a_worker_that_dies_is_one_sentence_and_its_pool_ends(tmp_path):
 
 def test_the_command_line_in_a_process_of_its_own(mixed, tmp_path):
     command = [sys.executable, "-m", "data_prep.images", str(mixed), str(tmp_path / "out"), "--size", "16"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([*command, "--label", "parent"], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (2, "")
     assert "holds no usable file" in result.stderr and "Traceback" not in result.stderr
     result = subprocess.run([*command, "--label", "none"], capture_output=True, text=True, timeout=60)
