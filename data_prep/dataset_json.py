@@ -38,11 +38,11 @@ class DatasetJsonDecoder:
 
 
 def read_labels(name: str, content: bytes, source: str) -> DatasetLabels:
-    """The labels of the files in and below the folder of ``dataset.json``, wherever in the source that is.
+    r"""The labels of the files in and below the folder of ``dataset.json``, wherever in the source that is.
 
     Args:
         name: path of the file within the source.
-        content: JSON with ``"labels": null`` or ``"labels": [["00000/img00000000.png", 3], ...]``; Windows' ``\\``
+        content: JSON with ``"labels": null`` or ``"labels": [["00000/img00000000.png", 3], ...]``; Windows' ``\``
             separates folders as ``/`` does, as in EDM's own reader.
         source: for messages.
 
