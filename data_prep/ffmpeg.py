@@ -52,19 +52,23 @@ def format_of(content: bytes) -> str | None:
     return None
 
 
+def program() -> str | None:
+    """Where ffmpeg is, or None."""
+    return shutil.which("ffmpeg")
+
+
 def decoded(content: bytes, format: str) -> Iterator[tuple[int, np.ndarray]]:
     """The first audio stream of a file: its rate in Hz with each float32 ``[t, C]`` block, the first of which is empty.
 
     Raises:
         Rejected: if ffmpeg is not installed, or reports anything wrong with the file, at once or once all was read.
     """
-    program = shutil.which("ffmpeg")
-    if program is None:
+    if (installed := program()) is None:
         raise Rejected("needs ffmpeg", f"of a format ({format}) that libsndfile cannot read: install ffmpeg")
     with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryFile() as log:
         file.write(content)
         file.flush()
-        command = [program, "-nostdin", "-hide_banner", "-v", "level+info", "-nostats", "-protocol_whitelist", "file"]
+        command = [installed, "-nostdin", "-hide_banner", "-v", "level+info", "-nostats", "-protocol_whitelist", "file"]
         command += ["-f", format, "-i", file.name, "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au"]
         process = subprocess.Popen(
             [*command, "-protocol_whitelist", "pipe", "pipe:1"], stdout=subprocess.PIPE, stderr=log

@@ -22,7 +22,7 @@ SAMPLES = {  # what the log, or the file's first lines, say of their number
     "MAT5": re.compile(r"Cols +: (\d+)"),
     "NIST": re.compile(r"sample_count -i (\d+)"),
 }
-UNRECOGNISED = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
+UNRECOGNISED, UNSUPPORTED = 1, 4  # libsndfile's errors: no format that it knows; no encoding
 SEGMENTED = "multi-segment"  # in the log of a VOC file whose segments' headers libsndfile takes for sound
 BLOCK_VALUES, KEPT_VALUES = 1 << 15, 1 << 12  # read at once; in a block that fails, all is lost
 FREE_BYTES, MOST_GROWTH = 256 << 20, 1000  # decoded bytes of a file of any size, and of each of its bytes
@@ -65,7 +65,7 @@ class Part:
     silence: bool = False
 
 
-class _File(soundfile.SoundFile):  # type: ignore[misc]
+class _File(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
     """Read from front to back: after every read, soundfile seeks otherwise, which some decoders do not stand."""
 
     def seekable(self) -> bool:
@@ -86,7 +86,9 @@ def opened(content: bytes, keep_truncated: bool = False) -> Recording:
     parts = _parts(content)
     converted = [f"{len(parts)} streams in one file"] if len(parts) > 1 else []
     blocks = _decoded(parts, keep_truncated, converted)
-    rate, first = next(blocks)
+    rate, first = next(blocks, (0, None))
+    if first is None:
+        raise Rejected("truncated recording", "there is no sound in what there is of it")
     return Recording(rate, first.shape[1], _checked(blocks, rate, first.shape[1], len(content)), converted)
 
 
@@ -128,7 +130,8 @@ def _decoded(parts: list[Part], keep_truncated: bool, converted: list[str]) -> B
 def _format(content: bytes, error: soundfile.LibsndfileError) -> str:
     """ffmpeg's name for the format of what libsndfile does not open."""
     format = ffmpeg.format_of(content[mp3.behind_tags(content, 0) :])
-    if format is not None:
+    beyond = error.code in (UNRECOGNISED, UNSUPPORTED) or content.startswith(ogg.CAPTURE)
+    if format is not None and (beyond or ffmpeg.program()):
         return format
     if error.code == UNRECOGNISED:
         raise Rejected("not a recording", "of no format that libsndfile knows")

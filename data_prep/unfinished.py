@@ -104,9 +104,10 @@ def _rf64(content: bytes) -> tuple[bytes, str]:
 
 def _length(content: bytes, layout: str, at: int, found: int, header: int = 0) -> tuple[bytes, str]:
     said = struct.unpack_from(layout, content, at)[0] - header
-    if 0 < said < LONGEST:
-        return content, _missing(said, found)
+    if 0 < said <= found:
+        return content, ""
+    missing = _missing(said, found) if 0 < said < LONGEST else ""
     content = content[:at] + struct.pack(layout, found + header) + content[at + 8 :]
     if header:  # Wave64 has the length of the file, too
         content = content[:16] + struct.pack(layout, len(content)) + content[24:]
-    return content, ""
+    return content, missing

@@ -186,7 +186,6 @@ CASES: dict[str, Case] = {
     "rgb.qoi": Case(encoded(RGB, "QOI"), NOISE),
     "bits.xbm": Case(encoded(L.convert("1"), "XBM"), converted=TO_RGB["1"]),
     "rgb.dds": Case(encoded(RGB, "DDS"), NOISE),
-    "rgb.im": Case(encoded(RGB, "IM"), NOISE),
     # Cut short, damaged, or lying
     **{
         f"cut.{format.lower()}": Case(content[: len(content) * 2 // 3], reason="truncated|not a picture|too large")
