@@ -89,7 +89,7 @@ def test_a_whole_checkpoint_agrees_with_compvis(folder, name, averaged, kind):
     assert denoiser.process.config["schedule"] == "scaled_linear"
     image, first_stage = golden["image_bhwc"].movedim(-1, 1), denoiser.first_stage
     with torch.no_grad():
-        assert_close(denoiser.encode(image), golden["z"])
+        assert_close(denoiser.latent.encode(image), golden["z"])
         assert_close(denoiser.decode(golden["z"]), golden["decoded_z"])
         assert_close(first_stage.decode(golden["z"], quantize=False), golden["decoded_z_force_not_quantize"])
         assert_close(denoiser.network(golden["x_noisy"], golden["t"].float()), golden[f"eps_{kind}"])
