@@ -5,11 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.references import References
+
+SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).parents[2] / "shared"))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of golden values and real data; skips where it is absent."""
-    folder = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).parents[2] / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"golden values and data are not here: {folder} does not exist (set MMSPEC_SHARED)")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip(f"golden values and data are not here: {SHARED} does not exist (set MMSPEC_SHARED)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory) -> References:
+    """Golden values: the shared folder's where it is, else the small ones of ``tests/golden``."""
+    return References(SHARED, tmp_path_factory.mktemp("golden"))

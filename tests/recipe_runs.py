@@ -4,23 +4,21 @@ import os
 import re
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.programs import BIN, ENVIRONMENT, ROOT, forking
 
 
-def start(name, *arguments, cwd):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def start(name, *arguments, cwd, programs=None):
+    path = os.pathsep.join(map(str, [programs or forking(), BIN, os.environ["PATH"]]))
+    environment = {**ENVIRONMENT, "PATH": path}
     command = [str(ROOT / f"recipes/{name}/run.sh"), *map(str, arguments)]
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True, **piped)
 
 
-def run(name, *arguments, cwd):
-    """Exit status, output and errors of a recipe."""
-    process = start(name, *arguments, cwd=cwd)
+def run(name, *arguments, cwd, programs=None):
+    """Exit status, output and errors of a recipe, with the programs of a folder, or some that begin sooner."""
+    process = start(name, *arguments, cwd=cwd, programs=programs)
     out, error = process.communicate()
     return process.returncode, out, error
 

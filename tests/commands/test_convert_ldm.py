@@ -1,7 +1,5 @@
 """Latent diffusion checkpoints into folders that all commands read."""
 
-import json
-
 import pytest
 import yaml
 
@@ -11,12 +9,12 @@ from mmspec.diffusion import Denoiser
 
 
 @pytest.fixture
-def checkpoint(shared):
-    return shared / "golden/ldm/ldm_uncond_vqf4_pl142.ckpt"
+def checkpoint(references):
+    return references.file("ldm/ldm_uncond_vqf4_pl142.ckpt")
 
 
-def test_a_checkpoint_is_converted_and_sampled(checkpoint, tmp_path, capsys):
-    config = json.loads(checkpoint.with_name("ldm_uncond_vqf4.json").read_text())["config"]
+def test_a_checkpoint_is_converted_and_sampled(references, checkpoint, tmp_path, capsys):
+    config = references.facts("ldm/ldm_uncond_vqf4")["config"]
     (tmp_path / "ldm.yaml").write_text(yaml.safe_dump({"model": {"params": config}}))
     out = tmp_path / "out"
     assert main(["convert", "ldm", str(checkpoint), str(out), f"ldm.config={tmp_path / 'ldm.yaml'}"]) == 0

@@ -104,8 +104,8 @@ def test_resynthesis_does_not_depend_on_the_batch_size_or_on_how_many_there_are(
     np.testing.assert_array_equal(drawn[3], drawn["all"][:3])
 
 
-def test_lmnts_weights_are_converted_fine_tuned_and_written_back(tmp_path, data, shared):
-    file = shared / "golden/lmnt/tiny_weights.pt"
+def test_lmnts_weights_are_converted_fine_tuned_and_written_back(tmp_path, data, references):
+    file = references.file("lmnt/tiny_weights.pt")
     assert main(["convert", "diffwave", str(file), str(tmp_path / "base")]) == 0
     tuned = tmp_path / "tuned"
     overrides = ["data.crop=15872", "trainer.max_steps=1", "regularizer=amplitude", "process.timesteps=7"]

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -22,9 +20,8 @@ def smooth(height=48, width=48, batch=2):
 
 
 @pytest.mark.parametrize("name", ["train_p0.12", "train_p1", "train_p0.5"])
-def test_the_seed_of_the_original_gives_its_pictures_and_labels(shared, name):
-    golden = np.load(shared / "golden/edm/augment.npz")
-    options = json.loads((shared / "golden/edm/augment.json").read_text())[name]
+def test_the_seed_of_the_original_gives_its_pictures_and_labels(references, name):
+    golden, options = references.arrays("edm/augment"), references.facts("edm/augment")[name]
     augment = EDMAugment(options["kwargs"]["p"])
     pictures, labels = augment(torch.from_numpy(golden["images"]), torch.Generator().manual_seed(options["seed"]))
     np.testing.assert_allclose(labels, golden[f"{name}/labels"], atol=1e-6)

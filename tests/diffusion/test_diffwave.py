@@ -18,15 +18,15 @@ STEPS = {"fast": 6, "full": 50}
 
 
 @pytest.fixture(scope="module")
-def denoiser(shared):
+def denoiser(references):
     network = DiffWaveNetwork(residual_channels=8, residual_layers=4, dilation_cycle_length=3)
-    network.load_state_dict(torch.load(shared / "golden/lmnt/tiny_weights.pt", weights_only=True)["model"])
+    network.load_state_dict(references.weights("lmnt/tiny"))
     return Denoiser(network, DiffWave(), (1, 768), 22050)
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    return dict(np.load(shared / "golden/lmnt/predict_tiny.npz"))
+def golden(references):
+    return references.arrays("lmnt/predict_tiny")
 
 
 class Replayed:

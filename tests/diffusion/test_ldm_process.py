@@ -20,12 +20,8 @@ SCHEDULES = {
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    def load(name):
-        with np.load(shared / f"golden/ldm/{name}.npz") as stored:
-            return {key: torch.from_numpy(stored[key]) for key in stored}
-
-    return load
+def golden(references):
+    return lambda name: references.tensors(f"ldm/{name}")
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -20,9 +18,8 @@ class MeanAbsolute(torch.nn.Module):
         return (input - target).abs().flatten(1).mean(1)
 
 
-def test_edm_loss_is_the_original_up_to_the_mean(shared):
-    golden = np.load(shared / "golden/edm/losses.npz")
-    cases = json.loads((shared / "golden/edm/losses.json").read_text())
+def test_edm_loss_is_the_original_up_to_the_mean(references):
+    golden, cases = references.arrays("edm/losses"), references.facts("edm/losses")
     x0 = torch.from_numpy(golden["images"])
     for name, case in cases.items():
         if case["cls"] != "EDMLoss":

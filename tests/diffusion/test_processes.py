@@ -1,6 +1,5 @@
 """VP, VE, EDM, DDPM, iDDPM, flow matching and DiffWave: one denoiser, one objective, one regularizer in all of them."""
 
-import json
 import math
 
 import numpy as np
@@ -29,8 +28,8 @@ SHAPES = [(4, 1, 32), (4, 2, 12, 8)]
 
 
 @pytest.fixture(scope="module")
-def schedules(shared):
-    return np.load(shared / "golden/edm/precond_schedules.npz")
+def schedules(references):
+    return references.arrays("edm/precond_schedules")
 
 
 def test_vp_is_the_original(schedules):
@@ -54,9 +53,8 @@ def test_iddpm_is_the_original(schedules):
 
 
 @pytest.mark.parametrize("case", ["vp", "ve"])
-def test_vp_and_ve_losses_are_the_original_up_to_the_mean(shared, case):
-    golden = np.load(shared / "golden/edm/losses.npz")
-    stated = json.loads((shared / "golden/edm/losses.json").read_text())[case]
+def test_vp_and_ve_losses_are_the_original_up_to_the_mean(references, case):
+    golden, stated = references.arrays("edm/losses"), references.facts("edm/losses")[case]
     process = {"vp": VP(), "ve": VE()}[case]
     drawn = process.draw(4, torch.Generator().manual_seed(stated["seed"]))
     np.testing.assert_allclose(drawn.numpy(), golden[f"{case}/sigma"].flatten(), rtol=1e-6)

@@ -1,4 +1,3 @@
-import json
 import math
 
 import numpy as np
@@ -134,9 +133,8 @@ class OnGrid:
         return self.grid[(sigma[:, None] - self.grid).abs().argmin(1)]
 
 
-def test_heun_walks_the_trajectories_of_the_original_edm_sampler(shared):
-    golden = np.load(shared / "golden/edm/sampler_edm.npz")
-    cases = json.loads((shared / "golden/edm/sampler_edm.json").read_text())
+def test_heun_walks_the_trajectories_of_the_original_edm_sampler(references):
+    golden, cases = references.arrays("edm/sampler_edm"), references.facts("edm/sampler_edm")
     for name, case in cases.items():
         options = dict(case["kwargs"])
         low = max(options.get("sigma_min", 0.002), case["net_sigma_min"])

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 import torch
 from torch import nn
@@ -47,8 +45,8 @@ def test_presets_are_the_papers(preset, parameters, macs):
     [("sd_ffhq", "FFHQ/CelebA-HQ"), ("sd_imagenet", "ImageNet CFG"), ("sd_text", "T2I (SD-v1 UNet, mc=96)")],
 )
 @pytest.mark.parametrize("reading, row", [("paper", "E "), ("literal", "A ")])
-def test_readings_of_the_slim_unet(shared, preset, column, reading, row):
-    table = json.loads((shared / "golden/sd/selected_table.json").read_text())
+def test_readings_of_the_slim_unet(references, preset, column, reading, row):
+    table = references.facts("sd/selected_table")
     expected = next(entry for entry in table if entry["name"].startswith(row))["cols"][column]
     cost = cost_of(preset, reading=reading)
     assert cost.parameters == expected["params"]

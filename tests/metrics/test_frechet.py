@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -68,9 +66,8 @@ def test_constant_features():
 
 
 @pytest.mark.parametrize("case", ["d16", "d64", "rank_deficient_d48"])
-def test_golden_values(shared, case):
-    arrays = np.load(shared / "golden/edm/fid.npz")
-    expected = json.loads((shared / "golden/edm/fid.json").read_text())[case]["fid"]
+def test_golden_values(references, case):
+    arrays, expected = references.arrays("edm/fid"), references.facts("edm/fid")[case]["fid"]
     real, generated = (torch.from_numpy(arrays[f"{case}/feat{i}"]) for i in (1, 2))
     ours = frechet_distance(moments(real), moments(generated))
     for i, side in enumerate((moments(real), moments(generated)), start=1):

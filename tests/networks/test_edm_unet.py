@@ -62,8 +62,8 @@ def inputs(batch=2, size=(16, 16), channels=3, dtype=torch.float32):
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_official_configurations_have_the_official_weights(shared, name):
-    stated = json.loads((shared / f"golden/edm/full/{name}.json").read_text())
+def test_official_configurations_have_the_official_weights(references, name):
+    stated = references.facts(f"edm/full/{name}")
     options = {key: value for key, value in stated["constructor_kwargs"].items() if key != "use_fp16"}
     with torch.device("meta"):
         network = EDMUNet(in_channels=options.pop("img_channels"), **options)
@@ -74,11 +74,10 @@ def test_official_configurations_have_the_official_weights(shared, name):
 
 @pytest.mark.parametrize("name", TINY)
 @torch.no_grad()
-def test_every_layer_puts_out_what_the_original_does(shared, name):
-    folder = shared / "golden/edm"
-    stated, golden = json.loads((folder / f"{name}.json").read_text()), np.load(folder / f"{name}.npz")
-    pickled = (folder / f"{name}.pkl").is_file()
-    network = load_edm(folder / f"{name}.{'pkl' if pickled else 'pt'}", **stated["constructor_kwargs"]).network
+def test_every_layer_puts_out_what_the_original_does(references, name):
+    golden = references.arrays(f"edm/{name}")
+    options = references.facts(f"edm/{name}")["constructor_kwargs"]
+    network = load_edm(references.weights(f"edm/{name}"), **options).network
     probes = {}
     modules = dict(network.named_modules())
     for probed in golden["probe_names"]:
@@ -96,8 +95,8 @@ def test_every_layer_puts_out_what_the_original_does(shared, name):
 
 
 @pytest.fixture(scope="module")
-def units(shared):
-    return {key: torch.from_numpy(array) for key, array in np.load(shared / "golden/edm/units.npz").items()}
+def units(references):
+    return references.tensors("edm/units")
 
 
 @pytest.mark.parametrize("taps", [(1, 1), (1, 3, 3, 1)])
@@ -119,8 +118,8 @@ def test_changes_of_size_are_the_originals(units, direction, taps):
         torch.testing.assert_close(layer(x), units[f"{name}/out"])
 
 
-def test_norms_and_embeddings_are_the_originals(units, shared):
-    stated = json.loads((shared / "golden/edm/units.json").read_text())
+def test_norms_and_embeddings_are_the_originals(units, references):
+    stated = references.facts("edm/units")
     for name, facts in stated.items():
         norm = group_norm(int(name.removeprefix("gn")), facts["eps"])
         norm.load_state_dict({key: units[f"{name}/{key}"] for key in ("weight", "bias")})

@@ -1,9 +1,7 @@
 """First stages against CompVis's values, and what they promise."""
 
 import copy
-import json
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,10 +11,9 @@ TOLERANCE = 1e-4  # of the largest value
 SMALL = {"channels": 32, "channel_mult": (1, 1), "num_blocks": 1}
 
 
-def golden(shared, name):
+def golden(references, name):
     """A first stage with the weights of the original, its values, and those weights."""
-    folder = shared / "golden/ldm"
-    config = json.loads((folder / f"{name}.json").read_text())["config"]
+    config = references.facts(f"ldm/{name}")["config"]
     levels = config["ddconfig"]
     options = {
         "channels": levels["ch"],
@@ -26,11 +23,9 @@ def golden(shared, name):
         "embed_channels": config["embed_dim"],
     }
     stage = VQModel(num_codes=config["n_embed"], **options) if "n_embed" in config else AutoencoderKL(**options)
-    weights = torch.load(folder / f"{name}.pt", weights_only=True)
+    weights = references.weights(f"ldm/{name}")
     stage.load_state_dict(weights)
-    with np.load(folder / f"{name}.npz") as stored:
-        values = {key: torch.from_numpy(stored[key]) for key in stored if stored[key].dtype.kind in "fi"}
-    return stage.requires_grad_(False), values, weights
+    return stage.requires_grad_(False), references.tensors(f"ldm/{name}"), weights
 
 
 def assert_close(ours, theirs):
@@ -38,8 +33,8 @@ def assert_close(ours, theirs):
     assert (ours - theirs).abs().max() <= TOLERANCE * theirs.abs().max()
 
 
-def test_kl_agrees_with_compvis(shared):
-    stage, values, _ = golden(shared, "fs_kl")
+def test_kl_agrees_with_compvis(references):
+    stage, values, _ = golden(references, "fs_kl")
     moments = stage.moments(values["x"])
     assert_close(moments, values["moments"])
     mean, logvar = stage.distribution(moments)
@@ -54,14 +49,14 @@ def test_kl_agrees_with_compvis(shared):
     assert_close(stage.decode(odd.chunk(2, 1)[0]), values["dec_odd"])
 
 
-def test_kl_draws_with_the_noise_it_is_given(shared, monkeypatch):
-    stage, values, _ = golden(shared, "fs_kl")
+def test_kl_draws_with_the_noise_it_is_given(references, monkeypatch):
+    stage, values, _ = golden(references, "fs_kl")
     monkeypatch.setattr(torch, "randn", lambda *_, **__: values["sample_noise"])
     assert_close(stage.draw(values["moments"]), values["sample"])
 
 
-def test_vq_agrees_with_compvis(shared):
-    stage, values, _ = golden(shared, "fs_vqf4")
+def test_vq_agrees_with_compvis(references):
+    stage, values, _ = golden(references, "fs_vqf4")
     assert_close(stage.encode(values["x"]), values["prequant"])
     quantized, indices = stage.look_up(values["prequant"])
     assert torch.equal(indices.flatten(), values["indices"])
@@ -72,18 +67,17 @@ def test_vq_agrees_with_compvis(shared):
     assert_close(stage.decode(values["prequant_odd"]), values["dec_odd"])
 
 
-def test_looking_up_lets_the_gradient_through(shared):
-    stage, values, _ = golden(shared, "fs_vqf4")
+def test_looking_up_lets_the_gradient_through(references):
+    stage, values, _ = golden(references, "fs_vqf4")
     z = values["prequant"].requires_grad_()
     (stage.look_up(z)[0] * values["st_w"]).sum().backward()
     assert_close(z.grad, values["st_grad_prequant"])
 
 
 @pytest.mark.parametrize("name", ["fs_kl", "fs_vqf4"])
-def test_quiet_signals_show_that_epsilon_is_right(shared, name):
-    stage, values, weights = golden(shared, name)
-    with np.load(shared / "golden/ldm/quiet.npz") as stored:
-        quiet = {key: torch.from_numpy(stored[key]) for key in stored if key.startswith((f"{name}/", "factor"))}
+def test_quiet_signals_show_that_epsilon_is_right(references, name):
+    stage, values, weights = golden(references, name)
+    quiet = references.tensors("ldm/quiet")
     kept = ("norm", "quantize")
     stage.load_state_dict(
         {key: value if any(part in key for part in kept) else value * quiet["factor"] for key, value in weights.items()}

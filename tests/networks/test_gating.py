@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import pywt
@@ -9,9 +6,6 @@ from torch import Tensor
 
 from mmspec.networks import WaveletDown, WaveletUp
 from mmspec.networks.gating import gated_inverse, gated_sum
-
-SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-REFERENCE = SHARED / "golden/sd/wg_ops.npz"
 
 WAVELETS = ["haar", "db1", "db3", "bior1.3", "sym4"]
 SIZES = [(1,), (2,), (7,), (16,), (1, 1), (2, 3), (5, 8), (6, 4)]
@@ -33,9 +27,8 @@ def pywt_bands(x: np.ndarray, wavelet: str) -> list[np.ndarray]:
     return [approximation, *details]
 
 
-@pytest.mark.skipif(not REFERENCE.is_file(), reason=f"no reference values at {REFERENCE}")
-def test_reference_values():
-    golden = {name: torch.from_numpy(value) for name, value in np.load(REFERENCE).items()}
+def test_reference_values(references):
+    golden = references.tensors("sd/wg_ops")
     down = gated_sum(golden["x"], golden["gate_scalar"])
     torch.testing.assert_close(down, golden["down_gated_sum_scalar"], rtol=0, atol=1e-12)
     up = gated_inverse(golden["x"], golden["gate_scalar"])

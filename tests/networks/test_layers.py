@@ -1,6 +1,4 @@
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +18,6 @@ from mmspec.networks.layers import (
     sinusoid,
     zeroed,
 )
-
-SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-UNITS = SHARED / "golden/ldm/units.npz"
-needs_units = pytest.mark.skipif(not UNITS.is_file(), reason=f"no reference values at {UNITS}")
 
 
 def randomized(layer: torch.nn.Module) -> torch.nn.Module:
@@ -63,17 +57,15 @@ def test_sinusoid_closed_form(channels):
     assert sinusoid(c_noise.long(), channels).dtype == torch.float32
 
 
-@needs_units
 @pytest.mark.parametrize("channels", [8, 9, 32])
-def test_sinusoid_is_compvis(channels):
-    units = np.load(UNITS)
+def test_sinusoid_is_compvis(references, channels):
+    units = references.arrays("ldm/units")
     out = sinusoid(torch.from_numpy(units["temb_t"]), channels)
     np.testing.assert_allclose(out, units[f"temb_{channels}"], atol=1e-6)
 
 
-@needs_units
-def test_norm_and_resampling_are_compvis():
-    units = {name: torch.from_numpy(value) for name, value in np.load(UNITS).items()}
+def test_norm_and_resampling_are_compvis(references):
+    units = references.tensors("ldm/units")
     norm = group_norm(64, group_channels=1)
     norm.load_state_dict({"weight": units["norm_g"], "bias": units["norm_b"]})
     torch.testing.assert_close(norm(units["norm_x"]), units["groupnorm32_eps1e5"])

@@ -1,35 +1,33 @@
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mmspec.networks.transformer import GEGLU, CrossAttention, SpatialTransformer, TransformerBlock
+from tests.references import References
 
 
 class Reference:
     """The layers of CompVis' SpatialTransformer with their weights, inputs and outputs."""
 
-    def __init__(self, folder: Path) -> None:
-        self.arrays = {**np.load(folder / "units.npz"), **np.load(folder / "units_transformer.npz")}
+    def __init__(self, references: References) -> None:
+        self.tensors = references.tensors("ldm/units") | references.tensors("ldm/units_transformer")
 
     def __getitem__(self, name: str) -> Tensor:
-        return torch.from_numpy(self.arrays[name])
+        return self.tensors[name]
 
     def state(self, prefix: str) -> dict[str, Tensor]:
         """Weights by the names of our layers."""
         renamed = {"to_out.0": "to_out", "ff.net.0": "feed_forward.0", "ff.net.2": "feed_forward.1"}
         renamed["transformer_blocks"] = "blocks"
-        state = {key.removeprefix(prefix + "."): self[key] for key in self.arrays if key.startswith(prefix + ".")}
+        state = {key.removeprefix(prefix + "."): self[key] for key in self.tensors if key.startswith(prefix + ".")}
         for old, new in renamed.items():
             state = {key.replace(old, new): value for key, value in state.items()}
         return state
 
 
 @pytest.fixture(scope="module")
-def reference(shared) -> Reference:
-    return Reference(shared / "golden/ldm")
+def reference(references) -> Reference:
+    return Reference(references)
 
 
 def randomized(layer: nn.Module) -> nn.Module:

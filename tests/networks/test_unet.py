@@ -1,20 +1,14 @@
 import json
 import math
-import os
 import re
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mmspec.components import Component
 from mmspec.networks import Network, UNet
-
-SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-GOLDEN = SHARED / "golden"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no reference values at {GOLDEN}")
+from tests.references import References
 
 FFHQ = {"channel_mult": (1, 2, 3, 4), "attention_levels": (1, 2, 3), "head_channels": 32}
 SMALL = {"model_channels": 16, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,), "head_channels": 8}
@@ -29,8 +23,7 @@ def build(seed: int = 0, **options: object) -> UNet:
     return network
 
 
-def relative(value: Tensor, expected: np.ndarray) -> float:
-    expected = torch.from_numpy(expected)
+def relative(value: Tensor, expected: Tensor) -> float:
     return ((value - expected).abs().max() / expected.abs().max()).item()
 
 
@@ -85,11 +78,11 @@ def from_compvis(state: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]
 class CompVis:
     """A UNet of CompVis with its weights and outputs, and ours with the same weights."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        config = json.loads((folder / f"{name}.json").read_text())["config"]
+    def __init__(self, references: References, name: str) -> None:
+        config = references.facts(f"ldm/{name}")["config"]
         self.num_blocks = config["num_res_blocks"]
-        self.state = torch.load(folder / f"{name}.pt", weights_only=True)
-        self.golden = np.load(folder / f"{name}.npz")
+        self.state = references.weights(f"ldm/{name}")
+        self.golden = references.tensors(f"ldm/{name}")
         self.network = UNet(
             in_channels=config["in_channels"],
             out_channels=config["out_channels"],
@@ -109,12 +102,12 @@ class CompVis:
 
     def inputs(self, case: str = "") -> dict[str, Tensor]:
         names = {"x": "x", "c_noise": "t"} | ({"context": "context"} if self.network.context_channels else {})
-        return {ours: torch.from_numpy(self.golden[theirs + case]) for ours, theirs in names.items()}
+        return {ours: self.golden[theirs + case].clone() for ours, theirs in names.items()}
 
 
 @pytest.fixture(scope="module", params=["unet_uncond", "unet_cin", "unet_text"])
-def compvis(shared, request) -> CompVis:
-    return CompVis(shared / "golden/ldm", request.param)
+def compvis(references, request) -> CompVis:
+    return CompVis(references, request.param)
 
 
 @pytest.mark.parametrize("case", ["", "_frac", "_rect"])
@@ -127,14 +120,14 @@ def test_compvis_outputs(compvis, case):
 def test_compvis_gradient(compvis):
     inputs = compvis.inputs()
     inputs["x"].requires_grad_()
-    compvis.network(**inputs).backward(torch.from_numpy(compvis.golden["grad_w"]))
+    compvis.network(**inputs).backward(compvis.golden["grad_w"])
     assert relative(inputs["x"].grad, compvis.golden["grad_x"]) < 1e-5
 
 
-def test_compvis_quiet(compvis, shared, request):
+def test_compvis_quiet(compvis, references, request):
     """Small weights and inputs: here another eps in the norms would show."""
     name = request.node.callspec.params["compvis"]
-    quiet = np.load(shared / "golden/ldm/quiet.npz")
+    quiet = references.tensors("ldm/quiet")
     norms = re.compile(r"(in_layers\.0|out_layers\.0|norm\d?|^out\.0)\.(weight|bias)$")
     factor = float(quiet["factor"])
     compvis.load({key: value if norms.search(key) else value * factor for key, value in compvis.state.items()})

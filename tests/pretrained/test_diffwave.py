@@ -16,13 +16,13 @@ from mmspec.pretrained import load_diffwave, save_diffwave
 
 
 @pytest.fixture(scope="module")
-def lmnt(shared):
-    return shared / "golden/lmnt"
+def lmnt(references):
+    return references.file("lmnt/tiny_weights.pt")
 
 
 @pytest.fixture
 def checkpoint(lmnt):
-    return torch.load(lmnt / "tiny_weights.pt", weights_only=True)
+    return torch.load(lmnt, weights_only=True)
 
 
 def saved(tmp_path, content):
@@ -30,16 +30,16 @@ def saved(tmp_path, content):
     return tmp_path / "weights.pt"
 
 
-def check_forward(denoiser, lmnt):
-    golden = np.load(lmnt / "tiny.npz")
+def check_forward(denoiser, references):
+    golden = references.arrays("lmnt/tiny")
     spectrogram = torch.from_numpy(golden["spectrogram"])
     output = denoiser.network(torch.from_numpy(golden["audio"])[:, None], torch.tensor([17.375]), spectrogram)
     np.testing.assert_allclose(output.detach().numpy(), golden["out_step_float_frac"], atol=1e-5)
 
 
-def test_a_checkpoint_of_lmnts_is_a_denoiser(lmnt):
-    denoiser = load_diffwave(lmnt / "tiny_weights.pt")
-    check_forward(denoiser, lmnt)
+def test_a_checkpoint_of_lmnts_is_a_denoiser(lmnt, references):
+    denoiser = load_diffwave(lmnt)
+    check_forward(denoiser, references)
     assert denoiser.signal_shape == (1, 62 * 256) and denoiser.sample_rate == 22050
     assert isinstance(denoiser.process, DiffWave) and denoiser.process.config["schedule"] == "linear"
     assert denoiser.conditioner.config == {"sample_rate": 22050, "n_fft": 1024, "hop_samples": 256, "n_mels": 80}
@@ -48,17 +48,17 @@ def test_a_checkpoint_of_lmnts_is_a_denoiser(lmnt):
     assert denoiser(x0, 0.5, **cond).shape == (2, 1, 2048)
 
 
-def test_a_state_dict_needs_only_what_its_shapes_do_not_tell(checkpoint, lmnt):
-    check_forward(load_diffwave(checkpoint["model"], dilation_cycle_length=3), lmnt)
+def test_a_state_dict_needs_only_what_its_shapes_do_not_tell(checkpoint, references):
+    check_forward(load_diffwave(checkpoint["model"], dilation_cycle_length=3), references)
     named = {"residual_channels": 8, "residual_layers": 4, "dilation_cycle_length": 3, "n_mels": 80}
-    check_forward(load_diffwave(checkpoint["model"], **named, unconditional=False), lmnt)
+    check_forward(load_diffwave(checkpoint["model"], **named, unconditional=False), references)
 
 
-def test_older_checkpoints_lack_params(tmp_path, checkpoint, lmnt):
+def test_older_checkpoints_lack_params(tmp_path, checkpoint, references):
     for name in ("unconditional", "inference_noise_schedule", "audio_len"):
         del checkpoint["params"][name]
     denoiser = load_diffwave(saved(tmp_path, checkpoint))
-    check_forward(denoiser, lmnt)
+    check_forward(denoiser, references)
     assert denoiser.process.config["inference_noise_schedule"] == [1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.5]
 
 
@@ -77,7 +77,7 @@ def test_unconditional_weights_and_other_noise_levels(tmp_path):
 
 
 def test_a_checkpoint_survives_the_way_there_and_back(tmp_path, checkpoint, lmnt):
-    save_diffwave(load_diffwave(lmnt / "tiny_weights.pt"), tmp_path / "weights.pt", step=checkpoint["step"])
+    save_diffwave(load_diffwave(lmnt), tmp_path / "weights.pt", step=checkpoint["step"])
     again = torch.load(tmp_path / "weights.pt", weights_only=True)
     assert list(again) == list(checkpoint)
     assert all(torch.equal(again["model"][name], tensor) for name, tensor in checkpoint["model"].items())
@@ -92,10 +92,10 @@ def test_a_checkpoint_survives_the_way_there_and_back(tmp_path, checkpoint, lmnt
         save_diffwave(Denoiser(DiffWaveNetwork(8, 2), EDM()), tmp_path / "other.pt")
 
 
-def test_converted_it_is_a_folder_like_any_other(tmp_path, capsys, lmnt):
-    assert main(["convert", "diffwave", str(lmnt / "tiny_weights.pt"), str(tmp_path / "out")]) == 0
+def test_converted_it_is_a_folder_like_any_other(tmp_path, capsys, lmnt, references):
+    assert main(["convert", "diffwave", str(lmnt), str(tmp_path / "out")]) == 0
     denoiser = from_pretrained(tmp_path / "out")
-    check_forward(denoiser, lmnt)
+    check_forward(denoiser, references)
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert config["conditioner"]["type"] == "LogMel" and config["network"]["residual_layers"] == 4
     assert denoiser.conditioner.sample_rate == 22050
@@ -153,7 +153,7 @@ def test_weights_that_do_not_fit_get_one_sentence(tmp_path, checkpoint, change, 
 
 
 def test_files_that_are_no_checkpoints_get_one_sentence(tmp_path, lmnt):
-    whole = (lmnt / "tiny_weights.pt").read_bytes()
+    whole = lmnt.read_bytes()
     damaged = {"cut.pt": whole[:-5000], "start.pt": whole[:700], "text.pt": b"hello", "empty.pt": b""}
     for name, content in damaged.items():
         (tmp_path / name).write_bytes(content)

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import json
 import os
 import pickle
 import struct
@@ -34,19 +33,14 @@ PICKLES = [
 STATE_DICTS = ["edm_ddpmpp_uncond", "edm_ncsnpp_uncond"]
 
 
-@pytest.fixture(scope="module")
-def golden(shared):
-    return shared / "golden/edm"
+def stated(references, name):
+    return references.facts(f"edm/{name}")
 
 
-def stated(golden, name):
-    return json.loads((golden / f"{name}.json").read_text())
-
-
-def load(golden, name):
+def load(references, name):
     if name in PICKLES:
-        return load_edm(golden / f"{name}.pkl")
-    return load_edm(golden / f"{name}.pt", **stated(golden, name)["constructor_kwargs"])
+        return load_edm(references.file(f"edm/{name}.pkl"))
+    return load_edm(references.file(f"edm/{name}.pt"), **stated(references, name)["constructor_kwargs"])
 
 
 def assert_close(value, expected):
@@ -55,8 +49,8 @@ def assert_close(value, expected):
 
 @pytest.mark.parametrize("name", PICKLES + STATE_DICTS)
 @torch.no_grad()
-def test_denoisers_are_the_originals(golden, name):
-    denoiser, values = load(golden, name), np.load(golden / f"{name}.npz")
+def test_denoisers_are_the_originals(references, name):
+    denoiser, values = load(references, name), references.arrays(f"edm/{name}")
     x, sigma = torch.from_numpy(values["x"]), torch.from_numpy(values["sigma"])
     cond = {"labels": "class_labels", "augment_labels": "augment_labels"}
     cond = {ours: torch.from_numpy(values[theirs]) for ours, theirs in cond.items() if theirs in values}
@@ -74,8 +68,8 @@ def test_denoisers_are_the_originals(golden, name):
 
 
 @pytest.mark.parametrize("name", PICKLES + STATE_DICTS)
-def test_a_denoiser_knows_its_process_range_shape_and_classes(golden, name):
-    denoiser, facts = load(golden, name), stated(golden, name)
+def test_a_denoiser_knows_its_process_range_shape_and_classes(references, name):
+    denoiser, facts = load(references, name), stated(references, name)
     process = {"EDMPrecond": EDM, "VPPrecond": VP, "VEPrecond": VE}[facts["precond"]]
     assert isinstance(denoiser.process, process) and not denoiser.training
     low, high = float(facts["sigma_min"]), float(facts["sigma_max"])
@@ -92,12 +86,12 @@ def test_a_denoiser_knows_its_process_range_shape_and_classes(golden, name):
 
 
 @pytest.mark.parametrize("name", PICKLES)
-def test_convert_writes_what_samples_and_loads_again_exactly(golden, name, tmp_path, capsys):
+def test_convert_writes_what_samples_and_loads_again_exactly(references, name, tmp_path, capsys):
     out = tmp_path / "a folder, new"
-    assert main(["convert", "edm", str(golden / f"{name}.pkl"), str(out)]) == 0
+    assert main(["convert", "edm", str(references.file(f"edm/{name}.pkl")), str(out)]) == 0
     assert str(out) in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
-    original, again = load(golden, name), from_pretrained(out)
+    original, again = load(references, name), from_pretrained(out)
     assert again.network.config == original.network.config
     assert again.process.config == original.process.config
     weights, same = original.network.state_dict(), again.network.state_dict()
@@ -126,8 +120,8 @@ def test_convert_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_options_change_what_a_pickle_says_and_misspelt_ones_are_named(golden):
-    path = golden / "edm_adm_uncond.pkl"
+def test_options_change_what_a_pickle_says_and_misspelt_ones_are_named(references):
+    path = references.file("edm/edm_adm_uncond.pkl")
     denoiser = load_edm(path, dropout=0.3, sigma_data=0.7)
     assert denoiser.network.enc["16x16_block0"].dropout == 0.3 and denoiser.process.sigma_data == 0.7
     with pytest.raises(InputError, match="droput is no option of EDMUNet"):
@@ -151,10 +145,10 @@ def test_iddpm_uses_the_first_half_of_what_its_network_puts_out():
     torch.testing.assert_close(denoiser(x, sigma), x + c_out[:, None, None, None] * raw)
 
 
-def test_loading_leaves_the_state_dict_alone(golden):
-    weights = torch.load(golden / "edm_ddpmpp_uncond.pt", weights_only=True)
+def test_loading_leaves_the_state_dict_alone(references):
+    weights = torch.load(references.file("edm/edm_ddpmpp_uncond.pt"), weights_only=True)
     before = {key: tensor.clone() for key, tensor in weights.items()}
-    denoiser = load_edm(weights, **stated(golden, "edm_ddpmpp_uncond")["constructor_kwargs"])
+    denoiser = load_edm(weights, **stated(references, "edm_ddpmpp_uncond")["constructor_kwargs"])
     with torch.no_grad():
         for parameter in denoiser.parameters():
             parameter.zero_()
@@ -162,9 +156,9 @@ def test_loading_leaves_the_state_dict_alone(golden):
     assert all(parameter.requires_grad for parameter in denoiser.parameters())
 
 
-def test_a_state_dict_that_does_not_fit_is_named(golden):
-    weights = torch.load(golden / "edm_ddpmpp_uncond.pt", weights_only=True)
-    options = stated(golden, "edm_ddpmpp_uncond")["constructor_kwargs"]
+def test_a_state_dict_that_does_not_fit_is_named(references):
+    weights = torch.load(references.file("edm/edm_ddpmpp_uncond.pt"), weights_only=True)
+    options = stated(references, "edm_ddpmpp_uncond")["constructor_kwargs"]
     key = "model.enc.32x32_conv.weight"
     for change, message in (
         ({"remove": key}, r"1 weights are missing \['enc.32x32_conv.weight'\]"),
@@ -186,8 +180,8 @@ def test_a_state_dict_that_does_not_fit_is_named(golden):
 
 
 @pytest.mark.parametrize("name", PICKLES)
-def test_truncated_pickles_are_refused(golden, name, tmp_path):
-    data = (golden / f"{name}.pkl").read_bytes()
+def test_truncated_pickles_are_refused(references, name, tmp_path):
+    data = references.file(f"edm/{name}.pkl").read_bytes()
     for kept in (0, 1, 2, 100, 5_000, len(data) // 2, len(data) - 1):
         (tmp_path / "cut.pkl").write_bytes(data[:kept])
         with pytest.raises(InputError, match=r"cut.pkl is truncated, or not a pickle of an EDM network") as caught:
@@ -195,8 +189,8 @@ def test_truncated_pickles_are_refused(golden, name, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_damaged_pickles_are_refused_or_harmless(golden, tmp_path):
-    data = bytearray((golden / "edm_adm_uncond.pkl").read_bytes())
+def test_damaged_pickles_are_refused_or_harmless(references, tmp_path):
+    data = bytearray(references.file("edm/edm_adm_uncond.pkl").read_bytes())
     generator = np.random.default_rng(0)
     for _ in range(60):
         damaged = bytearray(data)
@@ -220,8 +214,8 @@ def test_other_files_are_refused(content, tmp_path):
         load_edm(tmp_path)
 
 
-def test_pickles_of_newer_numpy_are_read(golden, tmp_path):
-    data = (golden / "edm_ddpmpp_cond_aug.pkl").read_bytes()
+def test_pickles_of_newer_numpy_are_read(references, tmp_path):
+    data = references.file("edm/edm_ddpmpp_cond_aug.pkl").read_bytes()
     renamed = data.replace(b"\x15numpy.core.multiarray", b"\x16numpy._core.multiarray")
     assert renamed != data
     (tmp_path / "new.pkl").write_bytes(renamed)
@@ -446,8 +440,8 @@ def test_numpy_scalars_become_plain_numbers(edm_pickle):
     assert [type(value) for value in found.values()] == [float, float, int, float]
 
 
-def test_a_loaded_denoiser_trains(golden):
-    denoiser = load(golden, "edm_ddpmpp_uncond").train()
+def test_a_loaded_denoiser_trains(references):
+    denoiser = load(references, "edm_ddpmpp_uncond").train()
     assert isinstance(denoiser, Denoiser)
     denoiser(torch.randn(1, 3, 32, 32), 0.5).square().mean().backward()
     assert all(parameter.grad.isfinite().all() for parameter in denoiser.parameters())

@@ -1,6 +1,5 @@
 """Latent diffusion models: agreement with CompVis's values, their files, and diffusers' forms of them."""
 
-import gzip
 import json
 import pickle
 import zipfile
@@ -29,18 +28,8 @@ CHECKPOINTS = ["ldm_uncond_vqf4", "ldm_uncond_vqf4_pl142"]
 UNET = "model.diffusion_model."
 
 
-@pytest.fixture(scope="module")
-def folder(shared):
-    return shared / "golden/ldm"
-
-
-def values(file):
-    with np.load(file) as stored:
-        return {key: torch.from_numpy(stored[key]) for key in stored if stored[key].dtype.kind in "fi"}
-
-
-def configuration(folder, name):
-    return json.loads((folder / f"{name}.json").read_text())["config"]
+def configuration(references, name):
+    return references.facts(f"ldm/{name}")["config"]
 
 
 def assert_close(ours, theirs, tolerance=TOLERANCE):
@@ -48,20 +37,20 @@ def assert_close(ours, theirs, tolerance=TOLERANCE):
     assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max()
 
 
-def golden_unet(folder, name, factor=1.0):
+def golden_unet(references, name, factor=1.0):
     """A UNet out of a state dict, its weights but those of norms times a factor."""
-    weights = torch.load(folder / f"{name}.pt", weights_only=True)
+    weights = references.weights(f"ldm/{name}")
     norms = [key for key in weights if weights[key].ndim == 1 and key.replace("bias", "weight") in weights]
     norms = [key for key in norms if weights[key.replace("bias", "weight")].ndim == 1]
     scaled = {UNET + key: value if key in norms else value * factor for key, value in weights.items()}
-    config = configuration(folder, name)
+    config = configuration(references, name)
     heads = {key: config[key] for key in ("num_heads", "num_head_channels", "image_size") if key in config}
     return load_ldm(scaled, linear_start=0.0015, linear_end=0.0195, **heads).network.requires_grad_(False)
 
 
 @pytest.mark.parametrize("name", ["unet_uncond", "unet_cin", "unet_text"])
-def test_unets_agree_with_compvis(folder, name):
-    network, golden = golden_unet(folder, name), values(folder / f"{name}.npz")
+def test_unets_agree_with_compvis(references, name):
+    network, golden = golden_unet(references, name), references.tensors(f"ldm/{name}")
     for suffix in ("", "_frac", "_rect"):
         x, t, context = (golden.get(key + suffix) for key in ("x", "t", "context"))
         cond = {} if context is None else {"context": context}
@@ -73,18 +62,18 @@ def test_unets_agree_with_compvis(folder, name):
 
 
 @pytest.mark.parametrize("name", ["unet_uncond", "unet_cin", "unet_text"])
-def test_quiet_signals_show_that_epsilon_is_right(folder, name):
-    golden, quiet = values(folder / f"{name}.npz"), values(folder / "quiet.npz")
-    network = golden_unet(folder, name, float(quiet["factor"]))
+def test_quiet_signals_show_that_epsilon_is_right(references, name):
+    golden, quiet = references.tensors(f"ldm/{name}"), references.tensors("ldm/quiet")
+    network = golden_unet(references, name, float(quiet["factor"]))
     cond = {"context": golden["context"]} if "context" in golden else {}
     assert_close(network(golden["x"] * 0.01, golden["t"].float(), **cond), quiet[f"{name}/out"])
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 @pytest.mark.parametrize(("averaged", "kind"), [(None, "ema"), (True, "ema"), (False, "raw")])
-def test_a_whole_checkpoint_agrees_with_compvis(folder, name, averaged, kind):
-    config, golden = configuration(folder, "ldm_uncond_vqf4"), values(folder / "ldm_uncond_vqf4.npz")
-    denoiser = load_ldm(folder / f"{name}.ckpt", config, averaged=averaged)
+def test_a_whole_checkpoint_agrees_with_compvis(references, name, averaged, kind):
+    config, golden = configuration(references, "ldm_uncond_vqf4"), references.tensors("ldm/ldm_uncond_vqf4")
+    denoiser = load_ldm(references.file(f"ldm/{name}.ckpt"), config, averaged=averaged)
     assert (denoiser.signal_shape, denoiser.latent_shape) == ((3, 32, 32), (3, 8, 8))
     assert denoiser.process.config["schedule"] == "scaled_linear"
     image, first_stage = golden["image_bhwc"].movedim(-1, 1), denoiser.first_stage
@@ -101,19 +90,23 @@ def test_a_whole_checkpoint_agrees_with_compvis(folder, name, averaged, kind):
         assert_close((x - denoiser(x, sigma)) / level, golden[f"eps_{kind}"], 1e-3)
 
 
-def test_training_minimizes_what_compvis_minimizes(folder):
-    golden = values(folder / "ldm_uncond_vqf4.npz")
-    denoiser = load_ldm(folder / "ldm_uncond_vqf4.ckpt", configuration(folder, "ldm_uncond_vqf4"), averaged=False)
+def test_training_minimizes_what_compvis_minimizes(references):
+    golden = references.tensors("ldm/ldm_uncond_vqf4")
+    denoiser = load_ldm(
+        references.file("ldm/ldm_uncond_vqf4.ckpt"), configuration(references, "ldm_uncond_vqf4"), averaged=False
+    )
     objective = Objective(LDM())
-    draw = Draw(denoiser.process.sigmas[golden["t"]], golden["noise"], torch.ones(2))
+    draw = Draw(denoiser.process.sigmas[golden["t"]], golden["noise"], torch.ones(len(golden["t"])))
     latents = denoiser.clean(golden["image_bhwc"].movedim(-1, 1))
     assert_close(objective(denoiser, latents, draw=draw).total.detach(), golden["loss_per_sample_l2"])
 
 
 @pytest.mark.parametrize(("averaged", "eta"), [(False, 0), (False, 1), (True, 0)])
-def test_ten_steps_of_ddim(folder, averaged, eta):
-    golden = values(folder / "ldm_uncond_vqf4.npz")
-    denoiser = load_ldm(folder / "ldm_uncond_vqf4.ckpt", configuration(folder, "ldm_uncond_vqf4"), averaged=averaged)
+def test_ten_steps_of_ddim(references, averaged, eta):
+    golden = references.tensors("ldm/ldm_uncond_vqf4")
+    denoiser = load_ldm(
+        references.file("ldm/ldm_uncond_vqf4.ckpt"), configuration(references, "ldm_uncond_vqf4"), averaged=averaged
+    )
     table = ddpm_sigmas("scaled_linear", 1000, 0.0015, 0.0195)
     process = denoiser.process
     sigmas = [*table[process.nearest(process.sampling_sigmas(10))].tolist(), table[0].item()]
@@ -133,9 +126,9 @@ def test_ten_steps_of_ddim(folder, averaged, eta):
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_config_beside_the_checkpoint_is_found(folder, tmp_path, name):
-    (tmp_path / "model.ckpt").write_bytes((folder / f"{name}.ckpt").read_bytes())
-    params = configuration(folder, "ldm_uncond_vqf4")
+def test_config_beside_the_checkpoint_is_found(references, tmp_path, name):
+    (tmp_path / "model.ckpt").write_bytes(references.file(f"ldm/{name}.ckpt").read_bytes())
+    params = configuration(references, "ldm_uncond_vqf4")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"target": "ldm", "params": params}}))
     denoiser = load_ldm(tmp_path / "model.ckpt")
     images = sample(denoiser, (2, 3, 32, 32), sampler="ddim", steps=2, generator=torch.Generator().manual_seed(0))
@@ -147,8 +140,8 @@ def test_config_beside_the_checkpoint_is_found(folder, tmp_path, name):
     assert torch.equal(kept, images)
 
 
-def test_names_of_averages(folder):
-    table = json.loads((folder / "ldm_uncond_vqf4.json").read_text())["ema_param_to_buffer"]
+def test_names_of_averages(references):
+    table = references.facts("ldm/ldm_uncond_vqf4")["ema_param_to_buffer"]
     names = [name.removeprefix("diffusion_model.") for name in table]
     assert list(averaged_names(dict.fromkeys(names)).values()) == list(table.values())
 
@@ -160,9 +153,8 @@ def full_sizes():
 
 
 @pytest.fixture(scope="module")
-def full_size_keys(folder):
-    with gzip.open(folder / "full_size_keys.json.gz") as file:
-        return json.load(file)
+def full_size_keys(references):
+    return references.facts("ldm/full_size_keys")
 
 
 def on_meta(shapes, prefix):
@@ -190,12 +182,12 @@ def test_real_sizes_fit_name_for_name(full_size_keys, name):
     assert sum(weight.numel() for weight in network.parameters()) == model["n_unet_params"]
 
 
-def key_maps(folder):
-    return json.loads((folder / "diffusers_key_map.json").read_text())
+def key_maps(references):
+    return references.facts("ldm/diffusers_key_map")
 
 
-def test_every_name_of_diffusers_is_translated(folder):
-    for model, table in key_maps(folder).items():
+def test_every_name_of_diffusers_is_translated(references):
+    for model, table in key_maps(references).items():
         names = [name for theirs in table.values() for name in (theirs if isinstance(theirs, list) else [theirs])]
         weights = {name: torch.zeros(8, 8) if name.endswith("weight") else torch.zeros(8) for name in names}
         first_stage = model.startswith("fs_") or model.endswith(":first_stage")
@@ -233,10 +225,10 @@ SCHEDULER = {"beta_schedule": "scaled_linear", "beta_start": 0.0015, "beta_end":
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_a_diffusers_folder_is_the_same_denoiser(folder, tmp_path, old):
-    config = configuration(folder, "ldm_uncond_vqf4")
-    denoiser = load_ldm(folder / "ldm_uncond_vqf4.ckpt", config)
-    weights, maps = read_state_dict(folder / "ldm_uncond_vqf4.ckpt"), key_maps(folder)
+def test_a_diffusers_folder_is_the_same_denoiser(references, tmp_path, old):
+    config = configuration(references, "ldm_uncond_vqf4")
+    denoiser = load_ldm(references.file("ldm/ldm_uncond_vqf4.ckpt"), config)
+    weights, maps = read_state_dict(references.file("ldm/ldm_uncond_vqf4.ckpt")), key_maps(references)
     unet = {name.removeprefix(UNET): value for name, value in weights.items() if name.startswith(UNET)}
     unet = {name: weights[f"model_ema.diffusion_model{name.replace('.', '')}"] for name in unet}
     stage = {name.removeprefix("first_stage_model."): v for name, v in weights.items() if "first_stage_model" in name}
@@ -261,12 +253,12 @@ def test_a_diffusers_folder_is_the_same_denoiser(folder, tmp_path, old):
     assert loaded.process.config == denoiser.process.config
 
 
-def test_a_diffusers_folder_with_a_text_model(folder, tmp_path):
-    maps, golden = key_maps(folder), values(folder / "unet_text.npz")
-    weights = torch.load(folder / "unet_text.pt", weights_only=True)
+def test_a_diffusers_folder_with_a_text_model(references, tmp_path):
+    maps, golden = key_maps(references), references.tensors("ldm/unet_text")
+    weights = references.weights("ldm/unet_text")
     config = {"_class_name": "UNet2DConditionModel", "attention_head_dim": 4, "sample_size": 16}
     save_part(tmp_path / "unet", config, as_diffusers(weights, maps["unet_text"]))
-    stage = torch.load(folder / "fs_kl.pt", weights_only=True)
+    stage = references.weights("ldm/fs_kl")
     save_part(tmp_path / "vae", {"_class_name": "AutoencoderKL"}, as_diffusers(stage, maps["fs_kl"]))
     (tmp_path / "scheduler").mkdir()
     (tmp_path / "scheduler/scheduler_config.json").write_text(json.dumps(SCHEDULER))
@@ -277,24 +269,26 @@ def test_a_diffusers_folder_with_a_text_model(folder, tmp_path):
     assert_close(out, golden["out"])
 
 
-def test_first_stages_alone(folder, tmp_path):
-    weights = torch.load(folder / "fs_vqf4.pt", weights_only=True)
+def test_first_stages_alone(references, tmp_path):
+    weights = references.weights("ldm/fs_vqf4")
     torch.save({"state_dict": {**weights, "loss.discriminator.weight": torch.zeros(2)}}, tmp_path / "first.ckpt")
     stage = load_first_stage(tmp_path / "first.ckpt")
     assert stage.config["num_codes"] == 64 and stage.scale_factor == 1
-    whole = load_first_stage(folder / "ldm_uncond_vqf4_pl142.ckpt", scale_factor=0.5)
+    whole = load_first_stage(references.file("ldm/ldm_uncond_vqf4_pl142.ckpt"), scale_factor=0.5)
     assert whole.scale_factor == 0.5 and whole.factor == 4
-    load_ldm(folder / "ldm_uncond_vqf4.ckpt", configuration(folder, "ldm_uncond_vqf4")).save_pretrained(tmp_path / "d")
+    load_ldm(references.file("ldm/ldm_uncond_vqf4.ckpt"), configuration(references, "ldm_uncond_vqf4")).save_pretrained(
+        tmp_path / "d"
+    )
     saved = load_first_stage(tmp_path / "d")
-    assert saved.sha256() == load_first_stage(folder / "ldm_uncond_vqf4.ckpt").sha256() != whole.sha256()
+    assert saved.sha256() == load_first_stage(references.file("ldm/ldm_uncond_vqf4.ckpt")).sha256() != whole.sha256()
 
 
-def test_a_scale_that_was_measured_is_in_the_checkpoint(folder, tmp_path):
+def test_a_scale_that_was_measured_is_in_the_checkpoint(references, tmp_path):
     """LDM on churches divides latents by the deviation of its first batch, over all elements."""
-    stage = values(folder / "fs_kl.npz")
+    stage = references.tensors("ldm/fs_kl")
     measured = 1 / stage["sample_via_original"].std()
     torch.testing.assert_close(measured, stage["std_rescale_factor"])
-    weights = torch.load(folder / "fs_kl.pt", weights_only=True)
+    weights = references.weights("ldm/fs_kl")
     whole = {f"first_stage_model.{name}": tensor for name, tensor in weights.items()} | {"scale_factor": measured}
     save_file({name: tensor.clone() for name, tensor in whole.items()}, tmp_path / "model.safetensors")
     loaded = load_first_stage(tmp_path / "model.safetensors")
@@ -302,13 +296,14 @@ def test_a_scale_that_was_measured_is_in_the_checkpoint(folder, tmp_path):
     torch.testing.assert_close(loaded.decode(measured * stage["mode"]), stage["dec_mode"], rtol=1e-4, atol=1e-4)
 
 
-def test_class_embedding_through_cross_attention(folder):
-    embedding, golden = torch.load(folder / "class_embedder.pt", weights_only=True), values(folder / "unet_cin.npz")
-    context = values(folder / "class_embedder.npz")
-    weights = {UNET + key: value for key, value in torch.load(folder / "unet_cin.pt", weights_only=True).items()}
-    weights["cond_stage_model.embedding.weight"] = embedding["embedding.weight"]
+def test_class_embedding_through_cross_attention(references):
+    golden, facts = references.tensors("ldm/unet_cin"), references.facts("ldm/class_embedder")
+    embedding = torch.from_numpy(np.random.RandomState(facts["seed"]).randn(*facts["shape"])).float()
+    context = references.tensors("ldm/class_embedder")
+    weights = {UNET + key: value for key, value in references.weights("ldm/unet_cin").items()}
+    weights["cond_stage_model.embedding.weight"] = embedding
     facts = {"num_heads": 1, "image_size": 16, "linear_start": 0.0015, "linear_end": 0.0195}
-    plain = golden_unet(folder, "unet_cin")
+    plain = golden_unet(references, "unet_cin")
     for null_class, classes in ((None, 11), (True, 10)):
         denoiser = load_ldm(weights, null_class=null_class, **facts)
         assert isinstance(denoiser.network, ClassContextUNet) and len(denoiser.classes) == classes
@@ -317,9 +312,9 @@ def test_class_embedding_through_cross_attention(folder):
             if labels.max() < classes:
                 torch.testing.assert_close(denoiser.network(x, t, labels=labels), plain(x, t, context=context["out"]))
             if null_class:
-                null = embedding["embedding.weight"][-1].expand(2, 1, -1)
+                null = embedding[-1].expand(len(x), 1, -1)
                 torch.testing.assert_close(denoiser.network(x, t), plain(x, t, context=null))
-                rows = torch.zeros(2, classes)
+                rows = torch.zeros(len(x), classes)
                 torch.testing.assert_close(denoiser.network(x, t, labels=rows), plain(x, t, context=null))
     weights["cond_stage_model.embedding.weight"] = torch.zeros(11, 8)
     with pytest.raises(InputError, match="embeds classes in 8 numbers, its UNet looks at 16"):
@@ -331,9 +326,9 @@ class Call:
         return (print, ("executed",))
 
 
-def altered(folder, change):
+def altered(references, change):
     """The state dict of the golden checkpoint, changed."""
-    weights = read_state_dict(folder / "ldm_uncond_vqf4.ckpt")
+    weights = read_state_dict(references.file("ldm/ldm_uncond_vqf4.ckpt"))
     change(weights)
     return weights
 
@@ -371,16 +366,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_does_not_fit_gets_one_sentence(folder, case):
+def test_what_does_not_fit_gets_one_sentence(references, case):
     change, message = CASES[case]
-    config = {key: value for key, value in configuration(folder, "ldm_uncond_vqf4").items() if "linear" not in key}
+    config = {key: value for key, value in configuration(references, "ldm_uncond_vqf4").items() if "linear" not in key}
     with pytest.raises(InputError, match=message) as caught:
-        load_ldm(altered(folder, change), config)
+        load_ldm(altered(references, change), config)
     assert "\n" not in str(caught.value)
 
 
-def test_facts_that_only_the_yaml_knows(folder):
-    weights = read_state_dict(folder / "ldm_uncond_vqf4.ckpt")
+def test_facts_that_only_the_yaml_knows(references):
+    weights = read_state_dict(references.file("ldm/ldm_uncond_vqf4.ckpt"))
     with pytest.raises(InputError, match="how many attention heads"):
         load_ldm(weights, image_size=8)
     with pytest.raises(InputError, match="give image_size="):
@@ -395,8 +390,8 @@ def test_facts_that_only_the_yaml_knows(folder):
     assert load_ldm(weights, num_head_channels=8, image_size=8).signal_shape == (3, 32, 32)
 
 
-def test_damaged_and_hostile_files(folder, tmp_path, capsys):
-    whole = (folder / "ldm_uncond_vqf4.ckpt").read_bytes()
+def test_damaged_and_hostile_files(references, tmp_path, capsys):
+    whole = references.file("ldm/ldm_uncond_vqf4.ckpt").read_bytes()
     for name, content in {"cut": whole[: len(whole) // 2], "text": b"no checkpoint", "empty": b""}.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match="truncated, or no checkpoint"):

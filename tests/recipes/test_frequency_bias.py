@@ -2,13 +2,14 @@
 
 import pytest
 
+from tests.programs import BIN
 from tests.recipe_runs import run
 
 TINY = ["training.steps=2", "num=4", "length=16", "hidden.large=8", "hidden.small=4", "process.noise.timesteps=10"]
 
 
 def test_it_writes_a_page_and_a_table_with_a_row_a_model(tmp_path):
-    code, _, error = run("frequency_bias", "--seeds", "3,4", *TINY, cwd=tmp_path)
+    code, _, error = run("frequency_bias", "--seeds", "3,4", *TINY, cwd=tmp_path, programs=BIN)
     assert code == 0, error[-3000:]
     table = (tmp_path / "exp/frequency_bias/report.md").read_text()
     assert "| seed 3 | seed 4 | mean" in table

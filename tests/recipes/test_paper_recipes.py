@@ -51,10 +51,10 @@ def test_killed_in_each_stage_it_goes_on_to_the_same_table(tmp_path):
     assert code == 0 and out.count("done before, skipped") == 3 + 2 * 2
 
 
-def test_given_weights_are_converted_fine_tuned_and_judged_by_fid(tmp_path, shared):
+def test_given_weights_are_converted_fine_tuned_and_judged_by_fid(tmp_path, references):
     inception = tmp_path / "inception.pt"
     torch.jit.script(Inception()).save(str(inception))
-    weights = shared / "golden/edm/edm_ncsnpp_cond_aug.pkl"
+    weights = references.file("edm/edm_ncsnpp_cond_aug.pkl")
     source = pictures(tmp_path / "source", classes=10)
     arguments = ["--data", source, "--weights", weights, "--inception", inception, *LOOK]
     code, _, error = run("cifar10", *arguments, "--regularizers", "none", cwd=tmp_path)

@@ -1,9 +1,5 @@
 """Training with a teacher: resumed bit for bit, in two processes as in one, and nothing of it in what is saved."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -15,7 +11,8 @@ from mmspec.errors import InputError
 from mmspec.networks import UNet
 from mmspec.training.checkpoint import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
-from tests.training.test_trainer import ROOT, Waves, same, weights
+from tests.programs import two_processes
+from tests.training.test_trainer import Waves, same, weights
 
 SMALL = {"channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (), "head_channels": 8}
 
@@ -105,12 +102,7 @@ torch.save({**weights(trainer), **alignment(trainer)}, Path(sys.argv[1]) / f"ran
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, tmp_path]
-    result = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-2000:]
+    two_processes(TWO, tmp_path)
     one = make_trainer(tmp_path / "one", max_steps=3, dropout=0.0)
     one.train()
     two = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]

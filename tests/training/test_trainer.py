@@ -1,9 +1,6 @@
 import json
-import os
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +13,7 @@ from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import UNet
 from mmspec.training.checkpoint import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
-
-ROOT = Path(__file__).parents[2]
+from tests.programs import BIN, ENVIRONMENT, python, two_processes
 
 
 class Waves:
@@ -160,13 +156,6 @@ except Interrupted:
 """
 
 
-def start(folder: Path, steps: int = 16) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(folder), str(steps)], env=environment, stderr=subprocess.PIPE, text=True
-    )
-
-
 def wait_for_lines(process: subprocess.Popen, count: int) -> None:
     while count and (line := process.stderr.readline()):
         count -= "step" in line
@@ -176,12 +165,12 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(tm
     (tmp_path / "killed").mkdir()
     (tmp_path / "whole").mkdir()
     for lines in (3, 6):
-        process = start(tmp_path / "killed")
+        process = python("-c", CHILD, tmp_path / "killed", 16)
         wait_for_lines(process, lines)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
     for name in ("killed", "whole"):
-        process = start(tmp_path / name)
+        process = python("-c", CHILD, tmp_path / name, 16)
         assert process.communicate()[1] is not None and process.returncode == 0
     for file in ("model.safetensors", "ema/model.safetensors", "optimizer.safetensors"):
         ends = [(tmp_path / name / "checkpoints/step_00000016" / file).read_bytes() for name in ("killed", "whole")]
@@ -189,7 +178,8 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(tm
 
 
 def test_sigterm_saves_and_exits_with_75(tmp_path):
-    process = start(tmp_path, steps=100_000)
+    command = [str(BIN / "python"), "-c", CHILD, str(tmp_path), "100000"]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     wait_for_lines(process, 3)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
@@ -210,12 +200,7 @@ torch.save(trainer.denoiser.state_dict(), Path(sys.argv[1]) / f"rank{trainer.acc
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, tmp_path]
-    result = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-2000:]
+    two_processes(TWO, tmp_path)
     one = make_trainer(tmp_path / "one", max_steps=3, dropout=0.0)
     one.train()
     two = torch.load(tmp_path / "rank0.pt", weights_only=True)
