@@ -80,7 +80,10 @@ class Component:
         if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
             raise InputError(f"{where} takes {{type: NAME, ...}}, not {config!r}.")
         arguments = {str(key): value for key, value in config.items() if key not in ("type", "plugin")}
-        return cls(config["type"], arguments, config.get("plugin"))
+        plugin = checked(config.get("plugin"), dict[str, str] | None, f"{where}.plugin")
+        if plugin is not None and not {"name", "sha256"} <= plugin.keys():
+            raise InputError(f"{where}.plugin takes the keys name and sha256, not {', '.join(plugin) or 'none'}.")
+        return cls(config["type"], arguments, plugin)
 
     @classmethod
     def of(cls, part: Any) -> "Component":

@@ -65,6 +65,8 @@ def test_a_part_is_built_in_any_case_and_knows_how_it_was_made():
         ({"type": "Square", "side": 1, "nam": "x"}, "shape.nam is no option of Square: did you mean name?"),
         ({"type": "Square", "side": -1}, "shape: side must be 0 or more, not -1."),
         ({"side": 1}, "shape takes {type: NAME, ...}, not {'side': 1}."),
+        ({"type": "Square", "plugin": 5}, "shape.plugin takes keys and values or null, not 5."),
+        ({"type": "Square", "plugin": {"name": "a.py"}}, "shape.plugin takes the keys name and sha256, not name."),
     ],
 )
 def test_what_cannot_be_built_is_one_sentence(config, message):
