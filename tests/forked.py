@@ -1,8 +1,8 @@
 """Programs of Python that begin with torch imported, as importing it takes longer than most of them: a server forks.
 
 ``python forked.py serve SOCKET MODULES...`` is the server; ``python forked.py run SOCKET`` stands for ``python``, with
-``-m MODULE`` or ``-c CODE`` and arguments: same folder, environment, streams, exit status. Who kills
-it kills the program.
+``-m MODULE`` or ``-c CODE`` and arguments: same folder, environment, streams and exit status; who kills it kills the
+program.
 """
 
 import array
