@@ -167,11 +167,13 @@ class DistillationObjective(nn.Module):
         target, target_features = self.teacher(noisy, draw.sigma, **cond)
         x0_hat = denoiser(noisy, draw.sigma, **cond)
         features, target_features = _cropped([tap.take() for tap in self.student_taps], target_features)
+        taught = (draw.sigma >= self.teacher.denoiser.sigma_min) & (draw.sigma <= self.teacher.denoiser.sigma_max)
+        for theirs in (target, *target_features):  # what is not taught may be infinite, and 0 times that is NaN
+            theirs.masked_fill_(~taught.view(-1, *[1] * (theirs.ndim - 1)), 0)
 
         terms = self.objective.compare(x0_hat, x0, draw.sigma, step)
         scale = expand_sigma(self.objective.weighting(draw.sigma).sqrt(), x0)
         distilled = self.loss.terms(scale * x0_hat, scale * target, x0, features, target_features)
-        taught = (draw.sigma >= self.teacher.denoiser.sigma_min) & (draw.sigma <= self.teacher.denoiser.sigma_max)
         total, parts = terms.total, dict(terms.parts)
         for name, values in distilled._asdict().items():
             values = torch.where(taught, values, 0)

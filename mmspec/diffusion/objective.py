@@ -11,6 +11,7 @@ from mmspec.diffusion.denoiser import expand_sigma
 from mmspec.diffusion.noise import NoiseDistribution
 from mmspec.diffusion.processes import Process
 from mmspec.losses.regularizer import Regularizer
+from mmspec.losses.weighting import per_sample
 
 DISTANCES = ("l2", "l1")
 
@@ -125,9 +126,11 @@ class Objective(nn.Module):
         told = hide(cond, draw.keep) if self.label_dropout else said(cond)
         return x0 + expand_sigma(draw.sigma, x0) * draw.noise, told
 
-    def compare(self, x0_hat: Tensor, x0: Tensor, sigma: Tensor, step: int | None = None) -> LossTerms:
-        """The loss of predictions ``x0_hat`` of clean signals ``x0``, made at noise levels ``sigma`` ``[B]``."""
-        error = expand_sigma(self.weighting(sigma).sqrt(), x0) * (x0_hat - x0)
+    def compare(self, x0_hat: Tensor, x0: Tensor, sigma: Tensor | float, step: int | None = None) -> LossTerms:
+        """The loss of predictions ``x0_hat`` of clean signals ``x0``, at ``sigma``, a number, ``[]`` or ``[B]``."""
+        sigma = per_sample(sigma, x0)
+        weight = expand_sigma(self.weighting(sigma).sqrt(), x0)
+        error = weight * torch.where(weight == 0, 0, x0_hat - x0)  # 0 times infinity would be NaN
         denoising = (error.square() if self.distance == "l2" else error.abs()).flatten(1).mean(1)
         total, parts, shares = denoising, {"denoising": denoising.detach()}, {}
         for name, regularizer in self.regularizers.items():

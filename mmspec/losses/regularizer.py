@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from mmspec.losses.balance import gradient_norm, safe_ratio
+from mmspec.losses.weighting import per_sample
 
 
 class RegularizerTerm(NamedTuple):
@@ -74,7 +76,7 @@ class Regularizer(nn.Module):
         self,
         input: Tensor,
         target: Tensor,
-        sigma: Tensor,
+        sigma: Tensor | float,
         step: int | None = None,
         denoising: Tensor | None = None,
     ) -> RegularizerTerm:
@@ -83,17 +85,17 @@ class Regularizer(nn.Module):
         Args:
             input: prediction of the clean signal, ``[B, C, *spatial]``.
             target: clean signal, same shape.
-            sigma: noise level of each sample, ``[B]``.
+            sigma: noise level of each sample, ``[B]``, or of all, a number or ``[]``.
             step: training step from 0, needed by a ramp.
             denoising: denoising loss of each sample ``[B]``, computed from ``input``; needed by gradient balancing,
                 and for `RegularizerTerm.grad_share` in any case.
 
         Raises:
-            ValueError: if a ramp has no step, or gradient balancing no denoising loss.
+            ValueError: if a ramp has no step, gradient balancing no denoising loss, or sigma or what sigma_weight makes
+                of it is not one value a sample.
         """
-        raw = self.loss(input, target)
-        term = raw if self.sigma_weight is None else raw * self.sigma_weight(sigma)
         weight = self.weight * self._ramp(step)
+        raw, term = self._gated(input, target, self._gate(per_sample(sigma, input)), weight > 0)
         if self.balance and denoising is None:
             raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
         if denoising is None or not input.requires_grad:  # evaluation: there are no gradients to compare
@@ -103,6 +105,34 @@ class Regularizer(nn.Module):
             scale = safe_ratio(share.new_tensor(weight), share)
             return RegularizerTerm(raw.detach(), scale * term, scale * share)
         return RegularizerTerm(raw.detach(), weight * term, weight * share)
+
+    def extra_repr(self) -> str:
+        """The options, as ``repr`` shows them."""
+        return (
+            f"weight={self.weight}, sigma_weight={self.sigma_weight}, ramp_steps={self.ramp_steps}, "
+            f"balance={self.balance!r}"
+        )
+
+    def _gate(self, sigma: Tensor) -> Tensor:
+        """``[B]`` -> ``[B]``."""
+        gate = torch.ones_like(sigma) if self.sigma_weight is None else self.sigma_weight(sigma)
+        if gate.shape != sigma.shape:
+            raise ValueError(
+                f"sigma_weight={self.sigma_weight} must give one value for each sigma {list(sigma.shape)}, not "
+                f"{list(gate.shape)}."
+            )
+        return gate
+
+    def _gated(self, input: Tensor, target: Tensor, gate: Tensor, active: bool) -> tuple[Tensor, Tensor]:
+        """The loss and the gated loss of each sample, ``[B]``; a closed gate hides what is not finite."""
+        if self.sigma_weight is None and active:
+            raw = self.loss(input, target)
+            return raw, raw
+        opened = gate.ne(0) if active else torch.zeros_like(gate, dtype=torch.bool)
+        # 0 times infinity is NaN: neither the value nor the gradient of a hidden sample may be multiplied away.
+        seen = torch.where(opened.view(-1, *[1] * (input.ndim - 1)), input, input.detach())
+        raw = self.loss(seen, target)
+        return raw, torch.where(opened, raw * gate, 0)
 
     def _ramp(self, step: int | None) -> float:
         if not self.ramp_steps:
