@@ -144,3 +144,73 @@ def test_repr_shows_what_a_term_is() -> None:
     shown = repr(Regularizer(FourierAmplitudeLoss(reduction="none"), 0.25, InverseSigmaGate(2.0), 10, "gradient"))
     assert "weight=0.25" in shown and "InverseSigmaGate(sigma_gate=2.0)" in shown
     assert "ramp_steps=10" in shown and "balance='gradient'" in shown and "FourierAmplitudeLoss()" in shown
+
+
+def clips(level: float = 0.2, quiet: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Eight tones in soft noise, and predictions that are 0.05 off; clip 3 may be another."""
+    time = torch.arange(4096) / 8000
+    target = torch.stack([torch.sin(6.2832 * (200 + 50 * i) * time) for i in range(8)])[:, None]
+    target = level * (1.4 * target + 0.1 * noise(8, 1, 4096))
+    if quiet is not None:
+        target[3] = quiet
+    return (target + 0.05 * noise(8, 1, 4096, seed=1)).requires_grad_(), target
+
+
+QUIET = {
+    "silence": torch.zeros(1, 4096),
+    "one bit": noise(1, 4096, seed=2).sign() / 32768,
+    "one bit on a constant": (noise(1, 4096, seed=2) > 0) / 32768,
+    "-70 dB": 10**-3.5 * noise(1, 4096, seed=2),
+    "-60 dB": 1e-3 * noise(1, 4096, seed=2),
+}
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_a_silent_clip_does_not_own_a_batch_of_the_stft_loss(name: str) -> None:
+    """Its spectral convergence was 7,670 where the others' is 0.2, and their pull fell 500 times under balancing."""
+    (x, target), (all_x, all_target) = clips(quiet=QUIET[name]), clips()
+    others = [0, 1, 2, 4, 5, 6, 7]
+    convergence = MultiResolutionSTFTLoss(w_log_mag=0.0, reduction="none")
+    values = convergence(x, target)
+    assert values[3] < 3 * values[others].mean()
+    assert torch.equal(values[others], convergence(all_x, all_target)[others])
+
+    term = Regularizer(MultiResolutionSTFTLoss(reduction="none"), 0.1, balance="gradient")
+    pulls = []
+    for prediction, clean in ((x, target), (all_x, all_target)):
+        denoising = (prediction - clean).square().flatten(1).mean(1)
+        weighted = term(prediction, clean, 0.05, denoising=denoising).weighted.mean()
+        (gradient,) = torch.autograd.grad(weighted, prediction)
+        assert torch.isfinite(gradient).all()
+        pulls.append(gradient[others].norm())
+    assert 0.6 < pulls[0] / pulls[1] < 1.7
+
+
+@pytest.mark.parametrize("level", [1.0, 0.2, 0.02, 0.004])  # down to -48 dB of full scale
+@pytest.mark.parametrize("options", [{}, {"w_log_mag": 0.0}, {"w_lin_mag": 1.0}])
+def test_what_can_be_heard_is_measured_as_auraloss_does(level: float, options: dict) -> None:
+    auraloss = pytest.importorskip("auraloss")
+    x, target = clips(level)
+    values = MultiResolutionSTFTLoss(**options, reduction="none")(x, target)
+    theirs = auraloss.freq.MultiResolutionSTFTLoss(**options)
+    expected = torch.stack([theirs(x[i : i + 1], target[i : i + 1]) for i in range(8)])
+    torch.testing.assert_close(values, expected, rtol=1e-6, atol=0)
+
+
+def test_a_quiet_picture_does_not_own_a_batch_of_the_stft_loss() -> None:
+    target = 0.3 * noise(4, 3, 32, 32)
+    target[2] = 0
+    x = (target + 0.05 * noise(4, 3, 32, 32, seed=1)).requires_grad_()
+    values = MultiResolutionSTFTLoss(w_log_mag=0.0, reduction="none")(x, target)
+    assert values[2] == 0 and (values[[0, 1, 3]] > 0.05).all()
+    assert not torch.autograd.grad(values[2], x)[0].any()
+
+
+def test_convergence_fades_out_with_the_target() -> None:
+    """Between -50 dB and silence it only falls, as the square of power does: no step, no peak."""
+    loss = MultiResolutionSTFTLoss((256,), w_log_mag=0.0, reduction="none")
+    error, tone = 0.05 * noise(1, 1, 4096, seed=1), noise(1, 1, 4096) / noise(1, 1, 4096).square().mean().sqrt()
+    levels = [10**-2.5, 10**-2.75, 1e-3, 1e-4, 1e-5, 0.0]
+    values = [loss(level * tone + error, level * tone).item() for level in levels]
+    assert values == sorted(values, reverse=True)
+    assert values[1] / values[0] == pytest.approx((10**-0.25) ** 3, rel=0.05)  # ^4 over what is relative to it
