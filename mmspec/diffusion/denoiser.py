@@ -17,6 +17,7 @@ from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
 from mmspec.files import replace_text
+from mmspec.losses.weighting import per_sample
 from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import put_weights
 from mmspec.typed import read
@@ -25,15 +26,13 @@ FORMAT, EARLIER = "mmspec-denoiser-2", "mmspec-denoiser-1"  # the earlier one ca
 WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
 
 
-def expand_sigma(sigma: Tensor, x: Tensor) -> Tensor:
-    """sigma ``[B]`` -> ``[B, 1, ...]``, ready to multiply x ``[B, C, *spatial]``.
+def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
+    """sigma, a number, ``[]`` or ``[B]`` -> ``[B, 1, ...]``, ready to multiply x ``[B, C, *spatial]``.
 
     Raises:
-        ValueError: unless sigma has one value a sample.
+        ValueError: for a sigma of another shape.
     """
-    if sigma.shape != x.shape[:1]:
-        raise ValueError(f"sigma {list(sigma.shape)} must have one value for each sample of x {list(x.shape)}.")
-    return sigma.reshape(-1, *[1] * (x.ndim - 1))
+    return per_sample(sigma, x).reshape(-1, *[1] * (x.ndim - 1))
 
 
 class Denoiser(nn.Module):
@@ -125,7 +124,7 @@ class Denoiser(nn.Module):
         """
         dtype = next(self.network.parameters()).dtype
         x = x.to(dtype)
-        sigma = torch.as_tensor(sigma, device=x.device).to(dtype).expand(x.shape[0])
+        sigma = per_sample(sigma, x).to(dtype)
         c_skip, c_out, c_in, c_noise = self.process.scalings(sigma)
         raw: Tensor = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         raw = raw[:, : x.shape[1]]  # iDDPM's networks put out a variance too

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from mmspec.components import Component
 from mmspec.diffusion.denoiser import Denoiser, expand_sigma
-from mmspec.diffusion.objective import Draw, LossTerms, Objective
+from mmspec.diffusion.objective import Draw, LossTerms, Objective, Squares
 from mmspec.errors import InputError
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss, pairs_by_size
 from mmspec.networks import Network
@@ -154,8 +154,20 @@ class DistillationObjective(nn.Module):
         """The objective's draw."""
         return self.objective.draw(shape, generator, device)
 
+    @property
+    def balanced(self) -> bool:
+        """The objective's."""
+        return self.objective.balanced
+
     def forward(
-        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw | None = None, **cond: Tensor
+        self,
+        denoiser: nn.Module,
+        x0: Tensor,
+        *,
+        step: int | None = None,
+        draw: Draw | None = None,
+        squares: Squares | None = None,
+        **cond: Tensor,
     ) -> LossTerms:
         """The loss of each sample of a batch; arguments as for `Objective.forward`.
 
@@ -167,18 +179,26 @@ class DistillationObjective(nn.Module):
         target, target_features = self.teacher(noisy, draw.sigma, **cond)
         x0_hat = denoiser(noisy, draw.sigma, **cond)
         features, target_features = _cropped([tap.take() for tap in self.student_taps], target_features)
+        taught = (draw.sigma >= self.teacher.denoiser.sigma_min) & (draw.sigma <= self.teacher.denoiser.sigma_max)
+        for theirs in (target, *target_features):  # what is not taught may be infinite, and 0 times that is NaN
+            theirs.masked_fill_(~taught.view(-1, *[1] * (theirs.ndim - 1)), 0)
 
-        terms = self.objective.compare(x0_hat, x0, draw.sigma, step)
+        terms = self.objective.compare(x0_hat, x0, draw.sigma, step, squares)
         scale = expand_sigma(self.objective.weighting(draw.sigma).sqrt(), x0)
         distilled = self.loss.terms(scale * x0_hat, scale * target, x0, features, target_features)
-        taught = (draw.sigma >= self.teacher.denoiser.sigma_min) & (draw.sigma <= self.teacher.denoiser.sigma_max)
         total, parts = terms.total, dict(terms.parts)
         for name, values in distilled._asdict().items():
             values = torch.where(taught, values, 0)
             weighted = getattr(self.loss, name) * values
             total = total + weighted
             parts |= {f"distill_{name}": values.detach(), f"distill_{name}_weighted": weighted.detach()}
-        return LossTerms(total, draw.sigma, parts, terms.grad_shares)
+        return terms._replace(total=total, parts=parts)
+
+    def gradient_squares(
+        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw, **cond: Tensor
+    ) -> Squares:
+        """The objective's, which needs no teacher."""
+        return self.objective.gradient_squares(denoiser, x0, step=step, draw=draw, **cond)
 
 
 def require_same_signals(teacher: Denoiser, student: Denoiser) -> None:

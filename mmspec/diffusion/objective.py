@@ -1,7 +1,9 @@
 """What training minimizes: the weighted error of D at random noise levels, plus spectral terms."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from functools import reduce
+from operator import add
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Generator, Tensor, nn
@@ -10,9 +12,13 @@ from mmspec.diffusion.conditions import hide, said
 from mmspec.diffusion.denoiser import expand_sigma
 from mmspec.diffusion.noise import NoiseDistribution
 from mmspec.diffusion.processes import Process
-from mmspec.losses.regularizer import Regularizer
+from mmspec.losses.balance import GradientSquares
+from mmspec.losses.regularizer import Regularizer, RegularizerTerm
+from mmspec.losses.weighting import per_sample
 
 DISTANCES = ("l2", "l1")
+
+Squares: TypeAlias = dict[str, GradientSquares]  # by the regularizer's name
 
 
 class Draw(NamedTuple):
@@ -40,13 +46,35 @@ class LossTerms(NamedTuple):
         sigma: ``[B]``, the noise levels drawn.
         parts: name -> ``[B]``, detached: "denoising", and for each regularizer "<name>" (raw) and
             "<name>_weighted".
-        grad_shares: name -> ``[]``, detached: see `mmspec.losses.regularizer.RegularizerTerm`.
+        scales: regularizer -> ``[]`` or float, its weight: see `mmspec.losses.regularizer.RegularizerTerm`.
+        squares: regularizer -> squared norms of gradients at the prediction, where it has any.
     """
 
     total: Tensor
     sigma: Tensor
     parts: dict[str, Tensor]
-    grad_shares: dict[str, Tensor]
+    scales: dict[str, Tensor | float]
+    squares: Squares
+
+    def plus(self, name: str, term: RegularizerTerm) -> "LossTerms":
+        """With a regularizer."""
+        return LossTerms(
+            self.total + term.weighted,
+            self.sigma,
+            {**self.parts, name: term.raw, f"{name}_weighted": term.weighted.detach()},
+            {**self.scales, name: term.scale},
+            self.squares if term.squares is None else {**self.squares, name: term.squares},
+        )
+
+    @property
+    def grad_shares(self) -> dict[str, Tensor]:
+        """Norm of each weighted regularizer's gradient at the prediction over that of the denoising loss, ``[]``."""
+        return {name: self.scales[name] * squares.ratio for name, squares in self.squares.items()}
+
+
+def add_squares(parts: Sequence[Squares]) -> Squares:
+    """Squared norms of gradients of a batch, from those of its parts."""
+    return {name: reduce(add, (part[name] for part in parts)) for name in parts[0]}
 
 
 class Objective(nn.Module):
@@ -102,8 +130,20 @@ class Objective(nn.Module):
         keep = torch.rand(shape[0], generator=generator, device=device) >= self.label_dropout
         return Draw(sigma, unit, keep.float())
 
+    @property
+    def balanced(self) -> bool:
+        """Whether the weight of a regularizer depends on the whole batch."""
+        return any(regularizer.balance for regularizer in self.regularizers.values())
+
     def forward(
-        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw | None = None, **cond: Tensor
+        self,
+        denoiser: nn.Module,
+        x0: Tensor,
+        *,
+        step: int | None = None,
+        draw: Draw | None = None,
+        squares: Squares | None = None,
+        **cond: Tensor,
     ) -> LossTerms:
         """The loss of each sample of a batch.
 
@@ -112,28 +152,60 @@ class Objective(nn.Module):
             x0: clean signals, ``[B, C, *spatial]``.
             step: training step, needed by regularizers with a ramp.
             draw: from `draw`; None draws with torch's global generator.
+            squares: of gradients of the whole batch, of which ``x0`` is a part (see `gradient_squares`); None where it
+                is the whole.
             cond: what the denoiser is told, as `mmspec.diffusion.conditions.tell` says: ``labels`` as one-hot rows
                 ``[B, classes]`` (int64 ``[B]`` where they are never hidden), ``context`` ``[B, L, D]`` with
                 ``null_context`` ``[1, L, D]``, ...
         """
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
         noisy, cond = self.corrupt(x0, draw, cond)
-        return self.compare(denoiser(noisy, draw.sigma, **cond), x0, draw.sigma, step)
+        return self.compare(denoiser(noisy, draw.sigma, **cond), x0, draw.sigma, step, squares)
+
+    def gradient_squares(
+        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw, **cond: Tensor
+    ) -> Squares:
+        """What balancing must know of a micro-batch before the first can be weighed; `add_squares` adds them up.
+
+        Takes a forward pass of the denoiser without a graph. Arguments as for `forward`.
+        """
+        noisy, cond = self.corrupt(x0, draw, cond)
+        return self.squares_at(denoiser, noisy, x0, draw.sigma, step, cond)
+
+    def squares_at(
+        self,
+        denoiser: nn.Module,
+        noisy: Tensor,
+        x0: Tensor,
+        sigma: Tensor,
+        step: int | None,
+        cond: Mapping[str, Tensor],
+    ) -> Squares:
+        """The same of noisy signals ``[B, C, *spatial]`` and what is to be found in them, ``x0``."""
+        with torch.no_grad():
+            x0_hat = denoiser(noisy, sigma, **cond)
+        return self.compare(x0_hat.requires_grad_(), x0, sigma, step).squares
 
     def corrupt(self, x0: Tensor, draw: Draw, cond: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """What a denoiser is given: noisy signals ``[B, C, *spatial]``, and the conditions that are not hidden."""
         told = hide(cond, draw.keep) if self.label_dropout else said(cond)
         return x0 + expand_sigma(draw.sigma, x0) * draw.noise, told
 
-    def compare(self, x0_hat: Tensor, x0: Tensor, sigma: Tensor, step: int | None = None) -> LossTerms:
-        """The loss of predictions ``x0_hat`` of clean signals ``x0``, made at noise levels ``sigma`` ``[B]``."""
-        error = expand_sigma(self.weighting(sigma).sqrt(), x0) * (x0_hat - x0)
+    def compare(
+        self,
+        x0_hat: Tensor,
+        x0: Tensor,
+        sigma: Tensor | float,
+        step: int | None = None,
+        squares: Squares | None = None,
+    ) -> LossTerms:
+        """The loss of predictions ``x0_hat`` of clean signals ``x0``, at ``sigma``, a number, ``[]`` or ``[B]``."""
+        sigma = per_sample(sigma, x0)
+        weight = expand_sigma(self.weighting(sigma).sqrt(), x0)
+        error = weight * torch.where(weight == 0, 0, x0_hat - x0)  # 0 times infinity would be NaN
         denoising = (error.square() if self.distance == "l2" else error.abs()).flatten(1).mean(1)
-        total, parts, shares = denoising, {"denoising": denoising.detach()}, {}
+        terms = LossTerms(denoising, sigma, {"denoising": denoising.detach()}, {}, {})
         for name, regularizer in self.regularizers.items():
-            term = regularizer(x0_hat, x0, sigma, step, denoising)
-            total = total + term.weighted
-            parts |= {name: term.raw, f"{name}_weighted": term.weighted.detach()}
-            if term.grad_share is not None:
-                shares[name] = term.grad_share
-        return LossTerms(total, sigma, parts, shares)
+            term = regularizer(x0_hat, x0, sigma, step, denoising, squares and squares[name])
+            terms = terms.plus(name, term)
+        return terms

@@ -1,6 +1,6 @@
 """Step distillation: a student walks in a few steps where its teacher needs many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from mmspec.diffusion.denoiser import Denoiser, expand_sigma
 from mmspec.diffusion.distillation import Teacher, require_same_signals
 from mmspec.diffusion.noise import NoiseDistribution
-from mmspec.diffusion.objective import Draw, LossTerms, Objective
+from mmspec.diffusion.objective import Draw, LossTerms, Objective, Squares
 
 RHO = 7.0  # of the teacher's steps between two of the student's: Karras et al. 2022, Eq. 5
 
@@ -87,20 +87,43 @@ class StepDistillationObjective(nn.Module):
         """The objective's draw, but for the noise levels, which are the student's."""
         return self.objective.draw(shape, generator, device, self.knots)
 
+    @property
+    def balanced(self) -> bool:
+        """The objective's."""
+        return self.objective.balanced
+
     def forward(
-        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw | None = None, **cond: Tensor
+        self,
+        denoiser: nn.Module,
+        x0: Tensor,
+        *,
+        step: int | None = None,
+        draw: Draw | None = None,
+        squares: Squares | None = None,
+        **cond: Tensor,
     ) -> LossTerms:
         """The loss of each sample of a batch; arguments as for `Objective.forward`."""
         draw = draw if draw is not None else self.draw(x0.shape, device=x0.device)
         noisy, cond = self.objective.corrupt(x0, draw, cond)
-        below = self.levels[torch.searchsorted(self.levels, draw.sigma) - 1]
+        target = self._target(noisy, draw.sigma, cond)
+        return self.objective.compare(denoiser(noisy, draw.sigma, **cond), target, draw.sigma, step, squares)
+
+    def gradient_squares(
+        self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw, **cond: Tensor
+    ) -> Squares:
+        """The objective's, at the target: the teacher walks once more."""
+        noisy, cond = self.objective.corrupt(x0, draw, cond)
+        target = self._target(noisy, draw.sigma, cond)
+        return self.objective.squares_at(denoiser, noisy, target, draw.sigma, step, cond)
+
+    def _target(self, noisy: Tensor, sigma: Tensor, cond: Mapping[str, Tensor]) -> Tensor:
+        below = self.levels[torch.searchsorted(self.levels, sigma) - 1]
 
         def taught(x: Tensor, sigma: Tensor) -> Tensor:
             x0_hat: Tensor = self.teacher(x, sigma, **cond)[0]
             return x0_hat
 
-        target = in_one_step(taught, noisy, draw.sigma, below, self.substeps)
-        return self.objective.compare(denoiser(noisy, draw.sigma, **cond), target, draw.sigma, step)
+        return in_one_step(taught, noisy, sigma, below, self.substeps)
 
 
 def in_one_step(

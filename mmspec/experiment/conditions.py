@@ -1,5 +1,9 @@
 """What the samples of an experiment are told: their classes, texts and augmentation, by what a configuration says."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -8,6 +12,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Context
 from mmspec.errors import InputError
 from mmspec.pretrained.clip import TextEncoder
+from mmspec.training.batches import Dataset
 from mmspec.training.run import Run
 
 
@@ -31,9 +36,56 @@ def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | 
     if str(wanted) not in numbers:
         raise InputError(
             f"labels={wanted} is no class: expected balanced, none, a number from 0 to {len(classes) - 1}, "
-            f"or one of {', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}."
+            f"or one of {listed(classes)}."
         )
     return torch.full((num,), numbers[str(wanted)])
+
+
+def class_numbers(known: Sequence[str], found: Sequence[str]) -> list[int] | None:
+    """The number by which a denoiser knows each class of a data set.
+
+    Names decide, in whatever order they are and even if the denoiser knows more; where it knows its classes by numbers
+    alone, as official weights do, the order does.
+
+    Args:
+        known: the denoiser's classes.
+        found: the data set's.
+
+    Returns:
+        A number for each of ``found``; None if they do not go together.
+    """
+    if list(known) == list(found):
+        return list(range(len(known)))
+    if set(found) <= set(known):
+        return [known.index(name) for name in found]
+    unnamed = list(known) == [str(number) for number in range(len(known))]
+    return list(range(len(known))) if unnamed and len(known) == len(found) else None
+
+
+def listed(classes: Sequence[str]) -> str:
+    """The names of classes, the first twelve of many."""
+    return f"{', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}"
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """A data set whose labels are the numbers by which a denoiser knows its classes.
+
+    Args:
+        dataset: with numbers of its own.
+        numbers: from `class_numbers`.
+    """
+
+    dataset: Dataset
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """``[B, C, *spatial]``, and labels ``[B]`` int64 or None."""
+        x0, labels = self.dataset.batch(indices)
+        return x0, None if labels is None else torch.tensor(self.numbers)[labels]
 
 
 def dataset_context(

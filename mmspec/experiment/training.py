@@ -11,20 +11,19 @@ from mmspec import plugins
 from mmspec.components import Component
 from mmspec.data import DatasetMeta, PackedDataset
 from mmspec.data.augment import EDMAugment
-from mmspec.data.crops import Crops
 from mmspec.data.media import overview
 from mmspec.data.mel import LogMel
 from mmspec.diffusion import AnyObjective, Denoiser, sample, seeded
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, hideable, said, tell
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
-from mmspec.experiment.conditions import choose_classes, dataset_context
+from mmspec.experiment.conditions import KnownClasses, choose_classes, class_numbers, dataset_context, listed
 from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
 from mmspec.networks import FirstStage, make_network
 from mmspec.pretrained import load_first_stage
-from mmspec.training.batches import step_seed
+from mmspec.training.batches import Dataset, step_seed
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import Run
 from mmspec.training.trainer import Trainer
@@ -42,7 +41,9 @@ def train(experiment: Experiment) -> None:
     torch.manual_seed(step_seed(experiment.seed))
     experiment, denoiser = make_denoiser(experiment, dataset)
     latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
-    signals = training_signals(dataset, denoiser, experiment.data.crop, latents)
+    numbers = class_numbers(denoiser.classes or (), dataset.meta.classes or ())
+    signals: Dataset = training_signals(dataset, denoiser, experiment.data.crop, latents)
+    signals = signals if numbers is None else KnownClasses(signals, numbers)
     augment = make_augmentation(experiment.data.augment, denoiser)
     conditions = _conditions(experiment, denoiser, dataset, augment)
     experiment, objective = _objective(experiment, denoiser, signals, conditions)
@@ -146,11 +147,12 @@ def _require_fit(experiment: Experiment, denoiser: Denoiser, dataset: PackedData
             f"init_from={experiment.init_from} was trained on signals of shape {denoiser.signal_shape}, "
             f"{data.train} gives {shape}: prepare the data at that shape, or set data.crop for sound."
         )
-    found, known = (len(classes or ()) for classes in (dataset.meta.classes, denoiser.classes))
-    if data.labels and found and known not in (0, found):
+    known, found = denoiser.classes or [], dataset.meta.classes or ()
+    if data.labels and known and found and class_numbers(known, found) is None:
         raise InputError(
-            f"init_from={experiment.init_from} knows {known} classes, {data.train} has {found}: prepare "
-            "the data with the same classes, or set data.labels=false."
+            f"init_from={experiment.init_from} knows {len(known)} classes ({listed(known)}), {data.train} has "
+            f"{len(found)} ({listed(found)}), some by other names: prepare the data with the names of these classes, "
+            "or set data.labels=false."
         )
 
 
@@ -188,7 +190,7 @@ def make_augmentation(options: Component | None, denoiser: Denoiser) -> EDMAugme
 
 
 def _objective(
-    experiment: Experiment, denoiser: Denoiser, signals: PackedDataset | Crops, conditions: Sequence[Condition]
+    experiment: Experiment, denoiser: Denoiser, signals: Dataset, conditions: Sequence[Condition]
 ) -> tuple[Experiment, AnyObjective]:
     """What is minimized, with a teacher where ``distillation`` asks for one; the experiment then says which it is."""
     process = experiment.process
@@ -208,7 +210,7 @@ def _objective(
 
 
 def _preview(
-    experiment: Experiment, signals: PackedDataset | Crops, conditions: Sequence[Condition]
+    experiment: Experiment, signals: Dataset, conditions: Sequence[Condition]
 ) -> Callable[[Denoiser, int], None]:
     options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from mmspec.losses.balance import gradient_norm, safe_ratio
+from mmspec.losses.balance import GradientSquares, gradient_square, safe_ratio
+from mmspec.losses.weighting import per_sample
 
 
 class RegularizerTerm(NamedTuple):
@@ -14,13 +16,20 @@ class RegularizerTerm(NamedTuple):
     Attributes:
         raw: ``[B]``, the spectral loss of each sample, detached.
         weighted: ``[B]``, what is added to the denoising loss of each sample.
-        grad_share: ``[]``, norm of the weighted term's gradient at the prediction over that of the denoising
-            loss, detached; None where no denoising loss was given or the prediction needs no gradient.
+        scale: lambda, the factor of the gated loss, ``[]`` or a float.
+        squares: of gradients at the prediction; None where no denoising loss was given or the prediction needs no
+            gradient.
     """
 
     raw: Tensor
     weighted: Tensor
-    grad_share: Tensor | None
+    scale: Tensor | float
+    squares: GradientSquares | None
+
+    @property
+    def grad_share(self) -> Tensor | None:
+        """Norm of the weighted term's gradient at the prediction over that of the denoising loss, ``[]``, detached."""
+        return None if self.squares is None else self.scale * self.squares.ratio
 
 
 class Regularizer(nn.Module):
@@ -29,6 +38,7 @@ class Regularizer(nn.Module):
     Spectral Regularization for Diffusion Models, Eq. 17, with lambda as a number (``balance=None``) or found by
     gradient balancing (``balance="gradient"``): lambda is then set at each step such that the norm of the term's
     gradient at the prediction is ``weight`` times that of the denoising loss, and nothing is left to hand tuning.
+    The norms are those of a whole batch; where it comes in micro-batches, they must be told (``squares``).
 
     Args:
         loss: a loss of `mmspec.losses` built with ``reduction="none"``, or any module
@@ -74,35 +84,65 @@ class Regularizer(nn.Module):
         self,
         input: Tensor,
         target: Tensor,
-        sigma: Tensor,
+        sigma: Tensor | float,
         step: int | None = None,
         denoising: Tensor | None = None,
+        squares: GradientSquares | None = None,
     ) -> RegularizerTerm:
         """Weigh the spectral loss of a prediction.
 
         Args:
             input: prediction of the clean signal, ``[B, C, *spatial]``.
             target: clean signal, same shape.
-            sigma: noise level of each sample, ``[B]``.
+            sigma: noise level of each sample, ``[B]``, or of all, a number or ``[]``.
             step: training step from 0, needed by a ramp.
             denoising: denoising loss of each sample ``[B]``, computed from ``input``; needed by gradient balancing,
                 and for `RegularizerTerm.grad_share` in any case.
+            squares: of the whole batch, of which ``input`` is a part; None where it is the whole.
 
         Raises:
-            ValueError: if a ramp has no step, or gradient balancing no denoising loss.
+            ValueError: if a ramp has no step, gradient balancing no denoising loss, or sigma or what sigma_weight makes
+                of it is not one value a sample.
         """
-        raw = self.loss(input, target)
-        term = raw if self.sigma_weight is None else raw * self.sigma_weight(sigma)
         weight = self.weight * self._ramp(step)
+        raw, term = self._gated(input, target, self._gate(per_sample(sigma, input)), weight > 0)
         if self.balance and denoising is None:
             raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
         if denoising is None or not input.requires_grad:  # evaluation: there are no gradients to compare
-            return RegularizerTerm(raw.detach(), weight * term, None)
-        share = safe_ratio(gradient_norm(term.mean(), input), gradient_norm(denoising.mean(), input))
-        if self.balance:
-            scale = safe_ratio(share.new_tensor(weight), share)
-            return RegularizerTerm(raw.detach(), scale * term, scale * share)
-        return RegularizerTerm(raw.detach(), weight * term, weight * share)
+            return RegularizerTerm(raw.detach(), weight * term, weight, None)
+        if squares is None:
+            squares = GradientSquares(gradient_square(term.mean(), input), gradient_square(denoising.mean(), input))
+        ratio = squares.ratio
+        scale = safe_ratio(ratio.new_tensor(weight), ratio) if self.balance else weight
+        return RegularizerTerm(raw.detach(), scale * term, scale, squares)
+
+    def extra_repr(self) -> str:
+        """The options, as ``repr`` shows them."""
+        return (
+            f"weight={self.weight}, sigma_weight={self.sigma_weight}, ramp_steps={self.ramp_steps}, "
+            f"balance={self.balance!r}"
+        )
+
+    def _gate(self, sigma: Tensor) -> Tensor:
+        """``[B]`` -> ``[B]``."""
+        gate = torch.ones_like(sigma) if self.sigma_weight is None else self.sigma_weight(sigma)
+        if gate.shape != sigma.shape:
+            raise ValueError(
+                f"sigma_weight={self.sigma_weight} must give one value for each sigma {list(sigma.shape)}, not "
+                f"{list(gate.shape)}."
+            )
+        return gate
+
+    def _gated(self, input: Tensor, target: Tensor, gate: Tensor, active: bool) -> tuple[Tensor, Tensor]:
+        """The loss and the gated loss of each sample, ``[B]``; a closed gate hides what is not finite."""
+        if self.sigma_weight is None and active:
+            raw = self.loss(input, target)
+            return raw, raw
+        opened = gate.ne(0) if active else torch.zeros_like(gate, dtype=torch.bool)
+        # 0 times infinity is NaN: neither the value nor the gradient of a hidden sample may be multiplied away.
+        seen = torch.where(opened.view(-1, *[1] * (input.ndim - 1)), input, input.detach())
+        raw = self.loss(seen, target)
+        return raw, torch.where(opened, raw * gate, 0)
 
     def _ramp(self, step: int | None) -> float:
         if not self.ramp_steps:

@@ -27,6 +27,9 @@ IMAGES = (Resolution(8, 4, 8), Resolution(16, 8, 16), Resolution(32, 16, 32))
 # What auraloss raises magnitudes to: its eps of 1e-8 is one of power.
 FLOOR = 1e-4
 
+# Mean square of a target below which its spectral convergence fades out: -50 dB of full scale, softer than speech.
+QUIET = 1e-5
+
 
 class MultiResolutionSTFTLoss(SpectralLoss):
     """Distance of STFT magnitudes, averaged over several window sizes (Yamamoto et al. 2020, Eq. 3 to 6).
@@ -41,8 +44,10 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     options the values are equal. The spectral convergence is relative to the target, so the arguments are not
     interchangeable. In 2D the magnitudes are those of overlapping square patches (see `mmspec.spectral.stft`).
 
-    Magnitudes are raised to 1e-4, below which there is no gradient, so that silence is harmless. Resolutions that do
-    not fit a short signal are left out with one warning.
+    Magnitudes are raised to 1e-4, below which there is no gradient. Relative to a silent target, or one of dither
+    alone, any error is huge: the spectral convergence of a target whose mean square P is below 1e-5 (-50 dB of full
+    scale) is multiplied by ``(P / 1e-5)^2``, that of silence is 0, so that no such clip outweighs a batch.
+    Resolutions that do not fit a short signal are left out with one warning.
 
     Args:
         fft_sizes: samples of a piece (2D: of a patch side) at each resolution. None for (1024, 2048, 512) with hops
@@ -89,17 +94,20 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         }
         self.terms = nn.ModuleList(term for term, weight in terms.items() if weight)
         self.weights = [weight for weight in terms.values() if weight]
+        self.relative = [isinstance(term, SpectralConvergenceLoss) for term in self.terms]
         self._warned = False
 
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         resolutions = self._fitting(input.shape[2:])
         total = input.new_zeros(len(input))
+        loudness = (target.square().flatten(1).mean(1) / QUIET).clamp(max=1).square()
         for n_fft, hop_length, win_length in resolutions:
             predicted, clean = (
                 spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR) for x in (input, target)
             )
-            for weight, term in zip(self.weights, self.terms, strict=True):
-                total = total + weight * torch.vmap(term)(predicted, clean)
+            for weight, term, relative in zip(self.weights, self.terms, self.relative, strict=True):
+                values = torch.vmap(term)(predicted, clean)
+                total = total + weight * (loudness * values if relative else values)
         return total / len(resolutions)
 
     def _fitting(self, size: torch.Size) -> list[Resolution]:

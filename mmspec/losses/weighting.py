@@ -2,11 +2,36 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 from typing import Annotated
 
+import torch
 from torch import Tensor
 
 from mmspec.losses.auto import Auto
+
+
+def per_sample(sigma: Tensor | float, x: Tensor) -> Tensor:
+    """The noise level of each sample.
+
+    Args:
+        sigma: a number, ``[]`` or ``[B]``.
+        x: ``[B, C, *spatial]``.
+
+    Returns:
+        ``[B]``, floating point, where x is.
+
+    Raises:
+        ValueError: for a sigma of another shape, which would weigh samples by each other's noise.
+    """
+    if isinstance(sigma, Real):
+        return torch.full(x.shape[:1], float(sigma), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+    if not isinstance(sigma, Tensor) or sigma.shape not in ((), x.shape[:1]):
+        found = list(sigma.shape) if isinstance(sigma, Tensor) else repr(sigma)
+        raise ValueError(
+            f"sigma must be a number, [] or [{len(x)}], a value for each sample of x {list(x.shape)}, not {found}."
+        )
+    return (sigma if sigma.is_floating_point() else sigma.float()).to(x.device).expand(x.shape[:1])
 
 
 class SigmaWeight(ABC):

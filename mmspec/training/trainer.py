@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from accelerate import Accelerator
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import AnyObjective, Denoiser
 from mmspec.diffusion.conditions import Batch, Condition, tell
-from mmspec.diffusion.objective import Draw, LossTerms
+from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
 from mmspec.training.checkpoint import (
@@ -33,6 +33,8 @@ from mmspec.training.interruption import Interrupted, StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
+
+Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Trainer:
     """Minimizes an objective over a data set.
 
     The step index alone decides which samples are seen and which noise is drawn, so that a run that was cut off and
-    resumed ends with the weights of one that was not, and several processes take the step that one would take.
+    resumed ends with the weights of one that was not, and several processes take the step that one would take. So do
+    the micro-batches of ``options.accumulation``; where a regularizer is balanced, its weight is that of the whole
+    batch, which costs them a second forward pass without a graph, about a third more time.
 
     Args:
         denoiser: what is trained, in place.
@@ -205,12 +209,17 @@ class Trainer:
         torch.manual_seed(step_seed(self.seed, step, self.accelerator.process_index))  # dropout
         micro_batches = [self._signals(batch) for batch in batches.step(step)]
         draw, moves = self._draw(step, micro_batches[0][0].shape[1:])
-        for (share, sync), (x0, batch) in zip(self._synced(), micro_batches, strict=True):
-            x0, cond = self._told(x0, batch, moves[share] if moves is not None else None)
+        told = [
+            self._told(x0, batch, moves[share] if moves is not None else None)
+            for share, (x0, batch) in zip(self._shares(), micro_batches, strict=True)
+        ]
+        squares, seen = self._whole_squares(step, told, draw), []
+        for (share, sync), (x0, cond) in zip(self._synced(), told, strict=True):
             with sync:
-                terms = self.objective(self.model, x0, step=step, draw=draw[share], **cond)
+                terms = self.objective(self.model, x0, step=step, draw=draw[share], squares=squares, **cond)
                 self.accelerator.backward(terms.total.mean() / self.options.accumulation)
-            self._measure(terms)
+            seen.append(terms._replace(total=terms.total.detach()))
+        self._measure(seen)
         finite = self._update(step)
         mine = slice(self._shares()[0].start, self._shares()[-1].stop)
         self.guard.watch(step, finite, draw.sigma[mine], batches.order.indices(step)[mine])
@@ -226,13 +235,28 @@ class Trainer:
         draw = self.objective.draw((count, *shape), generator, self.device)
         return draw, self.augment.draw(count, generator, self.device) if self.augment is not None else None
 
-    def _told(self, x0: Tensor, batch: Batch, moves: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _told(self, x0: Tensor, batch: Batch, moves: Tensor | None) -> Told:
         """Signals as they are trained on, and what the network is told of them."""
         if self.augment is not None and moves is not None:
             x0, batch = self.augment.apply(x0, moves), replace(batch, moves=moves)
         if self.options.channels_last:
             x0 = x0.to(memory_format=torch.channels_last)
         return x0, tell(self.conditions, batch)
+
+    def _whole_squares(self, step: int, told: Sequence[Told], draw: Draw) -> Squares | None:
+        """What the weights of balanced regularizers follow from, of the whole batch, where it comes in parts.
+
+        It is known after the last micro-batch, and needed at the first: another forward pass of the network (without
+        the memory or the teacher of a training step), which takes less than a backward pass for each term.
+        """
+        if len(told) == 1 or not self.objective.balanced:
+            return None
+        parts = []
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):  # the same dropout again
+            for share, (x0, cond) in zip(self._shares(), told, strict=True):
+                mine: Draw = draw[share]  # type: ignore[assignment]
+                parts.append(self.objective.gradient_squares(self.model, x0, step=step, draw=mine, **cond))
+        return add_squares(parts)
 
     def _synced(self) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
         """Shares of the batch; gradients meet those of other processes in the last one alone."""
@@ -263,12 +287,14 @@ class Trainer:
         update_ema(self.ema, self.denoiser, self.options.decay(step), finite)
         return finite
 
-    def _measure(self, terms: LossTerms) -> None:
-        self.meters.add("train/loss", terms.total)
-        self.meters.add_by_sigma(terms.sigma, terms.parts["denoising"])
-        for name, values in terms.parts.items():
-            self.meters.add(f"train/loss/{name}", values)
-        for name, share in terms.grad_shares.items():
+    def _measure(self, micro_batches: Sequence[LossTerms]) -> None:
+        for terms in micro_batches:
+            self.meters.add("train/loss", terms.total)
+            self.meters.add_by_sigma(terms.sigma, terms.parts["denoising"])
+            for name, values in terms.parts.items():
+                self.meters.add(f"train/loss/{name}", values)
+        whole = micro_batches[0]._replace(squares=add_squares([terms.squares for terms in micro_batches]))
+        for name, share in whole.grad_shares.items():
             self.meters.add(f"train/grad_share/{name}", share)
 
     def _log(self, log: RunLog, step: int, last: tuple[int, float]) -> tuple[int, float]:

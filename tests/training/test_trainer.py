@@ -99,10 +99,11 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     assert steps == [4, 7, 8, 12]
 
 
-def test_accumulated_micro_batches_take_the_step_of_the_whole_batch(tmp_path):
+@pytest.mark.parametrize("balance", [None, "gradient"])
+def test_accumulated_micro_batches_take_the_step_of_the_whole_batch(tmp_path, balance):
     trainers = [make_trainer(tmp_path / str(n), accumulation=n, max_steps=1, dropout=0.0) for n in (1, 4)]
     for trainer in trainers:
-        trainer.objective.regularizers["mae"].balance = None  # balanced over each micro-batch by itself
+        trainer.objective.regularizers["mae"].balance = balance
         trainer.train()
     for a, b in zip(trainers[0].denoiser.parameters(), trainers[1].denoiser.parameters(), strict=True):
         torch.testing.assert_close(a.grad if a.grad is not None else a, b.grad if b.grad is not None else b)

@@ -14,7 +14,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Batch, Labels, said, tell
 from mmspec.drawing.figure_page import write_figures
 from mmspec.errors import InputError
-from mmspec.experiment.conditions import dataset_context
+from mmspec.experiment.conditions import class_numbers, dataset_context
 from mmspec.experiment.figures.denoisers import DenoiserFigure
 from mmspec.experiment.figures.held_out import clean_signals, held_out, spread
 
@@ -51,14 +51,15 @@ class Filters(DenoiserFigure):
         if folder is None:
             raise InputError(f"{self.from_} has no data.test: give data=FOLDER, a packed data set of clean signals.")
         dataset, device = PackedDataset(folder), next(denoiser.parameters()).device
-        labelled = bool(denoiser.classes) and dataset.meta.classes == tuple(denoiser.classes or ())
+        numbers = class_numbers(denoiser.classes or (), dataset.meta.classes or ())
         conditions = [
-            *(each for each in denoiser.conditions if labelled or not isinstance(each, Labels)),
+            *(each for each in denoiser.conditions if numbers is not None or not isinstance(each, Labels)),
             *dataset_context(denoiser, dataset, self.text_encoder, self.from_),
         ]
         indices = spread(len(dataset), self.num)
         for start in range(0, len(indices), self.batch_size):
             chosen = indices[start : start + self.batch_size]
             x0, labels = clean_signals(dataset, chosen, denoiser)
-            batch = Batch(x0, labels, chosen).to(device)
+            known = None if labels is None or numbers is None else torch.tensor(numbers)[labels]
+            batch = Batch(x0, known, chosen).to(device)
             yield denoiser.clean(batch.signals), said(tell(conditions, batch))
