@@ -30,7 +30,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
     {"losses", "networks"},
     {"data", "diffusion", "metrics", "drawing"},
     {"training", "pretrained", "analysis", "report"},
-    {"experiment", "config"},
+    {"experiment", "config", "overrides"},
     {"commands"},
     {"cli", "__main__", "__init__"},
 ]
