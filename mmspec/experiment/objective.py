@@ -1,9 +1,11 @@
 """What is minimized: the objective, its regularizers, and a teacher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
+
+import torch
 
 from mmspec.components import Component
 from mmspec.diffusion import AnyObjective, Denoiser, DistillationObjective, Objective, StepDistillationObjective
@@ -98,6 +100,26 @@ class ObjectiveOptions:
             "weighting": self.weighting and self.weighting.build(SigmaWeight, "objective.weighting"),
         }
         return call(Objective, arguments, "objective")
+
+
+def refuse_unfit(regularizers: Mapping[str, Regularizer], shape: Sequence[int] | None) -> None:
+    """See that terms can be computed of what a network puts out, before the first step is.
+
+    Args:
+        regularizers: by their names in the configuration.
+        shape: of a signal or latent, ``(C, *spatial)``; None for one that is not known.
+
+    Raises:
+        InputError: for a term that is not defined at that shape; the sentence says why.
+    """
+    for name, term in regularizers.items() if shape is not None else ():
+        try:
+            term.loss(torch.zeros(1, *shape), torch.zeros(1, *shape))
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"regularizer.{name} does not fit signals of the shape {list(shape)} ({str(error).splitlines()[0]}): "
+                "change its options, or leave it out."
+            ) from error
 
 
 @dataclass(frozen=True)
