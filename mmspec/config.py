@@ -141,6 +141,8 @@ def _name(chosen: Mapping[str, str], cfg: DictConfig) -> str:
 
 def _one_sentence(error: Exception) -> str:
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if first.startswith("Ambiguous value"):
+        return f"{first.split(None, 4)[-1]} names several values: give one, a list [A,B], or add -m to do each."
     if others and others[0].startswith("Available options"):
         options = takewhile(lambda line: not line.startswith("Config search path"), others[1:])
         return f"{first.split(': ', 1)[-1]}: expected one of {', '.join(options)}."

@@ -26,7 +26,7 @@ def as_typed(words: Sequence[str], takes: Sequence[type], multirun: bool = False
         multirun: commas part several values.
 
     Raises:
-        InputError: for a word that is not in UTF-8.
+        InputError: for a word that is no ``key=value``, or not in UTF-8.
     """
     return [_override(word, takes, multirun) for word in words]
 
@@ -56,6 +56,8 @@ def _override(word: str, takes: Sequence[type], multirun: bool) -> str:
         word.encode()
     except UnicodeEncodeError:
         raise InputError(f"{word!a} is not in UTF-8: rename the file or folder.") from None
+    if "=" not in word and not word.startswith("~"):
+        raise InputError(f"{word!r} is no key with a value: write KEY=VALUE.")
     if (match := WORD.fullmatch(word)) is None:
         return word
     plus, key, value = match.groups()

@@ -1,6 +1,6 @@
 """What is minimized: the objective, its regularizers, and a teacher."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
@@ -102,19 +102,19 @@ class ObjectiveOptions:
         return call(Objective, arguments, "objective")
 
 
-def refuse_unfit(regularizers: Mapping[str, Regularizer], shape: Sequence[int] | None) -> None:
-    """See that terms can be computed of what a network puts out, before the first step is.
+def refuse_unfit(objective: Objective, shape: Sequence[int]) -> None:
+    """See that regularizers can be computed of what a network puts out, before the first step is.
 
     Args:
-        regularizers: by their names in the configuration.
-        shape: of a signal or latent, ``(C, *spatial)``; None for one that is not known.
+        objective: with its regularizers, by their names in the configuration.
+        shape: of a signal or latent, ``(C, *spatial)``.
 
     Raises:
-        InputError: for a term that is not defined at that shape; the sentence says why.
+        InputError: for a regularizer that is not defined at that shape; the sentence says why.
     """
-    for name, term in regularizers.items() if shape is not None else ():
+    for name, term in objective.regularizers.items():
         try:
-            term.loss(torch.zeros(1, *shape), torch.zeros(1, *shape))
+            term.get_submodule("loss")(torch.zeros(1, *shape), torch.zeros(1, *shape))
         except (ValueError, RuntimeError) as error:
             raise InputError(
                 f"regularizer.{name} does not fit signals of the shape {list(shape)} ({str(error).splitlines()[0]}): "

@@ -204,7 +204,7 @@ def _objective(
     """What is minimized, with a teacher where ``distillation`` asks for one; the experiment then says which it is."""
     process = experiment.process
     objective = experiment.objective.build(denoiser.process, process.noise, experiment.regularizer)
-    refuse_unfit(objective.regularizers, denoiser.latent_shape)
+    refuse_unfit(objective, denoiser.latent_shape or ())
     if not experiment.distillation.active:
         return experiment, objective
     teacher, fingerprint = open_denoiser(str(experiment.distillation.teacher))

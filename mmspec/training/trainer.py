@@ -35,7 +35,6 @@ from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
 
 NOT_NEGATIVE = ("learning_rate", "learning_rate_end", "warmup_steps", "weight_decay", "grad_clip", "ema_halflife_nimg")
-NOT_NEGATIVE += ("ema_rampup", "sample_every", "keep_every")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class TrainerOptions:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}.")
-        for name in NOT_NEGATIVE:
+        for name in (*NOT_NEGATIVE, "ema_rampup", "sample_every", "keep_every"):
             if not (getattr(self, name) or 0) >= 0:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}.")
         if not all(0 <= beta < 1 for beta in self.betas):
