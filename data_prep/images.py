@@ -47,14 +47,14 @@ class PictureDecoder:
     """File content -> uint8 ``[H, W, C]``: upright, opaque, the middle cut out in the right proportion, resized.
 
     Attributes:
-        size: height and width in pixels.
+        size: height and width in pixels; None for those of each picture.
         channels: 1 (luminance) or 3 (RGB).
         label: how the class is read off the path.
         resize: a key of FILTERS.
         background: colour behind transparent pixels, by any name that Pillow knows.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     channels: int
     label: LabelRule
     resize: str
@@ -85,7 +85,7 @@ class PictureDecoder:
     def _pixels(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         converted: list[str] = []
         image = _upright(_opened(content, converted), converted)
-        height, width = self.size
+        height, width = self.size or (image.height, image.width)
         box = _middle(image, height, width)
         if box != (0, 0, *image.size):
             # Cut out before it is resized, as EDM's tool does: no filter reaches what is cut off.

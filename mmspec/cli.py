@@ -3,11 +3,12 @@
 import importlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmspec.errors import InputError
+from mmspec.errors import InputError, sentence
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -26,7 +27,9 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
 }
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = "plugins="
-INTERRUPTED = 75  # exit status after SIGTERM or Ctrl-C: the state is saved, the same command goes on
+REFUSED = 2  # exit status where the input or the machine refuses
+INTERRUPTED = 75  # ... after SIGTERM or Ctrl-C in a training: the state is saved, the same command goes on
+ENDED = 130  # ... after SIGTERM or Ctrl-C in anything else
 USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
@@ -35,17 +38,19 @@ USAGE = "\n".join(
         "",
         "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
         "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
+        "Paths and texts may be written as they are, whatever stands in them; ~/ is your home folder.",
         "plugins=[FILE.py] makes classes of your own known by their names, to every verb; so does MMSPEC_PLUGINS.",
     ]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 2 bad input, 75 interrupted but saved)."""
+    """Run one command; returns the exit status (0 done, 2 refused, 75 interrupted but saved, 130 interrupted)."""
     verb, *overrides = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
         return 0
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         if verb not in VERBS:
             raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
@@ -53,26 +58,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(verb_help(verb, overrides))
             return 0
         return _run(verb, overrides)
-    except InputError as error:
-        rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
-        print(f"mmspec {verb}{rank}: {error}", file=sys.stderr)
-        return 2
+    except KeyboardInterrupt:
+        _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
+        return ENDED
+    except Exception as error:
+        if (said := sentence(error)) is None:
+            raise
+        _say(verb, said)
+        return REFUSED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
-def _run(verb: str, overrides: Sequence[str]) -> int:
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(verb: str, said: str) -> None:
+    rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
+    print(f"mmspec {verb}{rank}: {said}", file=sys.stderr)
+
+
+def _run(verb: str, words: Sequence[str]) -> int:
     from mmspec import plugins
     from mmspec.allocator import keep_freed_memory
     from mmspec.config import compose, sweep
+    from mmspec.overrides import as_typed
     from mmspec.training.interruption import Interrupted
 
     keep_freed_memory()
-    plugins.load(plugin_files(overrides))
-    words = with_keys(verb, [word for word in overrides if word not in MULTIRUN and not word.startswith(PLUGINS)])
-    cfgs = sweep(verb, words) if set(MULTIRUN) & set(overrides) else [compose(verb, words)]
-    run = importlib.import_module(f"mmspec.commands.{verb}").run
+    plugins.load(plugin_files(words))
+    command, multirun = importlib.import_module(f"mmspec.commands.{verb}"), bool(set(MULTIRUN) & set(words))
+    words = with_keys(verb, [word for word in words if word not in MULTIRUN and not word.startswith(PLUGINS)])
+    overrides = as_typed(words, command.OPTIONS, multirun)
+    cfgs = sweep(verb, overrides) if multirun else [compose(verb, overrides)]
     try:
         for cfg in cfgs:
-            run(cfg)
+            command.run(cfg)
     except Interrupted:
         return INTERRUPTED
     return 0
@@ -80,12 +102,13 @@ def _run(verb: str, overrides: Sequence[str]) -> int:
 
 def plugin_files(words: Sequence[str]) -> list[str]:
     """What ``plugins=[a.py,b.py]`` or ``plugins=a.py`` names."""
-    given = [word.removeprefix(PLUGINS).strip("[]") for word in words if word.startswith(PLUGINS)]
-    return [name.strip("'\" ") for names in given for name in names.split(",") if name.strip("'\" ")]
+    from mmspec.overrides import items
+
+    return [name for word in words if word.startswith(PLUGINS) for name in items(word.removeprefix(PLUGINS))]
 
 
 def with_keys(verb: str, words: Sequence[str]) -> list[str]:
-    """The overrides that words stand for: ``convert edm FILE OUT`` is ``format='edm' source='FILE' out='OUT'``.
+    """The overrides that words stand for: ``convert edm FILE OUT`` is ``format=edm source=FILE out=OUT``.
 
     Raises:
         InputError: for more words without a key than the verb has places for.
@@ -94,12 +117,11 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
         return list(words)
     places, overrides = iter(POSITIONAL[verb]), []
     for word in words:
-        if not re.match(r"~|[\w.+]+=", word):
+        if not re.match(r"~\w|[\w.+]+=", word):
             key = next(places, None)
             if key is None:
                 raise InputError(f"{word!r} is one word too many: mmspec {verb} {' '.join(POSITIONAL[verb]).upper()}.")
-            quoted = word.replace("\\", "\\\\").replace("'", "\\'")
-            word = f"{key}='{quoted}'"
+            word = f"{key}={word}"
         overrides.append(word)
     return overrides
 

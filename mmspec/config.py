@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mmspec.components import choices
 from mmspec.errors import InputError
+from mmspec.overrides import readable, unquoted
 from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
@@ -125,7 +126,7 @@ def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """A configuration as plain dicts and lists."""
-    container = OmegaConf.to_container(cfg, resolve=True)
+    container = readable(OmegaConf.to_container(cfg, resolve=True))
     if not isinstance(container, dict):
         raise TypeError(f"a configuration is a mapping, not {type(container).__name__}")
     return {str(key): value for key, value in container.items()}
@@ -135,11 +136,13 @@ def _name(chosen: Mapping[str, str], cfg: DictConfig) -> str:
     """The values that matter, joined; of a path its last part."""
     strong = bool(cfg.get("regularizer"))
     values = [value for key, value in chosen.items() if strong or key.partition(".")[0] != "strength"]
-    return "-".join(value.strip("'\"").rstrip("/").rpartition("/")[2] for value in values)
+    return "-".join(unquoted(value).rstrip("/").rpartition("/")[2] for value in values)
 
 
 def _one_sentence(error: Exception) -> str:
     first, *others = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if first.startswith("Ambiguous value"):
+        return f"{first.split(None, 4)[-1]} names several values: give one, a list [A,B], or add -m to do each."
     if others and others[0].startswith("Available options"):
         options = takewhile(lambda line: not line.startswith("Config search path"), others[1:])
         return f"{first.split(': ', 1)[-1]}: expected one of {', '.join(options)}."

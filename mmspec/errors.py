@@ -1,4 +1,23 @@
-"""The one exception for what a user can mend."""
+"""The one exception for what a user can mend, and what is said of others that are no fault of the code."""
+
+import dis
+import errno
+from types import TracebackType
+
+OURS = ("mmspec", "data_prep")
+MENDS = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EROFS: "give a place that can be written to",
+    errno.EACCES: "give a place that you may read and write",
+    errno.EPERM: "give a place that you may read and write",
+    errno.ENOTDIR: "a file stands where a folder is needed, so give another name",
+    errno.EEXIST: "a file stands where a folder is needed, so give another name",
+    errno.EISDIR: "give the name of a file",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EBUSY: "give a folder that nothing is mounted on",
+    errno.EXDEV: "give a folder that nothing is mounted on",
+}
 
 
 class InputError(ValueError):
@@ -7,3 +26,31 @@ class InputError(ValueError):
     Its message is one sentence that names the thing, says what was expected and how to mend it. The commands
     print it without a traceback and exit with status 2.
     """
+
+
+def sentence(error: Exception) -> str | None:
+    """What a user is told of an exception that the input or the machine caused; None for a fault of the code.
+
+    A ValueError counts where a ``raise`` of ours stands at its origin: the library refuses what it cannot work on.
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):
+        said = f"{error.filename or 'the disk'}: {error.strerror}" if error.strerror else str(error)
+        return f"{said}: {MENDS.get(error.errno or 0, 'mend that')}, and run the same command again."
+    text = " ".join(str(error).split())
+    if type(error).__name__ == "SafetensorError":
+        return f"weights cannot be read or written ({text}): make room, or copy them again."
+    if type(error).__name__ in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in text:
+        return f"there is too little memory ({text[:200] or 'none is left'}): lower the batch size."
+    return text if isinstance(error, ValueError) and _raised_by_us(error.__traceback__) else None
+
+
+def _raised_by_us(traceback: TracebackType | None) -> bool:
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    frame, at = traceback.tb_frame, traceback.tb_lasti
+    module = str(frame.f_globals.get("__name__", "")).split(".")[0]
+    return module in OURS and dis.opname[frame.f_code.co_code[at]] == "RAISE_VARARGS"

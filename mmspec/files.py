@@ -1,12 +1,16 @@
 """Files and folders that are whole or absent: written beside their place, then renamed into it."""
 
+import errno
 import fcntl
 import hashlib
+import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmspec.errors import InputError
 
@@ -16,32 +20,82 @@ def staged(folder: Path) -> Iterator[Path]:
     """Write a folder so that a reader finds all of it or nothing.
 
     Yields an empty folder on the same disk. When the block ends well, that folder takes the place of ``folder`` in one
-    rename; when it raises, nothing is left. After ``kill -9`` a hidden ``.writing-<name>`` stays beside, which the
-    next writer of ``folder`` clears.
+    rename; when it raises, nothing is left and what was there before stays. After ``kill -9`` a hidden
+    ``.writing-<name>`` stays beside, which the next writer of ``folder`` clears. A link is followed.
 
     Raises:
-        InputError: if another process is writing the same folder.
+        InputError: if another process is writing the same folder, or a disk is mounted on it.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()
+    if folder.is_mount():
+        raise InputError(
+            f"{folder} is where a disk is mounted, and cannot be replaced as a whole: give a folder in it."
+        )
     workspace = folder.with_name(f".writing-{folder.name}")
     workspace.mkdir(parents=True, exist_ok=True)
-    with (workspace / "lock").open("w") as lock:
+    with exclusive(workspace / "lock", f"{folder} is being written", "wait for it, or give another folder"):
+        beside, earlier = workspace / "new", workspace / "old"
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{folder} is being written by another process: wait for it, or give another folder."
-            ) from None
-        try:
-            beside = workspace / "new"
+            _put_back(earlier, folder)
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir()
             yield beside
             if folder.exists():
-                os.replace(folder, workspace / "old")
+                os.replace(folder, earlier)
             os.replace(beside, folder)
         finally:
+            _put_back(earlier, folder)
             shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _put_back(earlier: Path, folder: Path) -> None:
+    """What had made room for a folder that then did not come."""
+    if earlier.exists() and not folder.exists():
+        os.replace(earlier, folder)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The keys and values of a JSON file.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}): restore it, or move it away.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no keys and values: restore it, or move it away.")
+    return content
+
+
+@contextmanager
+def exclusive(file: Path, doing: str, mend: str) -> Iterator[None]:
+    """Hold a lock, which goes with the process that holds it, however that ends.
+
+    Args:
+        file: that is locked; it is made, with its folder, and stays.
+        doing: what another process does that holds it, as "FOLDER is being written".
+        mend: what to do then.
+
+    Raises:
+        InputError: if another process holds it. Where the file system has no locks, nobody is refused.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = f" ({lock.read().strip()})"
+            raise InputError(f"{doing} by another process{holder.replace(' ()', '')}: {mend}.") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} on {platform.node()}")
+        lock.flush()
+        yield
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -57,10 +111,31 @@ def replace_bytes(path: Path, content: bytes) -> None:
     os.replace(beside, path)
 
 
+def append(path: Path, text: str) -> None:
+    """Add a text at the end of a file: all of it, or on an OSError nothing."""
+    with path.open("ab", buffering=0) as file:
+        end, content = file.tell(), memoryview(text.encode())
+        try:
+            while content:
+                content = content[file.write(content) :]
+        except OSError:
+            file.truncate(end)
+            raise
+
+
 def sha256(path: Path) -> str:
     """Of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """Of a file's content, or of all files in a folder with their names, wherever it lies."""
+    if path.is_file():
+        return sha256(path)
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    lines = (f"{name}\0{sha256(path / name)}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def flush(folder: Path) -> None:

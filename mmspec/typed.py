@@ -71,6 +71,29 @@ def keys_with(cls: Any, mark: str, where: str = "") -> list[str]:
     return found
 
 
+def hint_of(cls: Any, key: str) -> Any:
+    """The type of a field, or of one within the dataclass of a field, by keys joined by dots; None for no such key."""
+    name, _, inner = key.partition(".")
+    fields = {_key(field): field.name for field in dataclasses.fields(cls) if field.init}
+    hint = get_type_hints(cls, include_extras=True)[fields[name]] if name in fields else None
+    if not inner:
+        return hint
+    return hint_of(hint, inner) if dataclasses.is_dataclass(hint) else None
+
+
+def kinds(hint: Any) -> set[str]:
+    """Which of "text", "path", "number" and "null" a type takes, lists of them included."""
+    if get_origin(hint) in (Annotated, Union, types.UnionType, *_SEQUENCES):
+        return set().union(*map(kinds, get_args(hint)))
+    names = {str: "text", Path: "path", int: "number", float: "number", type(None): "null"}
+    return {names[hint]} if isinstance(hint, type) and hint in names else set()
+
+
+def is_list(hint: Any) -> bool:
+    """Whether a type takes a list."""
+    return get_origin(hint) in _SEQUENCES or any(get_origin(each) in _SEQUENCES for each in get_args(hint))
+
+
 def call(made: Callable[..., T], arguments: Mapping[str, Any], where: str) -> T:
     """``made(**arguments)``, in whose refusals the key stands.
 
@@ -157,7 +180,9 @@ def _is_plain(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, str | Path if hint is Path else hint)
+    if hint is Path:
+        return isinstance(value, str | Path) and str(value) != ""
+    return isinstance(value, hint)
 
 
 def _is_written(hint: Any) -> bool:

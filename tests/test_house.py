@@ -29,8 +29,8 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
     {"spectral"},
     {"losses", "networks"},
     {"data", "diffusion", "metrics", "drawing"},
-    {"training", "pretrained", "analysis", "report"},
-    {"experiment", "config"},
+    {"training", "pretrained", "analysis", "report", "data_prep"},
+    {"experiment", "config", "overrides"},
     {"commands"},
     {"cli", "__main__", "__init__"},
 ]
@@ -63,6 +63,8 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def room(module: str) -> str:
+    if module.startswith("data_prep"):
+        return "data_prep"
     return module.split(".")[1] if "." in module else "__init__"
 
 

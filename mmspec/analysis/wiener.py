@@ -119,5 +119,7 @@ def measure_filter(
 def _in_bands(values: Tensor) -> Tensor:
     """Sums of neighbouring bins, all but the first, which is frequency 0; along the last axis."""
     bands = min(AUDIO_BANDS, values.shape[-1] - 1)
+    if bands < 1:
+        raise ValueError("signals of one value have no spectrum: give longer ones.")
     rest = [band.sum(-1) for band in values[..., 1:].tensor_split(bands, -1)]
     return torch.stack([values[..., 0], *rest], -1)

@@ -2,9 +2,11 @@
 
 from omegaconf import DictConfig
 
-from mmspec.components import named
+from mmspec.components import choices, named
 from mmspec.config import plain
 from mmspec.experiment.figures import FigureOptions
+
+OPTIONS = tuple(choices(FigureOptions).values())
 
 
 def run(cfg: DictConfig) -> None:

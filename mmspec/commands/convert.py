@@ -6,6 +6,8 @@ from mmspec.config import plain
 from mmspec.experiment.conversion import ConvertOptions, convert
 from mmspec.typed import read
 
+OPTIONS = (ConvertOptions,)
+
 
 def run(cfg: DictConfig) -> None:
     """Convert what conf/convert.yaml describes, and print what it is.

@@ -11,6 +11,8 @@ from mmspec.experiment.evaluation import Evaluation, EvaluationOptions, evaluate
 from mmspec.files import replace_text
 from mmspec.typed import read
 
+OPTIONS = (EvaluationOptions,)
+
 
 def run(cfg: DictConfig) -> None:
     """Evaluate samples as conf/evaluate.yaml describes.

@@ -9,6 +9,8 @@ from mmspec.config import plain
 from mmspec.experiment.info import InfoOptions, facts
 from mmspec.typed import read
 
+OPTIONS = (InfoOptions,)
+
 
 def run(cfg: DictConfig) -> None:
     """Print the facts that conf/info.yaml describes, as text or JSON.

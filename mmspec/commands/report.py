@@ -11,6 +11,8 @@ from mmspec.report.runs import read_runs
 from mmspec.report.table import read_json
 from mmspec.typed import read
 
+OPTIONS = (ReportOptions,)
+
 
 def run(cfg: DictConfig) -> None:
     """Write the page that conf/report.yaml describes, and print its path.

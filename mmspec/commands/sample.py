@@ -6,6 +6,8 @@ from mmspec.config import plain
 from mmspec.experiment.sampling import SampleOptions, write_draws
 from mmspec.typed import read
 
+OPTIONS = (SampleOptions,)
+
 
 def run(cfg: DictConfig) -> None:
     """Draw the samples that conf/sample.yaml describes, and print where they are.

@@ -7,6 +7,8 @@ from mmspec.experiment.table import TableOptions
 from mmspec.report.table import gather, markdown, read_layout, write
 from mmspec.typed import read
 
+OPTIONS = (TableOptions,)
+
 
 def run(cfg: DictConfig) -> None:
     """Print the table that conf/table.yaml describes, and write it as Markdown and JSON.

@@ -7,6 +7,8 @@ from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.training import train
 from mmspec.typed import read
 
+OPTIONS = (Experiment,)
+
 
 def run(cfg: DictConfig) -> None:
     """Train, or go on with, the run that conf/train.yaml describes.

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
+from mmspec.files import content_sha256, staged
 from mmspec.pretrained import load_diffwave, load_edm, load_ldm
 
 FORMATS: dict[str, Callable[..., Denoiser]] = {"edm": load_edm, "diffwave": load_diffwave, "ldm": load_ldm}
@@ -35,10 +36,11 @@ class ConvertOptions:
 
 
 def convert(options: ConvertOptions) -> Denoiser:
-    """Read the weights, and write the denoiser as `Denoiser.save_pretrained` does.
+    """Read the weights, and write the denoiser as `Denoiser.save_pretrained` does, whole or not at all.
 
     Raises:
-        InputError: if they cannot be read, or the options are not of their format.
+        InputError: if they cannot be read, the options are not of their format, or the folder holds anything but what
+            the same weights and options make.
     """
     if options.out.is_file():
         raise InputError(f"{options.out} is a file: name the folder that the converted weights go to.")
@@ -46,5 +48,15 @@ def convert(options: ConvertOptions) -> Denoiser:
     if given and options.format != "ldm":
         raise InputError(f"ldm.{next(iter(given))} is for the format ldm, not for {options.format}: leave it out.")
     denoiser = FORMATS[options.format](options.source, **given)
-    denoiser.save_pretrained(options.out)
+    with staged(options.out) as folder:
+        denoiser.save_pretrained(folder)
+        if (
+            options.out.exists()
+            and any(options.out.iterdir())
+            and content_sha256(options.out) != content_sha256(folder)
+        ):
+            raise InputError(
+                f"{options.out} holds another denoiser, or something else, than these weights make: move it away, or "
+                "give another out=FOLDER."
+            )
     return denoiser

@@ -1,6 +1,6 @@
 """From the configuration of ``mmspec evaluate`` to the contents of evaluation.json."""
 
-import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,9 +8,14 @@ from typing import Any, Literal
 
 import torch
 
-from mmspec.data import PackedDataset
+from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data.meta import FILE as META
+from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
+from mmspec.experiment.machine import check_seed
 from mmspec.experiment.measures import MeasureOptions, chosen_measures
+from mmspec.experiment.pictures import remarks, signals_at
+from mmspec.files import read_json
 from mmspec.metrics.comparison import compare, sets_of
 from mmspec.metrics.measure import Metric
 from mmspec.metrics.signals import SignalSet
@@ -24,7 +29,7 @@ class EvaluationOptions(MeasureOptions):
     """The keys of conf/evaluate.yaml, where each is described.
 
     Raises:
-        ValueError: if ``batch_size`` is less than 1.
+        ValueError: if a number is out of range.
     """
 
     samples: Path
@@ -38,8 +43,14 @@ class EvaluationOptions(MeasureOptions):
     device: Literal["auto", "cpu"]
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, not {self.batch_size}.")
+        check_seed(self.seed)
+        least = {"batch_size": self.batch_size, "crop": None if self.crop == "auto" else self.crop}
+        least |= {"ndb_bins": self.ndb_bins, "extractors.sample_rate": self.extractors.sample_rate}
+        for key, value in least.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be 1 or more, not {value}.")
+        if self.cutoff is not None and not self.cutoff > 0:
+            raise ValueError(f"cutoff must be above 0, not {self.cutoff}.")
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,8 @@ class Sources:
     """What is compared, and where the result goes.
 
     Attributes:
-        samples: packed folder of generated signals.
-        reference: packed folder of held-out real ones.
+        samples: packed folder of generated signals, or pictures as `signals_at` takes them.
+        reference: held-out real ones, likewise.
         train: packed folder of real training data, or None.
         out: the file of the result.
         paired: packed folder of the clips that the samples should be, one for one, or None.
@@ -115,7 +126,8 @@ def find_sources(options: EvaluationOptions) -> Sources:
     """What the keys ``samples, reference, train, out, paired, crop`` mean.
 
     Raises:
-        InputError: if the run has no final samples, or nothing says what to compare them with.
+        InputError: if the run has no final samples, nothing says what to compare them with, or the result would replace
+            a file that is no evaluation.
     """
     samples = options.samples
     run = Run.around(samples)
@@ -127,11 +139,13 @@ def find_sources(options: EvaluationOptions) -> Sources:
     if reference is None:
         where = f"{run.folder} has no data.test" if run else f"{samples} belongs to no run"
         raise InputError(f"{where}: give reference=FOLDER, a packed data set of held-out real signals.")
+    out = options.out or _home(samples, run)
+    refuse_other(out, _is_evaluation, "file of metrics")
     return Sources(
         samples=samples,
         reference=Path(reference),
         train=options.train or _train(run.data("train") if run else None, Path(reference)),
-        out=options.out or _home(samples, run),
+        out=out,
         paired=_resynthesized(samples) if options.paired == "auto" else options.paired,
         crop=(run.data("crop") if run else None) if options.crop == "auto" else options.crop,
     )
@@ -141,10 +155,31 @@ def evaluate(options: EvaluationOptions, sources: Sources) -> Evaluation:
     """Compare samples with real signals, and training data with them too where there are any.
 
     Raises:
-        InputError: if a folder is no packed data set, sets do not fit together, or an option cannot be used.
+        InputError: if a path is no packed data set and no set of pictures, sets do not fit together, or an option
+            cannot be used.
     """
-    reference, samples = PackedDataset(sources.reference), PackedDataset(sources.samples)
-    train = PackedDataset(sources.train) if sources.train else None
+    with ExitStack() as stack:
+        return _evaluated(options, sources, *_opened(sources, stack))
+
+
+def _opened(sources: Sources, stack: ExitStack) -> tuple[PackedDataset, PackedDataset, PackedDataset | None]:
+    """Real, generated and training signals; pictures in as many channels as what is packed has."""
+    packed = (path for path in (sources.reference, sources.samples) if (path / META).is_file())
+    channels = next((DatasetMeta.read(path).shape[0] for path in packed), 3)
+    reference, samples = (
+        stack.enter_context(signals_at(path, channels)) for path in (sources.reference, sources.samples)
+    )
+    train = stack.enter_context(signals_at(sources.train, channels)) if sources.train else None
+    return reference, samples, train
+
+
+def _evaluated(
+    options: EvaluationOptions,
+    sources: Sources,
+    reference: PackedDataset,
+    samples: PackedDataset,
+    train: PackedDataset | None,
+) -> Evaluation:
     for path, dataset in ((sources.reference, reference), (sources.samples, samples), (sources.train, train)):
         if dataset is not None:
             _must_match(path, dataset, sources.reference, reference, sources.crop)
@@ -159,8 +194,9 @@ def evaluate(options: EvaluationOptions, sources: Sources) -> Evaluation:
     if paired is not None:
         real["pairs"], generated["pairs"] = paired, SignalSet(samples)
     verdict = compare(measures, real, generated)
+    warnings = [*verdict.warnings, *remarks(reference, sources.reference), *remarks(samples, sources.samples)]
     spectra = real["stretches"].statistic(mean_spectrum), generated["stretches"].statistic(mean_spectrum)
-    found = partial(Evaluation, sources, len(samples), len(reference), verdict.metrics, verdict.warnings, spectra)
+    found = partial(Evaluation, sources, len(samples), len(reference), verdict.metrics, warnings, spectra)
     if train is None:
         return found()
     chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))[: len(samples)]
@@ -175,15 +211,24 @@ def _train(train: str | None, reference: Path) -> Path | None:
 
 
 def _home(samples: Path, run: Run | None) -> Path:
-    """The file of a run's final samples, or else of the samples' own folder."""
+    """The file of a run's final samples, or else in the samples' own folder, or beside their file."""
     final = run is not None and samples.resolve() == run.samples.resolve()
-    return run.evaluation if run is not None and final else samples / "evaluation.json"
+    if run is not None and final:
+        return run.evaluation
+    return samples.with_name(f"{samples.name}.evaluation.json") if samples.is_file() else samples / "evaluation.json"
+
+
+def _is_evaluation(file: Path) -> bool:
+    try:
+        return {"samples", "reference", "metrics"} <= read_json(file).keys()
+    except InputError:
+        return False
 
 
 def _resynthesized(samples: Path) -> Path | None:
     """The recordings that a vocoder made samples from."""
     file = samples / "sample.json"
-    recordings = json.loads(file.read_text()).get("recordings") if file.is_file() else None
+    recordings = read_json(file).get("recordings") if file.is_file() else None
     return Path(recordings) if recordings else None
 
 
@@ -198,6 +243,8 @@ def _must_match(
             raise InputError(
                 f"{path} has {key} {ours} but {reference_path} has {theirs}: compare sets that were prepared alike."
             )
+    if max(dataset.meta.shape[1:]) < 2:
+        raise InputError(f"{path} holds signals of one value, which have no spectrum: prepare longer ones.")
     if len(dataset) < 2:
         raise InputError(f"{path} holds {len(dataset)} signal(s): at least 2 are needed, thousands are better.")
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmspec.components import Component
+from mmspec.errors import InputError
+from mmspec.experiment.machine import check_seed
 from mmspec.experiment.objective import DistillationOptions, ObjectiveOptions, ProcessOptions, RegularizerOptions
 from mmspec.training.run import FREE
 from mmspec.training.trainer import TrainerOptions
@@ -42,7 +44,11 @@ class PreviewOptions:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A training: what is learnt, of what, and how."""
+    """A training: what is learnt, of what, and how.
+
+    Raises:
+        InputError: for a seed or a length out of range.
+    """
 
     run_dir: Path = field(metadata=FREE)
     data: DataOptions
@@ -57,11 +63,19 @@ class Experiment:
     objective: ObjectiveOptions
     preview: PreviewOptions = field(metadata=FREE)
     text_encoder: str | None = None
+    text_encoder_sha256: str | None = None
     init_from: str | None = None
     seed: int = 0
     resume: str = field(default="auto", metadata=FREE)
     init_from_sha256: str | None = None
     plugins: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        least = {"data.crop": self.data.crop, "preview.num": self.preview.num, "preview.steps": self.preview.steps}
+        for key, value in least.items():
+            if value is not None and value < 1:
+                raise InputError(f"{key} must be 1 or more, not {value}.")
 
     def with_auto(self, sigma_data: float) -> "Experiment":
         """With numbers for every ``auto`` that follows from sigma_data, the deviation of the clean signal."""

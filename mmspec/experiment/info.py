@@ -17,7 +17,11 @@ from mmspec.networks import Network, make_network
 
 @dataclass(frozen=True)
 class InfoOptions:
-    """The options of ``mmspec info``: conf/info.yaml explains each."""
+    """The options of ``mmspec info``: conf/info.yaml explains each.
+
+    Raises:
+        InputError: for a number out of range.
+    """
 
     from_: str | None = None
     network: Component | None = None
@@ -28,6 +32,13 @@ class InfoOptions:
     runs: int = 30
     batch: int = 64
     format: Literal["text", "json"] = "text"
+
+    def __post_init__(self) -> None:
+        if self.classes < 0 or min(self.context_length, self.runs, self.batch, *(self.shape or [1])) < 1:
+            raise InputError(
+                "classes must be 0 or more, and context_length, runs, batch and the sizes in shape 1 or more, not "
+                f"{self.classes}, {self.context_length}, {self.runs}, {self.batch} and {self.shape}."
+            )
 
 
 def facts(options: InfoOptions) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from mmspec.errors import InputError
+
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
 EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers"}
 
@@ -23,3 +25,9 @@ def machine_facts() -> dict[str, Any]:
         "cuda": torch.version.cuda if cuda else None,
         "extras": {name: importlib.util.find_spec(module) is not None for name, module in EXTRAS.items()},
     }
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError unless a seed is one that random numbers can start from."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed must be from 0 to 2**63 - 1, not {seed}.")

@@ -1,9 +1,11 @@
 """What is minimized: the objective, its regularizers, and a teacher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
+
+import torch
 
 from mmspec.components import Component
 from mmspec.diffusion import AnyObjective, Denoiser, DistillationObjective, Objective, StepDistillationObjective
@@ -98,6 +100,26 @@ class ObjectiveOptions:
             "weighting": self.weighting and self.weighting.build(SigmaWeight, "objective.weighting"),
         }
         return call(Objective, arguments, "objective")
+
+
+def refuse_unfit(objective: Objective, shape: Sequence[int]) -> None:
+    """See that regularizers can be computed of what a network puts out, before the first step is.
+
+    Args:
+        objective: with its regularizers, by their names in the configuration.
+        shape: of a signal or latent, ``(C, *spatial)``.
+
+    Raises:
+        InputError: for a regularizer that is not defined at that shape; the sentence says why.
+    """
+    for name, term in objective.regularizers.items():
+        try:
+            term.get_submodule("loss")(torch.zeros(1, *shape), torch.zeros(1, *shape))
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"regularizer.{name} does not fit signals of the shape {list(shape)} ({str(error).splitlines()[0]}): "
+                "change its options, or leave it out."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,23 @@ from mmspec.components import Component
 from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
-from mmspec.data.packed import DataFile, complete, decode, encode, refuse_other_content
+from mmspec.data.packed import DataFile, complete, decode, encode
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.launch import Launch
+from mmspec.experiment.machine import check_seed
 from mmspec.experiment.signals import whole_recordings
-from mmspec.files import replace_text, staged
+from mmspec.files import read_json, replace_text, staged
 from mmspec.provenance import provenance
 from mmspec.training.checkpoint import find_denoiser
 from mmspec.training.run import Run
 from mmspec.typed import write
 
-# Of the options, what sample.json repeats.
+RECORD = "sample.json"
+# Of the options, what it repeats.
 FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "text", "captions", "mixed_precision")
 SHOWN = 64  # signals in the overview
 
@@ -43,7 +45,7 @@ class SampleOptions:
 
     from_: str
     sampler: Component
-    out: str | None = None
+    out: Path | None = None
     num: int | Literal["all"] = 64
     steps: int = 18
     guidance: float | None = None
@@ -63,8 +65,7 @@ class SampleOptions:
             raise InputError(
                 f"num, steps and batch_size must be 1 or more, not {self.num}, {self.steps} and {self.batch_size}."
             )
-        if self.seed < 0:
-            raise InputError(f"seed must be 0 or more, not {self.seed}.")
+        check_seed(self.seed)
 
     @property
     def folder(self) -> Path:
@@ -74,7 +75,7 @@ class SampleOptions:
             InputError: if that is not said, and does not follow from a run.
         """
         if self.out is not None:
-            return Path(self.out)
+            return self.out
         if (run := Run.at(self.from_)) is None:
             raise InputError(f"from={self.from_} is not a run: say with out=FOLDER where the samples go.")
         return run.samples
@@ -212,7 +213,7 @@ def write_draws(options: SampleOptions) -> str | None:
     """
     started = time.perf_counter()
     source, out = find_denoiser(options.from_), options.folder
-    refuse_other_content(out)
+    _refuse_foreign(out)
     launch = Launch.current()
     draws = prepare(options, source, launch.device(options.device))
     with ExitStack() as stack:
@@ -232,9 +233,23 @@ def write_draws(options: SampleOptions) -> str | None:
         _complete(draws, folder)
         seconds = time.perf_counter() - started
         facts = _facts(draws) | {"processes": launch.count, "denoiser": str(source), "seconds": seconds, **provenance()}
-        replace_text(folder / "sample.json", json.dumps(facts, indent=2) + "\n")
+        facts["files"] = sorted(path.name for path in folder.iterdir())
+        replace_text(folder / RECORD, json.dumps(facts, indent=2) + "\n")
     shared = f", {launch.count} processes" if launch.count > 1 else ""
     return f"{draws.meta.count} samples in {out} ({seconds:.1f} s on {draws.device.type}{shared})"
+
+
+def _refuse_foreign(out: Path) -> None:
+    """See that nothing is lost which this command did not make; an evaluation of samples goes with them."""
+    mend = "move it away, or give another out=FOLDER"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, where a folder of samples is to be: {mend}.")
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    if found and RECORD not in found:
+        raise InputError(f"{out} holds something that `mmspec sample` did not make (it has no {RECORD}): {mend}.")
+    own = read_json(out / RECORD).get("files") if found else None
+    if own is not None and (foreign := sorted(found - {RECORD, "evaluation.json", *own})):
+        raise InputError(f"{out} holds {foreign[0]}, which `mmspec sample` did not put there: {mend}.")
 
 
 def _complete(draws: Draws, folder: Path) -> None:

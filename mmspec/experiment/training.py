@@ -1,7 +1,9 @@
 """From an experiment to a trainer at work."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,10 @@ from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import KnownClasses, choose_classes, class_numbers, dataset_context, listed
 from mmspec.experiment.experiment import Experiment
+from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
+from mmspec.files import content_sha256
 from mmspec.networks import FirstStage, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
@@ -59,12 +63,19 @@ def train(experiment: Experiment) -> None:
         preview=_preview(experiment, signals, conditions),
     )
     experiment = replace(
-        experiment, data=replace(experiment.data, sha256=dataset.meta.sha256), plugins=plugins.loaded()
+        experiment,
+        data=replace(experiment.data, sha256=dataset.meta.sha256),
+        text_encoder_sha256=content_sha256(Path(experiment.text_encoder)) if experiment.text_encoder else None,
+        plugins=plugins.loaded(),
     )
-    with trainer.accelerator.main_process_first():
-        run = Run(experiment.run_dir)
-        checkpoint = run.open(write(experiment), keys_with(Experiment, "free"), experiment.resume)
-    trainer.train(checkpoint)
+    run, main = Run(experiment.run_dir), trainer.accelerator.is_main_process
+    with ExitStack() as stack:
+        with trainer.accelerator.main_process_first():
+            if main:
+                stack.enter_context(run.held())
+            resume = experiment.resume if main or experiment.resume != "none" else "auto"  # moved aside but once
+            checkpoint = run.open(write(experiment), keys_with(Experiment, "free"), resume)
+        trainer.train(checkpoint)
 
 
 def make_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:
@@ -195,6 +206,7 @@ def _objective(
     """What is minimized, with a teacher where ``distillation`` asks for one; the experiment then says which it is."""
     process = experiment.process
     objective = experiment.objective.build(denoiser.process, process.noise, experiment.regularizer)
+    refuse_unfit(objective, denoiser.latent_shape or ())
     if not experiment.distillation.active:
         return experiment, objective
     teacher, fingerprint = open_denoiser(str(experiment.distillation.teacher))

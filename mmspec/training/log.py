@@ -12,13 +12,14 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmspec.files import replace_text
+from mmspec.files import append, replace_text
 
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
 
 class RunLog:
-    """Writes on the main process only; a tracker that fails is dropped with a word and training goes on.
+    """Writes on the main process only, and ends no training: a tracker that fails is dropped with a word, and lines
+    that a file does not take wait until it does.
 
     Args:
         folder: of the run.
@@ -32,13 +33,14 @@ class RunLog:
         self.accelerator = accelerator
         self.active = accelerator.is_main_process
         self._trackers_work = True
+        self._waiting: dict[str, list[str]] = {"log.txt": [], "metrics.jsonl": []}
         self._console = Console(stderr=True, quiet=not self.active, highlight=False)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", markup=False),
             console=self._console,
             disable=not (self.active and sys.stderr.isatty()),
         )
@@ -95,8 +97,16 @@ class RunLog:
             tracker.finish()
 
     def _append(self, name: str, line: str) -> None:
-        with open(self.folder / name, "a") as file:
-            file.write(line + "\n")
+        waiting = self._waiting[name]
+        waiting.append(f"{line}\n")
+        try:
+            append(self.folder / name, "".join(waiting))
+        except OSError as error:
+            if len(waiting) == 1:  # said once
+                said = f"{name} takes no lines now ({error.strerror}): training goes on, they are kept and tried again"
+                self._console.print(said, soft_wrap=True, markup=False)
+        else:
+            waiting.clear()
 
 
 def _now() -> str:

@@ -1,8 +1,9 @@
 """The folder of a run: what lies where in it, and whether the same command goes on with it."""
 
 import json
-import shutil
+import os
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import yaml
 
 from mmspec.errors import InputError
-from mmspec.files import replace_text
+from mmspec.files import exclusive, replace_text
 from mmspec.provenance import provenance
 from mmspec.training.checkpoint import is_complete, latest_checkpoint
 
 # Of a field that may change between two starts of a run: how long and how watched it is, not what is learnt.
 FREE = {"free": True}
+LOCK, CHECKSUM = ".lock", "_sha256"
 
 
 class Run:
@@ -54,7 +56,10 @@ class Run:
             raise InputError(
                 f"{self.folder} is not the folder of a run: expected the config.yaml that `mmspec train` writes."
             )
-        content = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        try:
+            content = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            content = None
         if not isinstance(content, dict):
             raise InputError(f"{self.config_file} holds no configuration: restore it, or train anew in another folder.")
         return content
@@ -62,6 +67,19 @@ class Run:
     def data(self, name: str) -> Any:
         """A key of the group ``data``, such as "test"; None where the run has none."""
         return (self.config.get("data") or {}).get(name)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other trainings out, until the block or the process ends, however it ends.
+
+        One process of a launch holds the run for all. The lock is the system's, on the file ``.lock`` in the folder: it
+        keeps out the processes of one machine, and those of others where the file system locks across machines, as
+        NFS 4 and most cluster file systems do.
+
+        Raises:
+            InputError: if another process is training in the folder.
+        """
+        mend = "wait for it, end it, or choose another run_dir"
+        return exclusive(self.folder / LOCK, f"{self.folder} is being trained", mend)
 
     def open(self, config: Mapping[str, Any], free: Collection[str], resume: str = "auto") -> Path | None:
         """Make the folder, or go on with it.
@@ -75,8 +93,11 @@ class Run:
         Returns:
             The checkpoint to resume from, or None.
 
+        A path whose SHA-256 is recorded beside it, ``init_from`` by ``init_from_sha256``, may be spelt otherwise.
+
         Raises:
-            InputError: if the folder holds a run with another config, or ``resume`` is no checkpoint.
+            InputError: if the folder holds a run with another config or parts of one without its config, or ``resume``
+                is no checkpoint.
         """
         if resume not in ("auto", "none") and not is_complete(Path(resume)):
             raise InputError(
@@ -87,6 +108,7 @@ class Run:
         if self.config_file.exists():
             self._refuse_other(config, free)
         else:
+            self._refuse_remains()
             # Through JSON, whose copies YAML does not abbreviate by references.
             record = json.loads(json.dumps({**config, "provenance": provenance()}))
             replace_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
@@ -102,6 +124,7 @@ class Run:
             if (before.get(key) or None) != (now.get(key) or None)
             and key not in free
             and not key.startswith(("plugins", "provenance."))
+            and not _is_known_by_content(key, before, now)
         ]
         if changed:
             raise InputError(
@@ -109,12 +132,35 @@ class Run:
                 "the change, or give resume=none to move that run aside."
             )
 
+    def _refuse_remains(self) -> None:
+        """What a training would write over or go on with, without the config by which it was made."""
+        for name in ("checkpoints", "metrics.jsonl", "log.txt", "samples"):
+            if (self.folder / name).exists():
+                raise InputError(
+                    f"{self.folder} holds {name} and no config.yaml, so it is no run that can go on: restore the "
+                    "config.yaml, move the folder away, or choose another run_dir."
+                )
+
     def _move_aside(self) -> None:
+        if self.folder.is_mount():
+            raise InputError(
+                f"{self.folder} is where a disk is mounted, and cannot be moved aside: choose a folder in it."
+            )
         number = 1
         while (aside := self.folder.with_name(f"{self.folder.name}.old-{number}")).exists():
             number += 1
-        shutil.move(self.folder, aside)
+        os.replace(self.folder, aside)
+        self.folder.mkdir()
+        if (aside / LOCK).exists():  # whoever holds it holds the new folder
+            os.replace(aside / LOCK, self.folder / LOCK)
         self.__dict__.pop("config", None)
+
+
+def _is_known_by_content(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a path is one whose checksum is compared, or a checksum one that earlier versions did not keep."""
+    if key.endswith(CHECKSUM):
+        return key not in before
+    return bool(before.get(key + CHECKSUM) and now.get(key + CHECKSUM))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

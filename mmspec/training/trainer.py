@@ -35,6 +35,7 @@ from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
 
 Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
+NOT_NEGATIVE = ("learning_rate", "learning_rate_end", "warmup_steps", "weight_decay", "grad_clip", "ema_halflife_nimg")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,22 @@ class TrainerOptions:
     tensorboard: bool = field(default=False, metadata=FREE)
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "batch_size", "accumulation", "log_every", "checkpoint_every", "keep_last"):
+        for name in (
+            "max_steps",
+            "batch_size",
+            "accumulation",
+            "log_every",
+            "checkpoint_every",
+            "keep_last",
+            "max_nonfinite",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}.")
+        for name in (*NOT_NEGATIVE, "ema_rampup", "sample_every", "keep_every"):
+            if not (getattr(self, name) or 0) >= 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}.")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be from 0 to below 1, not {list(self.betas)}.")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -202,7 +216,7 @@ class Trainer:
         if step % options.checkpoint_every == 0 or done or stop:
             self._checkpoint(log, step, required=done or stop)
         if self.preview and options.sample_every and (step % options.sample_every == 0 or done):
-            self._preview(step)
+            self._preview(log, step)
         return last_log
 
     def _step(self, step: int, batches: Batches) -> None:
@@ -325,9 +339,12 @@ class Trainer:
                 log.say(f"{error}; training goes on, the next checkpoint is tried in its turn")
         self.accelerator.wait_for_everyone()
 
-    def _preview(self, step: int) -> None:
+    def _preview(self, log: RunLog, step: int) -> None:
         if self.accelerator.is_main_process and self.preview:
-            self.preview(self.ema, step)
+            try:
+                self.preview(self.ema, step)
+            except (OSError, ValueError) as error:  # a full disk, or samples that are not finite
+                log.say(f"no preview at step {step} ({error}); training goes on")
         self.accelerator.wait_for_everyone()
 
     def _shares(self) -> list[slice]:

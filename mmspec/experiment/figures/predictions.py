@@ -9,6 +9,7 @@ from mmspec.analysis import walk_figures
 from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser
 from mmspec.drawing.figure_page import write_figures
+from mmspec.errors import InputError
 from mmspec.experiment.figures.held_out import clean_signals, held_out, spread
 from mmspec.experiment.figures.walks import WalkFigure
 
@@ -17,10 +18,19 @@ REAL = 256  # signals, of whose spectrum the figure has the mean
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions(WalkFigure):
-    """The keys of conf/figure/predictions.yaml, which says what they mean."""
+    """The keys of conf/figure/predictions.yaml, which says what they mean.
+
+    Raises:
+        InputError: for numbers out of range.
+    """
 
     data: Path | None
     shown: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shown < 1:
+            raise InputError(f"shown must be 1 or more, not {self.shown}.")
 
     def write(self, out: Path, denoiser: Denoiser) -> None:
         """Predictions of one sample, above the spectra of many."""
