@@ -104,7 +104,7 @@ def test_mappings_of_anything_stand_only_where_files_and_configurations_are_read
         "mmspec.typed",
         "mmspec.training.run",  # config.yaml, against another
         "mmspec.networks.edm_unet",  # a network's own `config`
-        "mmspec.pretrained.diffusers",  # the configurations of other people's weights
+        "mmspec.pretrained.diffusers_config",  # the configurations of other people's weights
         "mmspec.pretrained.diffwave",
         "mmspec.pretrained.inert_pickle",
         "mmspec.pretrained.ldm",

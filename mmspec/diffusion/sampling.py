@@ -1,5 +1,6 @@
 """Samples of a denoiser: its noise levels, its noise, a sampler's walk, and decoding."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -75,7 +76,9 @@ def sample(
     conditioned = guided or ConditionedDenoiser(denoiser, said(cond))
     on_step = callback if callback is not None else lambda step, x, denoised: None
     start_scale = process.start_scale(levels[0]) if process is not None else levels[0]
-    samples = walk(conditioned, start_scale * noise, [*levels, 0.0], draw, on_step)
+    end = process.sigma_end if process is not None else 0.0
+    path = [*(level for level in levels if level > end), end]
+    samples = walk(conditioned, start_scale * noise, path, draw, on_step) / math.hypot(1, end)
     samples = samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
     return samples if first_stage is None else denoiser.decode(samples)  # type: ignore[attr-defined]
 

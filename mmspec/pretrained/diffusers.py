@@ -1,6 +1,5 @@
 """Folders of the diffusers library, as CompVis's state dicts: the same networks under other names."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +9,22 @@ import torch
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.pretrained.compvis import count
-from mmspec.pretrained.weights import read_weights
+from mmspec.pretrained import diffusers_config as known
+from mmspec.pretrained.compvis import count, first_stage_options, unet_options
+from mmspec.pretrained.diffusers_config import Config
+from mmspec.pretrained.diffusers_weights import read_folder
 
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-UNETS, FIRST_STAGE_NAMES = ("UNet2DModel", "UNet2DConditionModel"), ("AutoencoderKL", "VQModel")
+SCHEDULERS = (  # which walk down DDPM's table
+    *("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LMSDiscreteScheduler", "EulerDiscreteScheduler"),
+    *("EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler"),
+    *("KDPM2AncestralDiscreteScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"),
+    *("DEISMultistepScheduler", "UniPCMultistepScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler"),
+)
+PREDICTIONS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "signal"}
+SCHEDULES = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
+KL_SCALE = 0.18215  # diffusers' default
+TEXT_UNET = "UNet2DConditionModel"
+UNETS, FIRST_STAGE_NAMES = ("UNet2DModel", TEXT_UNET), ("AutoencoderKL", "VQModel")
 OLD_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}  # of 2022
 UNET_NAMES = {
     "time_embedding.linear_1.": "time_embed.0.",
@@ -52,65 +62,98 @@ ATTENTION_NAMES = {"group_norm.": "norm.", "to_q.": "q.", "to_k.": "k.", "to_v."
 def is_saved_denoiser(folder: Path) -> bool:
     """Whether a folder is one of mmspec's own."""
     file = folder / "config.json"
-    return file.is_file() and "format" in _config(folder)
+    return file.is_file() and "format" in known.read_config(file)
 
 
 def unet(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State dict, under CompVis's names, and configuration of the UNet in a folder or its subfolder "unet".
+    """State dict, under CompVis's names, of the UNet in a folder or its subfolder "unet", and what shapes do not tell:
+    ``image_size``, ``dropout``, and ``num_heads`` or ``num_head_channels``.
 
     Raises:
-        InputError: if there is none that mmspec knows, or it cannot be read.
+        InputError: if there is none that mmspec knows, a key of its configuration has a value that mmspec does not
+            build, or it cannot be read.
     """
-    folder, config = _part(folder, ("unet",), UNETS)
-    if config.get("use_linear_projection"):
-        raise InputError(f"{folder} is a UNet of Stable Diffusion 2 or later, which mmspec does not know.")
-    return unet_names(_weights(folder), config), config
+    file, config = _part(folder, ("unet",), UNETS)
+    known.refuse_others(config, file, known.UNET)
+    facts = {"image_size": config.get("sample_size"), "dropout": config.get("dropout", 0.0), **_heads(config, file)}
+    weights = read_folder(file.parent)
+    try:
+        weights = unet_names(weights, config)
+        built = known.unet_shapes(unet_options(weights), config["_class_name"] == TEXT_UNET)
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError, RuntimeError) as error:
+        raise InputError(
+            f"{file.parent} holds no UNet of latent diffusion's, or not one of the attention heads that {file} says "
+            f"({_reason(error)})."
+        ) from None
+    known.refuse_others(config, file, {**known.UNET, **built}, known.UNET_WITHOUT_SHAPE)
+    return weights, facts
 
 
 def first_stage(folder: Path) -> tuple[dict[str, Tensor], float]:
     """State dict, under CompVis's names, and scale factor of the first stage in a folder or its "vae" or "vqvae".
 
-    Raises:
-        InputError: if there is none that mmspec knows, or it cannot be read.
-    """
-    folder, config = _part(folder, ("vae", "vqvae"), FIRST_STAGE_NAMES)
-    # A VQModel's scaling_factor is a default of diffusers: the models were trained without.
-    scale = config.get("scaling_factor", 0.18215) if config["_class_name"] == "AutoencoderKL" else 1.0
-    return autoencoder_names(_weights(folder)), float(scale)
-
-
-def betas(folder: Path) -> dict[str, Any]:
-    """The scheduler in a folder's "scheduler", as arguments of `mmspec.diffusion.processes.LDM`.
+    A VQModel that says diffusers' default of the scale, 0.18215, says nothing: the models were trained without one.
 
     Raises:
-        InputError: if it is missing, or the network does not predict the noise.
+        InputError: as of `unet`.
     """
-    config = _config(folder / "scheduler", "scheduler_config.json")
-    if config.get("prediction_type", "epsilon") != "epsilon":
+    file, config = _part(folder, ("vae", "vqvae"), FIRST_STAGE_NAMES)
+    known.refuse_others(config, file, known.FIRST_STAGE)
+    scale = config.get("scaling_factor", KL_SCALE)
+    if not isinstance(scale, int | float) or not scale > 0:
+        raise InputError(f"{file} has scaling_factor={scale}: expected a number above 0; give scale_factor=.")
+    weights = autoencoder_names(read_folder(file.parent))
+    try:
+        _, options = first_stage_options(weights)
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"{file.parent} holds no first stage that mmspec knows ({_reason(error)}).") from None
+    built = {**known.FIRST_STAGE, **known.first_stage_shapes(options)}
+    known.refuse_others(config, file, built, known.FIRST_STAGE_WITHOUT_SHAPE)
+    unscaled = config["_class_name"] == "VQModel" and scale == KL_SCALE
+    return weights, 1.0 if unscaled else float(scale)
+
+
+def levels(folder: Path) -> tuple[dict[str, Any], str]:
+    """The scheduler in a folder's "scheduler" as arguments of `mmspec.diffusion.processes.LDM`, and its file.
+
+    Raises:
+        InputError: if it is missing, none on DDPM's table, or a key has a value that mmspec does not build.
+    """
+    file = folder / "scheduler" / "scheduler_config.json"
+    config = known.read_config(file)
+    if config.get("_class_name", SCHEDULERS[0]) not in SCHEDULERS:
         raise InputError(
-            f"{folder} predicts {config['prediction_type']}: mmspec loads latent diffusion that predicts the noise."
+            f"{file} has _class_name={config['_class_name']}: mmspec loads folders of diffusion on DDPM's table of "
+            f"noise levels, with a scheduler such as {', '.join(SCHEDULERS[:3])}."
         )
-    trained = config.get("trained_betas")
-    return {
-        "schedule": trained or config.get("beta_schedule", "linear"),
+    known.refuse_others(config, file, known.SCHEDULER, (*known.SCHEDULER_HONOURED, *known.SCHEDULER_STEPS))
+    old = "epsilon" if config.get("predict_epsilon", True) else "sample"  # of 2022
+    honoured = {
+        "schedule": config.get("trained_betas") or _one_of(SCHEDULES, config, "beta_schedule", "linear", file),
         "timesteps": config.get("num_train_timesteps", 1000),
         "beta_min": config.get("beta_start", 1e-4),
         "beta_max": config.get("beta_end", 0.02),
+        "prediction": _one_of(PREDICTIONS, config, "prediction_type", old, file),
+        "ends_clean": config.get("set_alpha_to_one", True) and config.get("final_sigmas_type", "zero") == "zero",
+        "spacing": config.get("timestep_spacing", "leading"),
+        "steps_offset": config.get("steps_offset", 1),
     }
+    return honoured, str(file)
 
 
-def unet_names(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+def unet_names(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
     """A UNet's state dict under CompVis's names, its queries, keys and values in one."""
     weights = _new_names(weights)
     blocks = count(weights, r"down_blocks\.0\.resnets\.(\d+)\.")
     attends = {name.partition(".attentions.")[0] for name in weights if ".attentions." in name}
     renamed = {_unet_name(name, blocks, attends): tensor for name, tensor in weights.items()}
-    head_channels = config.get("attention_head_dim") or 8
+    head_channels = config.get("attention_head_dim", 8)
     for query in [name for name in renamed if name.endswith(".to_q.weight") and "transformer_blocks" not in name]:
         place = query.removesuffix("to_q.weight")
         for kind in ("weight", "bias"):
             parts = [renamed.pop(f"{place}to_{letter}.{kind}") for letter in "qkv"]
-            heads = [torch.unflatten(part, 0, (-1, min(int(head_channels), len(part)))) for part in parts]
+            width = min(head_channels or len(parts[0]), len(parts[0]))
+            heads = [torch.unflatten(part, 0, (-1, width)) for part in parts]
             renamed[f"{place}qkv.{kind}"] = torch.stack(heads, dim=1).flatten(0, 2)
     return renamed
 
@@ -171,24 +214,36 @@ def _replaced(name: str, table: Mapping[str, str]) -> str:
     return name
 
 
+def _heads(config: Config, file: Path) -> dict[str, int]:
+    """How many heads attention has, or how many channels a head."""
+    heads = config.get("attention_head_dim", 8)
+    text = config["_class_name"] == TEXT_UNET
+    if text and isinstance(heads, list) and len(set(heads)) == 1:
+        heads = heads[0]
+    if heads is None and not text:
+        return {"num_heads": 1}
+    if type(heads) is not int or heads < 1:
+        raise InputError(
+            f"{file} has attention_head_dim={heads}: mmspec builds one whole number of 1 or more for all levels; "
+            "take a model that has it."
+        )
+    return {"num_heads": heads} if text else {"num_head_channels": heads}  # which a text model calls by the wrong name
+
+
+def _one_of(table: Mapping[str, str], config: Config, key: str, default: str, file: Path) -> str:
+    value = config.get(key, default)
+    if value not in table:
+        raise InputError(f"{file} has {key}={value}: mmspec builds {', '.join(table)}; take a model that has one.")
+    return table[value]
+
+
 def _part(folder: Path, parts: tuple[str, ...], classes: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
-    for part in (folder, *(folder / name for name in parts)):
-        if (part / "config.json").is_file():
-            config = _config(part)
-            if config.get("_class_name") in classes:
-                return part, config
+    """The configuration of a part, and its file."""
+    for file in (folder / "config.json", *(folder / name / "config.json" for name in parts)):
+        if file.is_file() and (config := known.read_config(file)).get("_class_name") in classes:
+            return file, config
     raise InputError(f"{folder} holds none of {', '.join(classes)}: expected a folder that diffusers saved.")
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            return read_weights(folder / name)
-    raise InputError(f"{folder} lacks its weights: expected {WEIGHTS[0]}.")
-
-
-def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / name).read_text()))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / name} cannot be read as JSON ({error}): fetch or copy it again.") from None
+def _reason(error: Exception) -> str:
+    return f"there is no {error.args[0]}" if isinstance(error, KeyError) else str(error)

@@ -1,6 +1,6 @@
 """Latent diffusion models of CompVis and of the diffusers library as denoisers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ class Facts:
 
     Attributes:
         num_heads, num_head_channels: of attention; one of them decides.
-        image_size: height and width of the latents.
+        image_size: height and width of the latents, one number where they are equal.
+        dropout: in the residual blocks, for training on.
         scale_factor: of the latents; None where the checkpoint knows it, or it is 1.
         linear_start, linear_end: of the betas, where the checkpoint lacks them.
         null_class: whether the last row of a class embedding is the null class; None: if it has 1001.
@@ -41,7 +42,8 @@ class Facts:
 
     num_heads: int = -1
     num_head_channels: int = -1
-    image_size: int | None = None
+    image_size: int | Sequence[int] | None = None
+    dropout: float = 0.0
     scale_factor: float | None = None
     linear_start: float | None = None
     linear_end: float | None = None
@@ -61,11 +63,13 @@ def load_ldm(
 
     Args:
         source: CompVis's checkpoint (nothing in it is executed), its state dict, or a folder that diffusers saved
-            (``unet``, ``vae`` or ``vqvae``, ``scheduler``).
+            (``unet``, ``vae`` or ``vqvae``, ``scheduler``), whose scheduler says the noise levels, what the network
+            predicts and which levels are visited; the sampler is yours.
         config: CompVis's YAML of the model, or what it holds; None takes config.yaml beside the checkpoint.
         averaged: take the averaged weights (EMA), or those in training; None takes the average where there is one.
         facts: what the YAML would say: ``num_heads`` or ``num_head_channels``, ``image_size`` (of the latents),
-            ``scale_factor``, ``linear_start``, ``linear_end``, ``null_class``. All else is read off the weights.
+            ``scale_factor``, ``dropout``, ``linear_start``, ``linear_end``, ``null_class``. All else is
+            read off the weights.
 
     Returns:
         ``denoiser(z, sigma, ...)`` on latents, with ``labels=`` where there is a class embedding, or ``context=``
@@ -73,7 +77,8 @@ def load_ldm(
         takes CompVis's steps.
 
     Raises:
-        InputError: if a file cannot be read or is hostile, a fact is missing, or weights do not fit.
+        InputError: if a file cannot be read or is hostile, a fact is missing, weights do not fit, or a folder of
+            diffusers says what mmspec does not build.
 
     Example:
         >>> denoiser = load_ldm("models/ldm/ffhq256/model.ckpt", num_head_channels=32, image_size=64)
@@ -97,18 +102,11 @@ def load_ldm(
 
 def _from_diffusers(folder: Path, given: Mapping[str, Any]) -> Denoiser:
     """The denoiser in a folder that diffusers saved."""
-    where, (weights, config) = str(folder), diffusers.unet(folder)
-    heads = config.get("attention_head_dim") or 8
-    if config["_class_name"] == "UNet2DConditionModel":  # where attention_head_dim is how many heads there are
-        heads = set(heads) if isinstance(heads, list) else {heads}
-        if len(heads) > 1:
-            raise InputError(f"{where} has another number of attention heads at every level: mmspec does not know it.")
-        stored: dict[str, Any] = {"num_heads": heads.pop()}
-    else:
-        stored = {"num_head_channels": heads}
-    known = construct(Facts, {"image_size": config.get("sample_size"), **stored, **given}, where)
+    where, (weights, stored) = str(folder), diffusers.unet(folder)
+    known = construct(Facts, {**stored, **given}, where)
     network = _network(weights, known, where, None)
-    levels = construct(LDM, diffusers.betas(folder), where)
+    options, file = diffusers.levels(folder)
+    levels = construct(LDM, options, file)
     return _denoiser(network, levels, load_first_stage(folder, known.scale_factor), known.image_size, where)
 
 
@@ -176,6 +174,7 @@ def _network(weights: dict[str, Tensor], known: Facts, where: str, embedding: Te
             f"{where} does not say how many attention heads it has: give config=, CompVis's YAML, or num_heads= or "
             "num_head_channels= from it."
         )
+    options["dropout"] = known.dropout
     ours = unet_weights(weights)
     made: type[UNet] = UNet
     if embedding is not None and options["context_channels"]:
@@ -220,16 +219,21 @@ def _schedule(betas: Tensor | None, known: Facts, where: str) -> dict[str, Any]:
     return {"schedule": betas.tolist(), **options}
 
 
-def _denoiser(network: UNet, levels: LDM, stage: FirstStage | None, size: int | None, where: str) -> Denoiser:
-    if size is None:
-        raise InputError(f"{where} does not say the size of its latents: give image_size=, as in CompVis's YAML.")
+def _denoiser(
+    network: UNet, levels: LDM, stage: FirstStage | None, size: int | Sequence[int] | None, where: str
+) -> Denoiser:
+    sizes = (size, size) if isinstance(size, int) else tuple(size or ())
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise InputError(
+            f"{where} does not say the size of its latents, but {size}: give image_size=, as in CompVis's YAML."
+        )
     if stage is not None and stage.embed_channels != network.in_channels:
         raise InputError(
             f"{where} has a UNet for latents of {network.in_channels} channels and a first stage that makes "
             f"{stage.embed_channels}: they are not of one model."
         )
-    shape = (network.in_channels, size, size)
+    shape = (network.in_channels, *sizes)
     if stage is not None:
-        shape = (stage.in_channels, size * stage.factor, size * stage.factor)
+        shape = (stage.in_channels, *(size * stage.factor for size in sizes))
     classes = [str(i) for i in range(network.num_classes)] or None
     return Denoiser(network, levels, shape, classes=classes, first_stage=stage).eval()

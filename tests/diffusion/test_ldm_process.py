@@ -54,6 +54,45 @@ def test_any_number_of_steps_is_visited_where_the_original_has_none(steps):
     assert len(levels) == steps and (levels.diff() < 0).all() and levels[-1] <= LDM().sigmas[1]
 
 
+def test_timesteps_of_each_spacing():
+    """Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", Table 2, T = 1000, 10 steps."""
+    expected = {
+        ("leading", 0): [900, 800, 700, 600, 500, 400, 300, 200, 100, 0],
+        ("leading", 1): [901, 801, 701, 601, 501, 401, 301, 201, 101, 1],
+        ("trailing", 1): [999, 899, 799, 699, 599, 499, 399, 299, 199, 99],
+        ("linspace", 1): [999, 888, 777, 666, 555, 444, 333, 222, 111, 0],
+    }
+    for (spacing, offset), timesteps in expected.items():
+        process = LDM(spacing=spacing, steps_offset=offset)
+        assert process.nearest(process.sampling_sigmas(10)).tolist() == timesteps
+        for steps in (1, 7, 30, 501, 1000):
+            levels = process.sampling_sigmas(steps)
+            assert len(levels) == steps and (levels.diff() < 0).all()
+
+
+@pytest.mark.parametrize("ends_clean", [True, False])
+def test_ddim_ends_where_the_model_is_sampled_to(ends_clean):
+    """Song et al. 2021, Eq. 12, in abar, down to abar = 1 or to the highest abar of the table."""
+    process, table = LDM(ends_clean=ends_clean), 1 / (1 + LDM().sigmas.double() ** 2)
+
+    class Exact(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.process, self.round_sigma = process, process.round_sigma
+
+        def forward(self, x, sigma):
+            return 0.25 * x / (0.25 + sigma[:, None, None] ** 2)
+
+    noise = torch.randn(2, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    timesteps = list(range(901, 0, -100))
+    ends = [*table[timesteps[1:]], table.new_tensor(1.0) if ends_clean else table[0]]
+    x = noise
+    for a, a_next in zip(table[timesteps], ends, strict=True):
+        x0 = 0.25 * x / a.sqrt() / (0.25 + 1 / a - 1)
+        x = a_next.sqrt() * x0 + (1 - a_next).sqrt() * (x - a.sqrt() * x0) / (1 - a).sqrt()
+    torch.testing.assert_close(sample(Exact(), noise, sampler="ddim", steps=10), x, rtol=1e-9, atol=1e-12)
+
+
 class Gaussian:
     """The exact denoiser of normally distributed data, in float64."""
 

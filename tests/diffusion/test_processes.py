@@ -11,7 +11,8 @@ from mmspec.config import compose, plain
 from mmspec.diffusion import Denoiser, Objective, sample
 from mmspec.diffusion.noise import LogNormal
 from mmspec.diffusion.objective import Draw
-from mmspec.diffusion.processes import DDPM, IDDPM, VE, VP, Flow, Process
+from mmspec.diffusion.processes import DDPM, IDDPM, LDM, VE, VP, Flow, Process
+from mmspec.diffusion.processes.ddpm import ddpm_betas
 from mmspec.diffusion.processes.iddpm import iddpm_sigmas
 from mmspec.diffusion.processes.vp import vp_sigma, vp_time
 from mmspec.experiment.experiment import Experiment
@@ -23,7 +24,7 @@ from mmspec.networks import UNet
 from mmspec.typed import read
 from tests.oracles import Gaussian
 
-PROCESSES = ["ddpm", "vp", "ve", "edm", "iddpm", "flow", "diffwave"]
+PROCESSES = ["ddpm", "ddpm_velocity", "ddpm_signal", "vp", "ve", "edm", "iddpm", "flow", "diffwave"]
 SHAPES = [(4, 1, 32), (4, 2, 12, 8)]
 
 
@@ -73,6 +74,53 @@ def test_the_right_answer_of_a_network_gives_the_clean_signal(name):
     c_skip, c_out, _, _ = process.scalings(sigma)
     answer = {"Flow": noise - x0, "VE": -noise, "EDM": (x0 - c_skip * x) / c_out}.get(name, noise)
     torch.testing.assert_close(c_skip * x + c_out * answer, x0)
+
+
+PREDICTED = {  # of x0, noise and abar; Salimans and Ho 2022, section 4
+    "noise": lambda x0, noise, abar: noise,
+    "velocity": lambda x0, noise, abar: abar.sqrt() * noise - (1 - abar).sqrt() * x0,
+    "signal": lambda x0, noise, abar: x0,
+}
+
+
+@pytest.mark.parametrize("cls", [DDPM, LDM])
+@pytest.mark.parametrize("name", PREDICTED)
+def test_each_prediction_on_a_table_gives_the_clean_signal_and_weighs_its_own_error(cls, name):
+    process = cls(prediction=name)
+    abar = torch.cumprod(1 - ddpm_betas(**{k: process.config[k] for k in ("schedule", "beta_min", "beta_max")}), 0)
+    t = torch.tensor([3, 400, 990])
+    sigma, abar = ((1 - abar[t]) / abar[t]).sqrt(), abar[t]
+    x0, noise, wrong = torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    answer = PREDICTED[name](x0, noise, abar)
+    c_skip, c_out, c_in, c_noise = process.scalings(sigma)
+    x_t = abar.sqrt() * x0 + (1 - abar).sqrt() * noise
+    torch.testing.assert_close(c_in * (x0 + sigma * noise), x_t)
+    assert c_noise.tolist() == t.tolist()
+    torch.testing.assert_close(c_skip * (x0 + sigma * noise) + c_out * answer, x0)
+    error = c_out * wrong
+    torch.testing.assert_close(process.weight(sigma) * error**2, wrong**2)
+    assert type(process)(**process.config).prediction == name
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+def test_the_exact_denoiser_behind_each_prediction_is_sampled_alike(name):
+    """A network that predicts by the exact denoiser of normally distributed data gives that denoiser back."""
+    process, exact = LDM(prediction=name), Gaussian(0.5)
+
+    class Network(torch.nn.Module):
+        def forward(self, x, c_noise):
+            sigma = process.sigmas.double()[c_noise.long()][:, None, None]
+            x0 = exact(x * (sigma**2 + 1).sqrt(), sigma[:, 0, 0])
+            return PREDICTED[name](x0, (x * (sigma**2 + 1).sqrt() - x0) / sigma, 1 / (sigma**2 + 1))
+
+    def denoise(x, sigma):
+        c_skip, c_out, c_in, c_noise = (each[:, None, None] for each in process.scalings(sigma))
+        return c_skip * x + c_out * Network()(c_in * x, c_noise[:, 0, 0])
+
+    noise = torch.randn(2, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    sigmas = process.sampling_sigmas(20).float().double()
+    ours, expected = (sample(each, noise, sampler="ddim", sigmas=sigmas) for each in (denoise, exact))
+    torch.testing.assert_close(ours, expected)
 
 
 def test_networks_get_what_their_process_is_stated_to_give():
@@ -171,6 +219,10 @@ def test_bad_arguments_say_what_was_expected():
         Flow(0.1, 1.0)
     with pytest.raises(ValueError, match="timesteps must be 1 or more"):
         IDDPM(0)
+    with pytest.raises(ValueError, match="prediction must be one of noise, velocity, signal, not 'v'"):
+        DDPM(prediction="v")
+    with pytest.raises(ValueError, match="steps_offset 0 or more, not 'even' and 1"):
+        LDM(spacing="even")
 
 
 LOSSES = {

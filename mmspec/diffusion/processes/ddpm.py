@@ -1,4 +1,4 @@
-"""DDPM (Ho et al. 2020), as a process: noise prediction on its tables of noise levels."""
+"""DDPM (Ho et al. 2020), as a process, on its tables of noise levels."""
 
 import math
 from collections.abc import Sequence
@@ -6,16 +6,18 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from mmspec.diffusion.processes.noise_prediction import NoisePrediction
+from mmspec.diffusion.processes.discrete import Discrete
 
 BETA_SCHEDULES = ("linear", "scaled_linear", "cosine")
 
 
-class DDPM(NoisePrediction):
-    """Noise prediction on a table of noise levels (Ho et al. 2020), seen in sigma; timesteps run from 0.
+class DDPM(Discrete):
+    """A table of noise levels (Ho et al. 2020), seen in sigma; timesteps run from 0.
 
     Args:
         schedule, timesteps, beta_min, beta_max: the table, see `ddpm_sigmas`.
+        prediction: what the network predicts, "noise", "velocity" or "signal", see
+            `mmspec.diffusion.processes.discrete.Discrete`.
     """
 
     def __init__(
@@ -24,8 +26,9 @@ class DDPM(NoisePrediction):
         timesteps: int = 1000,
         beta_min: float = 1e-4,
         beta_max: float = 0.02,
+        prediction: str = "noise",
     ) -> None:
-        super().__init__(ddpm_sigmas(schedule, timesteps, beta_min, beta_max), first_timestep=0)
+        super().__init__(ddpm_sigmas(schedule, timesteps, beta_min, beta_max), first_timestep=0, prediction=prediction)
 
     def draw(self, count: int, generator: Generator | None = None, device: torch.device | None = None) -> Tensor:
         """A timestep uniformly from the table."""

@@ -6,10 +6,10 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from mmspec.diffusion.processes.noise_prediction import NoisePrediction
+from mmspec.diffusion.processes.discrete import Discrete
 
 
-class IDDPM(NoisePrediction):
+class IDDPM(Discrete):
     """Noise prediction on the cosine table (Nichol and Dhariwal 2021; Karras et al. 2022, Table 1, "iDDPM").
 
     The table goes down to sigma = 0, which is timestep -1.

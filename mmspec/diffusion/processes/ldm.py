@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mmspec.diffusion.processes.ddpm import DDPM
 
+SPACINGS = ("leading", "trailing", "linspace")
+
 
 class LDM(DDPM):
     """`DDPM` as latent diffusion samples it (Rombach et al. 2022): from unit variance of ``sqrt(abar) x``, at evenly
@@ -15,6 +17,14 @@ class LDM(DDPM):
 
     Args:
         schedule, timesteps, beta_min, beta_max: the table, see `mmspec.diffusion.processes.ddpm.ddpm_sigmas`.
+        prediction: what the network predicts, see `DDPM`.
+        spacing: of the sampler's timesteps (Lin et al. 2024, Table 2): "leading" (upwards from ``steps_offset``),
+            "trailing" (downwards from the last) or "linspace" (from the last to the first).
+        steps_offset: the lowest timestep of "leading"; lower where so many steps leave no room for it.
+        ends_clean: samplers end at sigma = 0; else at the lowest level of the table, as CompVis's DDIM does.
+
+    Raises:
+        ValueError: for an unknown spacing, a negative offset, or what `DDPM` refuses.
     """
 
     def __init__(
@@ -23,16 +33,32 @@ class LDM(DDPM):
         timesteps: int = 1000,
         beta_min: float = 0.0015,
         beta_max: float = 0.0195,
+        prediction: str = "noise",
+        spacing: str = "leading",
+        steps_offset: int = 1,
+        ends_clean: bool = True,
     ) -> None:
-        super().__init__(schedule, timesteps, beta_min, beta_max)
+        super().__init__(schedule, timesteps, beta_min, beta_max, prediction)
+        if spacing not in SPACINGS or steps_offset < 0:
+            raise ValueError(
+                f"spacing must be one of {', '.join(SPACINGS)} and steps_offset 0 or more, not {spacing!r} and "
+                f"{steps_offset}."
+            )
+        self.spacing, self.steps_offset = spacing, steps_offset
+        self.sigma_end = 0.0 if ends_clean else float(self.sigmas[0])
 
     def sampling_sigmas(self, steps: int) -> Tensor:
-        """Timesteps ``1 + i T / steps``, rounded down: those of CompVis's sampler where ``steps`` divides T.
+        """Timesteps ``steps_offset + i T / steps``, rounded down: CompVis's and diffusers' where ``steps`` divides T.
 
-        Else CompVis's takes other steps than asked for, or fails. More than T / 2 steps begin at timestep 0.
+        Else theirs take other steps than asked for, or fail. With "trailing", ``T - 1 - i T / steps``, rounded.
         """
+        if self.spacing == "linspace":
+            return super().sampling_sigmas(steps)
         levels = len(self.sigmas)
-        first = 1 if 2 * steps <= levels else 0
+        if self.spacing == "trailing":
+            downwards = torch.arange(steps, dtype=torch.float64, device=self.sigmas.device) * (levels / max(steps, 1))
+            return self.sigmas.double()[(levels - downwards).round().long() - 1]
+        first = min(self.steps_offset, levels // max(steps, 1) - 1)
         timesteps = torch.arange(steps - 1, -1, -1, device=self.sigmas.device) * levels // max(steps, 1) + first
         return self.sigmas.double()[timesteps]
 

@@ -26,10 +26,13 @@ class Process(NoiseDistribution, Configured, nn.Module):
 
     Attributes:
         sigma_min, sigma_max: noise levels between which samplers walk.
+        sigma_end: where they end; above 0 for models that are sampled down to the lowest level of their table alone,
+            whose samples are ``x / sqrt(sigma_end^2 + 1) = sqrt(abar) x``.
     """
 
     sigma_min: float
     sigma_max: float
+    sigma_end: float = 0.0
 
     @abstractmethod
     def scalings(self, sigma: Tensor) -> Scalings:

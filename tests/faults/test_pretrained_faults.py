@@ -1,0 +1,307 @@
+"""Other people's weights: configurations that shapes do not reveal, and files that hold more than weights."""
+
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mmspec.errors import InputError
+from mmspec.pretrained import diffusers_config, load_ldm
+from mmspec.pretrained.torch_archive import read_state_dict
+from tests.pretrained.test_ldm import as_diffusers, configuration, key_maps, save_part, values
+
+# Folders of diffusers, their configurations in full, as its own programs write them
+
+UNET = {
+    "_class_name": "UNet2DModel", "_diffusers_version": "0.31.0", "act_fn": "silu", "add_attention": True,
+    "attention_head_dim": 8, "attn_norm_num_groups": None, "block_out_channels": [32, 64],
+    "center_input_sample": False, "class_embed_type": None, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+    "downsample_padding": 1, "downsample_type": "conv", "dropout": 0.0, "flip_sin_to_cos": True, "freq_shift": 0,
+    "in_channels": 3, "layers_per_block": 1, "mid_block_scale_factor": 1, "mid_block_type": "UNetMidBlock2D",
+    "norm_eps": 1e-05, "norm_num_groups": 32, "num_class_embeds": None, "num_train_timesteps": None,
+    "out_channels": 3, "resnet_time_scale_shift": "default", "sample_size": 8, "time_embedding_type": "positional",
+    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"], "upsample_type": "conv",
+}  # fmt: skip
+TEXT = {
+    "_class_name": "UNet2DConditionModel", "act_fn": "silu", "addition_embed_type": None,
+    "addition_embed_type_num_heads": 64, "addition_time_embed_dim": None, "attention_head_dim": 4,
+    "attention_type": "default", "center_input_sample": False, "class_embed_type": None,
+    "class_embeddings_concat": False, "conv_in_kernel": 3, "conv_out_kernel": 3, "cross_attention_norm": None,
+    "downsample_padding": 1, "dropout": 0.0, "dual_cross_attention": False, "encoder_hid_dim": None,
+    "encoder_hid_dim_type": None, "flip_sin_to_cos": True, "freq_shift": 0, "in_channels": 4,
+    "mid_block_only_cross_attention": None, "mid_block_scale_factor": 1, "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "norm_eps": 1e-05, "norm_num_groups": 32, "num_attention_heads": None, "num_class_embeds": None,
+    "only_cross_attention": False, "out_channels": 4, "projection_class_embeddings_input_dim": None,
+    "resnet_out_scale_factor": 1.0, "resnet_skip_time_act": False, "resnet_time_scale_shift": "default",
+    "reverse_transformer_layers_per_block": None, "sample_size": 16, "time_cond_proj_dim": None,
+    "time_embedding_act_fn": None, "time_embedding_dim": None, "time_embedding_type": "positional",
+    "timestep_post_act": None, "transformer_layers_per_block": 1, "upcast_attention": False,
+    "use_linear_projection": False,
+}  # fmt: skip
+VQ = {
+    "_class_name": "VQModel", "act_fn": "silu", "block_out_channels": [32, 32, 64], "layers_per_block": 1,
+    "down_block_types": ["DownEncoderBlock2D"] * 3, "force_upcast": False,
+    "in_channels": 3, "latent_channels": 3, "lookup_from_codebook": False, "mid_block_add_attention": True,
+    "norm_num_groups": 32, "norm_type": "group", "num_vq_embeddings": 32, "out_channels": 3, "sample_size": 32,
+    "scaling_factor": 0.18215, "up_block_types": ["UpDecoderBlock2D"] * 3, "vq_embed_dim": None,
+}  # fmt: skip
+KL = {
+    "_class_name": "AutoencoderKL", "act_fn": "silu", "force_upcast": True, "in_channels": 3, "latents_mean": None,
+    "latents_std": None, "mid_block_add_attention": True, "norm_num_groups": 32, "out_channels": 3,
+    "sample_size": 32, "scaling_factor": 0.18215, "shift_factor": None, "use_post_quant_conv": True,
+    "use_quant_conv": True,
+}  # fmt: skip
+DDIM = {
+    "_class_name": "DDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear", "beta_start": 0.0015,
+    "clip_sample": False, "clip_sample_range": 1.0, "dynamic_thresholding_ratio": 0.995, "num_train_timesteps": 1000,
+    "prediction_type": "epsilon", "rescale_betas_zero_snr": False, "sample_max_value": 1.0, "set_alpha_to_one": True,
+    "steps_offset": 1, "thresholding": False, "timestep_spacing": "leading", "trained_betas": None,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    return shared / "golden/ldm"
+
+
+@pytest.fixture(scope="module")
+def parts(golden):
+    """State dicts of a UNet and a first stage, as diffusers names them."""
+    weights, maps = read_state_dict(golden / "ldm_uncond_vqf4.ckpt"), key_maps(golden)
+    prefix = "model.diffusion_model."
+    unet = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    stage = {name.removeprefix("first_stage_model."): v for name, v in weights.items() if "first_stage_model" in name}
+    return (
+        as_diffusers(unet, maps["ldm_uncond_vqf4:unet"]),
+        as_diffusers(stage, maps["ldm_uncond_vqf4:first_stage"]),
+    )
+
+
+@pytest.fixture
+def write(parts, tmp_path):
+    """Writes a folder with other keys in its configurations."""
+
+    def made(unet=(), vqvae=(), scheduler=(), weights=None):
+        save_part(tmp_path / "unet", {**UNET, **dict(unet)}, parts[0] if weights is None else weights)
+        save_part(tmp_path / "vqvae", {**VQ, **dict(vqvae)}, parts[1])
+        (tmp_path / "scheduler").mkdir()
+        (tmp_path / "scheduler/scheduler_config.json").write_text(json.dumps({**DDIM, **dict(scheduler)}))
+        return tmp_path
+
+    return made
+
+
+def test_configurations_in_full_load(golden, write):
+    theirs = load_ldm(golden / "ldm_uncond_vqf4.ckpt", configuration(golden, "ldm_uncond_vqf4"), averaged=False)
+    denoiser = load_ldm(write())
+    assert denoiser.network.config == theirs.network.config and denoiser.process.config == theirs.process.config
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(denoiser(x, 1.5), theirs(x, 1.5))
+
+
+def test_text_models_and_kl_configurations_in_full_load(golden, tmp_path):
+    maps, told = key_maps(golden), values(golden / "unet_text.npz")
+    weights = torch.load(golden / "unet_text.pt", weights_only=True)
+    names = ["CrossAttnDownBlock2D"] * 2, ["CrossAttnUpBlock2D"] * 2
+    levels = {"down_block_types": [*names[0], "DownBlock2D"], "up_block_types": ["UpBlock2D", *names[1]]}
+    shapes = {"block_out_channels": [32, 64, 64], "layers_per_block": 2, "cross_attention_dim": [24, 24, 24]}
+    save_part(tmp_path / "unet", {**TEXT, **levels, **shapes}, as_diffusers(weights, maps["unet_text"]))
+    stage = torch.load(golden / "fs_kl.pt", weights_only=True)
+    shapes = {"block_out_channels": [32, 64, 64, 64], "layers_per_block": 2, "latent_channels": 4}
+    save_part(tmp_path / "vae", {**KL, **shapes}, as_diffusers(stage, maps["fs_kl"]))
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler/scheduler_config.json").write_text(json.dumps({**DDIM, "set_alpha_to_one": False}))
+    denoiser = load_ldm(tmp_path)
+    with torch.no_grad():
+        out = denoiser.network(told["x"], told["t"].float(), context=told["context"])
+    torch.testing.assert_close(out, told["out"], rtol=1e-4, atol=1e-4 * told["out"].abs().max().item())
+    assert denoiser.first_stage.scale_factor == 0.18215 and denoiser.process.config["ends_clean"] is False
+
+
+OTHERS = {  # a value of another kind than any that mmspec builds, where "another" would not do
+    "num_class_embeds": 10, "time_embedding_dim": 64, "vq_embed_dim": 8, "attn_norm_num_groups": 8,
+    "shift_factor": 0.1, "latents_mean": [0.1] * 3, "latents_std": [2.0] * 3, "norm_num_groups": 16,
+    "block_out_channels": [32, 32], "layers_per_block": 3, "cross_attention_dim": 32, "sigma_min": 0.1,
+}  # fmt: skip
+WITHOUT = {  # honoured, or without effect on what a model computes
+    "unet": diffusers_config.UNET_WITHOUT_SHAPE,
+    "vqvae": diffusers_config.FIRST_STAGE_WITHOUT_SHAPE,
+    "scheduler": (*diffusers_config.SCHEDULER_HONOURED, *diffusers_config.SCHEDULER_STEPS),
+}
+KEYS = [
+    *(("unet", key) for key in {**UNET, **diffusers_config.UNET}),
+    *(("vqvae", key) for key in {**VQ, **diffusers_config.FIRST_STAGE}),
+    *(("scheduler", key) for key in {**DDIM, **diffusers_config.SCHEDULER}),
+    *((part, "of_tomorrow") for part in WITHOUT),
+]
+
+
+@pytest.mark.parametrize(("part", "key"), [(p, k) for p, k in KEYS if k[0] != "_" and k not in WITHOUT[p]])
+def test_every_key_of_another_value_is_refused_by_name(write, part, key):
+    present = {"unet": UNET, "vqvae": VQ, "scheduler": DDIM}[part].get(key)
+    value = OTHERS.get(key, not present if isinstance(present, bool) else "another")
+    with pytest.raises(InputError) as caught:
+        load_ldm(write(**{part: {key: value}}))
+    message = str(caught.value)
+    assert f"{part}/" in message and f"config.json has {key}={json.dumps(value)}" in message and "\n" not in message
+
+
+def test_how_samplers_of_diffusers_step_is_taken_whatever_it_says(golden, write):
+    loaded = load_ldm(write(scheduler=dict.fromkeys(diffusers_config.SCHEDULER_STEPS, "another")))
+    theirs = load_ldm(golden / "ldm_uncond_vqf4.ckpt", configuration(golden, "ldm_uncond_vqf4"))
+    assert loaded.process.config == theirs.process.config
+
+
+@pytest.mark.parametrize("part", ["unet", "vqvae", "scheduler"])
+def test_folders_of_other_kinds_are_refused(write, part):
+    with pytest.raises(InputError, match=r"_class_name=|holds none of"):
+        load_ldm(write(**{part: {"_class_name": "FlowMatchEulerDiscreteScheduler"}}))
+
+
+@pytest.mark.parametrize("name", ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler", "LCMScheduler", "None"])
+def test_folders_of_other_processes_are_refused(write, name):
+    with pytest.raises(InputError, match=f"scheduler_config.json has _class_name={name}: mmspec loads folders of"):
+        load_ldm(write(scheduler={"_class_name": name}))
+
+
+def test_attention_heads_of_null_are_one_at_every_level(golden, write):
+    """Diffusers: attention_head_dim=null is one head as wide as the level."""
+    weights, maps = read_state_dict(golden / "ldm_uncond_vqf4.ckpt"), key_maps(golden)["ldm_uncond_vqf4:unet"]
+    prefix = "model.diffusion_model."
+    unet = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    theirs = load_ldm(weights, num_heads=1, image_size=8, averaged=False)
+    saved = as_diffusers(unet, maps, head_channels=64)
+    denoiser = load_ldm(write(unet={"attention_head_dim": None}, weights=saved))
+    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(denoiser(x, 0.7), theirs(x, 0.7))
+    assert denoiser.network.config["num_heads"] == 1
+
+
+@pytest.mark.parametrize("heads", [0, -8, "8", [8, 8], 7, 2.5, True])
+def test_attention_heads_that_cannot_be_are_refused(write, heads):
+    with pytest.raises(InputError, match=r"attention_head_dim=|attention heads"):
+        load_ldm(write(unet={"attention_head_dim": heads}))
+
+
+def test_sizes_dropout_and_scales_are_honoured(write):
+    denoiser = load_ldm(write(unet={"sample_size": [8, 12], "dropout": 0.25}, vqvae={"scaling_factor": 0.5}))
+    assert (denoiser.signal_shape, denoiser.latent_shape) == ((3, 32, 48), (3, 8, 12))
+    assert denoiser.network.config["dropout"] == 0.25 and denoiser.first_stage.scale_factor == 0.5
+
+
+@pytest.mark.parametrize("size", [[8], [8, 8, 8], "8", None, [8, "8"], 0])
+def test_sizes_that_cannot_be_get_one_sentence(write, size):
+    with pytest.raises(InputError, match="image_size"):
+        load_ldm(write(unet={"sample_size": size}))
+
+
+def test_what_the_network_predicts_is_honoured(write, tmp_path):
+    denoiser = load_ldm(write())
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    beta = torch.linspace(0.0015**0.5, 0.0195**0.5, 1000, dtype=torch.float64) ** 2
+    abar = torch.cumprod(1 - beta, 0)[700]
+    sigma = ((1 - abar) / abar).sqrt()
+    file = tmp_path / "scheduler/scheduler_config.json"
+    expected = {  # of x_t = sqrt(abar) x, by the definitions of diffusers' documentation
+        "epsilon": lambda x_t, out: (x_t - (1 - abar).sqrt() * out) / abar.sqrt(),
+        "v_prediction": lambda x_t, out: abar.sqrt() * x_t - (1 - abar).sqrt() * out,
+        "sample": lambda x_t, out: out,
+    }
+    with torch.no_grad():
+        x_t = (abar.sqrt() * x).float()
+        out = denoiser.network(x_t, torch.full((2,), 700.0))
+        for prediction, x0 in expected.items():
+            file.write_text(json.dumps({**DDIM, "prediction_type": prediction}))
+            ours = load_ldm(tmp_path)(x.float(), float(sigma))
+            torch.testing.assert_close(ours, x0(x_t, out).float(), rtol=1e-4, atol=1e-4)
+    file.write_text(json.dumps({**DDIM, "prediction_type": "flow_prediction"}))
+    with pytest.raises(InputError, match=r"scheduler_config.json has prediction_type=flow_prediction: mmspec builds"):
+        load_ldm(tmp_path)
+    old = {key: value for key, value in DDIM.items() if key != "prediction_type"}
+    file.write_text(json.dumps({**old, "predict_epsilon": False}))
+    assert load_ldm(tmp_path).process.prediction == "signal"
+
+
+def test_noise_levels_and_their_grid_are_honoured(write, tmp_path):
+    cosine = load_ldm(write(scheduler={"beta_schedule": "squaredcos_cap_v2"})).process
+
+    def alpha_bar(t):
+        return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    product, expected = 1.0, []
+    for t in range(1000):
+        product *= 1 - min(1 - alpha_bar((t + 1) / 1000) / alpha_bar(t / 1000), 0.999)
+        expected.append(math.sqrt((1 - product) / product))
+    torch.testing.assert_close(cosine.sigmas.double(), torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=0)
+
+    file = tmp_path / "scheduler/scheduler_config.json"
+    grids = {  # of ten steps, from the documentation of diffusers
+        ("leading", 0): (900, 0),
+        ("leading", 1): (901, 1),
+        ("trailing", 0): (999, 99),
+        ("linspace", 0): (999, 0),
+    }
+    for (spacing, offset), ends in grids.items():
+        file.write_text(json.dumps({**DDIM, "timestep_spacing": spacing, "steps_offset": offset}))
+        process = load_ldm(tmp_path).process
+        timesteps = process.nearest(process.sampling_sigmas(10)).tolist()
+        assert (timesteps[0], timesteps[-1]) == ends
+    for key, value in {"set_alpha_to_one": False, "final_sigmas_type": "sigma_min"}.items():
+        file.write_text(json.dumps({**DDIM, key: value}))
+        assert load_ldm(tmp_path).process.sigma_end == pytest.approx(math.sqrt(0.0015 / (1 - 0.0015)), rel=1e-6)
+    file.write_text(json.dumps({**DDIM, "beta_schedule": "sigmoid"}))
+    with pytest.raises(InputError, match="beta_schedule=sigmoid: mmspec builds linear, scaled_linear, squaredcos"):
+        load_ldm(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "[[1, 2]]", "3", "{", ""])
+def test_configurations_that_are_none_get_one_sentence(write, tmp_path, text):
+    folder = write()
+    (folder / "scheduler/scheduler_config.json").write_text(text)
+    with pytest.raises(InputError, match=r"scheduler_config.json (cannot be read as JSON|holds)"):
+        load_ldm(folder)
+
+
+# Weights in parts, in half precision, and not there at all
+
+
+def test_variants_of_half_precision_are_read(write, parts):
+    folder = write()
+    half = {name: tensor.half() for name, tensor in parts[0].items()}
+    (folder / "unet/diffusion_pytorch_model.safetensors").unlink()
+    save_file(half, folder / "unet/diffusion_pytorch_model.fp16.safetensors")
+    conv = load_ldm(folder).network.state_dict()["conv_in.weight"]
+    assert conv.dtype == torch.float32 and torch.equal(conv, half["conv_in.weight"].float())
+
+
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_weights_in_several_files_are_read(write, parts, kind, variant):
+    folder = write()
+    whole = load_ldm(folder)
+    (folder / "unet/diffusion_pytorch_model.safetensors").unlink()
+    names, places = list(parts[0]), {}
+    for number, share in enumerate((names[:50], names[50:]), 1):
+        file = folder / f"unet/diffusion_pytorch_model{variant}-0000{number}-of-00002.{kind}"
+        tensors = {name: parts[0][name] for name in share}
+        save_file(tensors, file) if kind == "safetensors" else torch.save(tensors, file)
+        places |= dict.fromkeys(share, file.name)
+    index = folder / f"unet/diffusion_pytorch_model.{kind}.index{variant}.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": places}))
+    for ours, theirs in zip(load_ldm(folder).parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    index.write_text(json.dumps({"weight_map": {**places, "extra": file.name}}))
+    with pytest.raises(InputError, match=r"-00002-of-00002.\w+ lacks extra, which .*index.*json promises"):
+        load_ldm(folder)
+    index.write_text(json.dumps({"weight_map": {**places, names[0]: "../elsewhere.safetensors"}}))
+    with pytest.raises(InputError, match=r"names \.\./elsewhere.safetensors: the parts of weights stand beside"):
+        load_ldm(folder)
+    index.write_text(json.dumps({"weight_map": places}))
+    file.unlink()
+    with pytest.raises(InputError, match=r"-00002-of-00002.\w+ is no file"):
+        load_ldm(folder)
+    index.unlink()
+    with pytest.raises(InputError, match=r"lacks its weights: expected diffusion_pytorch_model.safetensors"):
+        load_ldm(folder)
