@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mmspec.errors import InputError
 from mmspec.losses.auto import Auto
-from mmspec.typed import call, checked, nearest, refuse_unknown
+from mmspec.typed import below, call, checked, nearest, refuse_unknown
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ def construct(made: Callable[..., T], options: Mapping[str, Any], where: str, **
     accepted = list(inspect.signature(made).parameters)
     for key in facts:
         if key in options:
-            raise InputError(f"{where}.{key} follows from the data and cannot be set: leave it out.")
+            raise InputError(f"{below(where, key)} follows from the data and cannot be set: leave it out.")
         if key not in accepted:
             raise InputError(
                 f"{where}: {made.__name__} takes no {key}, which is {facts[key]!r} here: it must have an argument of "
@@ -157,7 +157,7 @@ def construct(made: Callable[..., T], options: Mapping[str, Any], where: str, **
             )
     refuse_unknown(options, [name for name in accepted if name not in facts], where, made.__name__)
     hints = get_type_hints(_constructor(made), include_extras=True)
-    values = {name: checked(value, hints.get(name, Any), f"{where}.{name}") for name, value in options.items()}
+    values = {name: checked(value, hints.get(name, Any), below(where, name)) for name, value in options.items()}
     return call(made, {**values, **facts}, where)
 
 

@@ -40,7 +40,7 @@ def read(cls: type[T], config: object, where: str = "") -> T:
     fields = {_key(field): field.name for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     refuse_unknown(config, list(fields), where)
     hints = get_type_hints(cls, include_extras=True)
-    values = {fields[key]: checked(value, hints[fields[key]], _below(where, key)) for key, value in config.items()}
+    values = {fields[key]: checked(value, hints[fields[key]], below(where, key)) for key, value in config.items()}
     return call(cls, values, where)
 
 
@@ -62,10 +62,10 @@ def keys_with(cls: Any, mark: str, where: str = "") -> list[str]:
     found = []
     hints = get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        key, hint = _below(where, _key(field)), hints[field.name]
+        key, hint = below(where, _key(field)), hints[field.name]
         inner = dataclasses.is_dataclass(hint)
         if field.metadata.get(mark):
-            found += [_below(key, _key(each)) for each in dataclasses.fields(hint)] if inner else [key]
+            found += [below(key, _key(each)) for each in dataclasses.fields(hint)] if inner else [key]
         elif inner:
             found += keys_with(hint, mark, key)
     return found
@@ -103,13 +103,13 @@ def call(made: Callable[..., T], arguments: Mapping[str, Any], where: str) -> T:
     for name, parameter in inspect.signature(made).parameters.items():
         optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
         if not optional and name not in arguments:
-            raise InputError(f"{_below(where, name)} must be given: {_name(made)} needs it.")
+            raise InputError(f"{below(where, name)} must be given: {_name(made)} needs it.")
     try:
         return made(**arguments)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{where}: {error}" if where else str(error)) from error
+        raise InputError(f"{where.removesuffix(':')}: {error}" if where else str(error)) from error
 
 
 def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made: str = "") -> None:
@@ -117,7 +117,7 @@ def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made:
     for name in names:
         if name not in known:
             raise InputError(
-                f"{_below(where, name)} is no option{made and f' of {made}'}: {nearest(name, known)}{', '.join(known)}."
+                f"{below(where, name)} is no option{made and f' of {made}'}: {nearest(name, known)}{', '.join(known)}."
             )
 
 
@@ -202,7 +202,7 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
     if origin is list:
         return [_converted(each, inner[0], where) for each in value]
     if origin in _MAPPINGS:
-        return {str(key): _converted(each, inner[1], _below(where, key)) for key, each in value.items()}
+        return {str(key): _converted(each, inner[1], below(where, key)) for key, each in value.items()}
     if hint is Path:
         return Path(value)
     if _is_written(hint) and isinstance(value, Mapping):
@@ -242,7 +242,7 @@ def _key(field: "dataclasses.Field[Any]") -> str:
     return field.name.removesuffix("_")
 
 
-def _below(where: str, name: object) -> str:
+def below(where: str, name: object) -> str:
     """The key of a part, in a configuration or in a file (``config.json: network``)."""
     return f"{where} {name}" if where.endswith(":") else f"{where}.{name}" if where else str(name)
 

@@ -70,7 +70,7 @@ def load_diffwave(source: str | Path | Mapping[str, Any], **params: Any) -> Deno
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else read_torch_file(source)
     weights, stored = _weights_and_params(content, where)
-    found = construct(Params, {**_read_off(weights), **stored, **params}, where)
+    found = construct(Params, {**_read_off(weights), **stored, **params}, f"{where}:")
     if found.hop_samples != HOP_SAMPLES and not found.unconditional:
         raise InputError(f"{where} has hop_samples={found.hop_samples}: DiffWave makes {HOP_SAMPLES} of a frame.")
     network = construct(
@@ -86,7 +86,7 @@ def load_diffwave(source: str | Path | Mapping[str, Any], **params: Any) -> Deno
         where,
     )
     put_weights(network, weights, where)
-    levels = construct(DiffWaveProcess, _noise_levels(found), where)
+    levels = construct(DiffWaveProcess, _noise_levels(found), f"{where}:")
     samples = found.audio_len if found.unconditional else found.crop_mel_frames * found.hop_samples
     conditioner = None
     if not found.unconditional:

@@ -105,6 +105,6 @@ def _network(options: dict[str, Any], class_name: str, weights: Any, where: str)
         weights.pop("u", None)  # the table of noise levels, which the process makes itself
         options.setdefault("out_channels", 2 * options["in_channels"])
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
-        network = construct(EDMUNet, options, where)
+        network = construct(EDMUNet, options, f"{where}:")
     put_weights(network, weights, where)
     return network

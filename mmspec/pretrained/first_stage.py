@@ -68,7 +68,7 @@ def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None)
         ) from None
     component = Component(name, {**options, "scale_factor": scale_factor or 1.0})
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
-        stage: FirstStage = component.build(FirstStage, where)
+        stage: FirstStage = component.build(FirstStage, f"{where}:")
     put_weights(stage, weights, where)
     return stage.eval().requires_grad_(False)
 

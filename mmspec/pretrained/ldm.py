@@ -89,24 +89,24 @@ def load_ldm(
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     if config is None and not isinstance(source, Mapping) and (Path(source).parent / "config.yaml").is_file():
         config = Path(source).parent / "config.yaml"
-    known = construct(Facts, {**_facts(config), **facts}, where)
+    known = construct(Facts, {**_facts(config), **facts}, f"{where}:")
     _refuse_other_kinds(known, where)
     weights = dict(source) if isinstance(source, Mapping) else read_weights(Path(source))
     network = _network(_unet_of(weights, averaged, where), known, where, weights.get(CLASSES))
     stage = None
     if any(name.startswith(IN_CHECKPOINT) for name in weights):
         stage = first_stage(weights, where, known.scale_factor)
-    levels = construct(LDM, _schedule(weights.get("betas"), known, where), where)
+    levels = construct(LDM, _schedule(weights.get("betas"), known, where), f"{where}:")
     return _denoiser(network, levels, stage, known.image_size, where)
 
 
 def _from_diffusers(folder: Path, given: Mapping[str, Any]) -> Denoiser:
     """The denoiser in a folder that diffusers saved."""
     where, (weights, stored) = str(folder), diffusers.unet(folder)
-    known = construct(Facts, {**stored, **given}, where)
+    known = construct(Facts, {**stored, **given}, f"{where}:")
     network = _network(weights, known, where, None)
     options, file = diffusers.levels(folder)
-    levels = construct(LDM, options, file)
+    levels = construct(LDM, options, f"{file}:")
     return _denoiser(network, levels, load_first_stage(folder, known.scale_factor), known.image_size, where)
 
 
@@ -181,7 +181,7 @@ def _network(weights: dict[str, Tensor], known: Facts, where: str, embedding: Te
         made, options = ClassContextUNet, _with_classes(options, embedding, known, where)
         ours["embed_class.weight"] = _with_null_class(embedding, options["num_classes"])
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
-        network: UNet = construct(made, options, where)
+        network: UNet = construct(made, options, f"{where}:")
     put_weights(network, ours, where)
     return network
 

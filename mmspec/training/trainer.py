@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import AnyObjective, Denoiser
-from mmspec.diffusion.conditions import Batch, Condition, tell
+from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
@@ -111,7 +111,7 @@ class Trainer:
         folder: of the run.
         seed: of everything random.
         preview: called with the averaged denoiser and the step, every ``options.sample_every`` steps.
-        conditions: what the network is told of each sample; None is what the denoiser makes of a batch alone.
+        conditions: what the network is told of each sample; None is what follows from the denoiser and ``augment``.
         augment: of the pictures, for a network that is told of it.
 
     Raises:
@@ -146,8 +146,9 @@ class Trainer:
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
         self.device = self.accelerator.device
-        told = denoiser.conditions if conditions is None else conditions
-        self.conditions = [condition.to(self.device) for condition in told]
+        if conditions is None:
+            conditions = [*denoiser.conditions, *([AugmentLabels(augment)] if augment is not None else [])]
+        self.conditions = [condition.to(self.device) for condition in conditions]
         if options.channels_last:
             for module in (denoiser, objective):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -147,7 +147,8 @@ def test_a_full_disk_does_not_end_training_until_the_end(tmp_path, monkeypatch):
 CHILD = """
 import sys
 from pathlib import Path
-from tests.training.test_trainer import Interrupted, latest_checkpoint, make_trainer
+from mmspec.training.interruption import Interrupted
+from tests.training.test_trainer import latest_checkpoint, make_trainer
 folder = Path(sys.argv[1])
 trainer = make_trainer(folder, max_steps=int(sys.argv[2]), checkpoint_every=2, log_every=1)
 try:
