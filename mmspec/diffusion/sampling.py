@@ -60,7 +60,9 @@ def sample(
     if labels is not None:
         cond["labels"] = labels
     if guidance is not None and not hideable(cond):
-        raise ValueError("guidance needs labels=, one-hot rows [B, classes], context= and null_context=, or spectrogram=.")
+        raise ValueError(
+            "guidance needs labels=, one-hot rows [B, classes], context= and null_context= or spectrogram=."
+        )
     walk = named(sampler, Sampler, "sampler")() if isinstance(sampler, str) else sampler
     device = torch.device(device) if device is not None else _device(denoiser)
     process, first_stage = (getattr(denoiser, name, None) for name in ("process", "first_stage"))

@@ -5,6 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
+
+
+def transformed() -> bool:
+    """Whether `torch.func` (grad, vmap, jvp, ...) or forward mode is at work: they know derivatives of torch alone."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def first_only(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -13,7 +21,9 @@ def first_only(backward: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(backward)
     def checked(*arguments: Any) -> Any:
         if torch.is_grad_enabled():
-            raise NotImplementedError("second derivatives are not implemented here: leave out create_graph=True.")
+            raise NotImplementedError(
+                "second derivatives are not implemented here: leave out create_graph=True, or take them by torch.func."
+            )
         return backward(*arguments)
 
     return checked

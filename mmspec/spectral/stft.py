@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.spectral.constants import constant
-from mmspec.spectral.derivatives import first_only
+from mmspec.spectral.derivatives import first_only, transformed
 from mmspec.spectral.signals import as_signal
 
 WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window, "blackman": torch.blackman_window}
@@ -63,14 +63,15 @@ def spectrogram(
         floor: magnitudes below are raised to it, and receive no gradient.
 
     Returns:
-        Real, in the shape of `stft`. Its gradient at 0 is 0; second derivatives are not implemented.
+        Real, in the shape of `stft`. Its gradient at 0 is 0; second derivatives are those of `torch.func` alone.
 
     Raises:
         TypeError, ValueError: as `stft` does.
     """
     x = as_signal(x)
     pieces = _pieces(x, n_fft, hop_length, window, win_length)
-    return _frequencies_first(_Magnitude.apply(pieces, (n_fft,) * (x.ndim - 2), floor))  # type: ignore[no-untyped-call]
+    measure = _magnitude if transformed() else _Magnitude.apply
+    return _frequencies_first(measure(pieces, (n_fft,) * (x.ndim - 2), floor))
 
 
 def fits(n_fft: int, size: Sequence[int]) -> bool:
@@ -87,19 +88,17 @@ def check_window(name: str) -> None:
 class _Pieces(torch.autograd.Function):
     """Signals ``[B, C, *spatial]`` -> overlapping pieces ``[B, C, *frames, *window]``, times the window.
 
-    The adjoint adds the pieces up in runs that do not overlap, which is faster than the adjoint of `Tensor.unfold`.
+    The adjoint adds the pieces up in runs that do not overlap, which is faster than the adjoint of `Tensor.unfold`. It
+    is made of torch's own functions, so derivatives of any order are right.
     """
 
     @staticmethod
     def forward(ctx: Any, signal: Tensor, window: Tensor, hop_length: int) -> Tensor:
         ctx.size, ctx.window, ctx.hop_length = signal.shape[2:], window, hop_length
-        pieces = signal
-        for axis in range(2, signal.ndim):
-            pieces = pieces.unfold(axis, len(window), hop_length)
+        pieces = _unfolded(signal, len(window), hop_length)
         return torch.mul(pieces, window, out=pieces.new_empty(pieces.shape))  # contiguous, as FFTs like it
 
     @staticmethod
-    @first_only
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         dims = len(ctx.size)
         signal = grad * ctx.window
@@ -140,6 +139,12 @@ class _Magnitude(torch.autograd.Function):
         return pieces, None, None
 
 
+def _magnitude(pieces: Tensor, size: tuple[int, ...], floor: float) -> Tensor:
+    """The same as a function of torch's own."""
+    magnitude = torch.fft.rfftn(pieces, size, tuple(range(-len(size), 0))).abs()
+    return torch.where(magnitude > floor, magnitude, floor)
+
+
 def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int | None) -> Tensor:
     """Signals ``[B, C, *spatial]`` -> windowed pieces ``[B, C, *frames, *window]``, without the zeros around them."""
     check_window(window)
@@ -157,10 +162,18 @@ def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int
     before = n_fft // 2 - (n_fft - win_length) // 2
     after = n_fft // 2 - (n_fft - win_length + 1) // 2
     padded = F.pad(x, (before, after) * len(size), mode="reflect")
-    pieces: Tensor = _Pieces.apply(  # type: ignore[no-untyped-call]
-        padded, _window(window, win_length, len(size), x.dtype, x.device), hop_length
-    )
+    values = _window(window, win_length, len(size), x.dtype, x.device)
+    if transformed():
+        return _unfolded(padded, win_length, hop_length) * values
+    pieces: Tensor = _Pieces.apply(padded, values, hop_length)  # type: ignore[no-untyped-call]
     return pieces
+
+
+def _unfolded(signal: Tensor, length: int, hop_length: int) -> Tensor:
+    """Signals ``[B, C, *spatial]`` -> overlapping pieces ``[B, C, *frames, *window]``, a view."""
+    for axis in range(2, signal.ndim):
+        signal = signal.unfold(axis, length, hop_length)
+    return signal
 
 
 def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
@@ -171,8 +184,8 @@ def _overlap_add(pieces: Tensor, hop_length: int) -> Tensor:
     for i in range(runs):
         run = pieces[..., i * hop_length : (i + 1) * hop_length]
         reached = total[..., i * hop_length : (i + frames) * hop_length]
-        places = torch.unflatten(reached, -1, (frames, hop_length))
-        places[..., : run.shape[-1]] += run
+        places = reached.view(*reached.shape[:-1], frames, hop_length)
+        places.narrow(-1, 0, run.shape[-1]).add_(run)
     return total[..., : (frames - 1) * hop_length + n]
 
 
