@@ -195,7 +195,7 @@ def test_attention_heads_of_null_are_one_at_every_level(golden, write):
     assert denoiser.network.config["num_heads"] == 1
 
 
-@pytest.mark.parametrize("heads", [0, -8, "8", [8, 8], 7, 2.5, True])
+@pytest.mark.parametrize("heads", [0, -8, "8", [8, 8], [[8]], 7, 2.5, True])
 def test_attention_heads_that_cannot_be_are_refused(write, heads):
     with pytest.raises(InputError, match=r"attention_head_dim=|attention heads"):
         load_ldm(write(unet={"attention_head_dim": heads}))
@@ -232,9 +232,12 @@ def test_what_the_network_predicts_is_honoured(write, tmp_path):
             file.write_text(json.dumps({**DDIM, "prediction_type": prediction}))
             ours = load_ldm(tmp_path)(x.float(), float(sigma))
             torch.testing.assert_close(ours, x0(x_t, out).float(), rtol=1e-4, atol=1e-4)
-    file.write_text(json.dumps({**DDIM, "prediction_type": "flow_prediction"}))
-    with pytest.raises(InputError, match=r"scheduler_config.json has prediction_type=flow_prediction: mmspec builds"):
-        load_ldm(tmp_path)
+    for other in ("flow_prediction", ["epsilon"], None):
+        file.write_text(json.dumps({**DDIM, "prediction_type": other}))
+        with pytest.raises(
+            InputError, match=r"scheduler_config.json has prediction_type=.*: mmspec builds epsilon, v_"
+        ):
+            load_ldm(tmp_path)
     old = {key: value for key, value in DDIM.items() if key != "prediction_type"}
     file.write_text(json.dumps({**old, "predict_epsilon": False}))
     assert load_ldm(tmp_path).process.prediction == "signal"
