@@ -14,6 +14,8 @@ from typing import Any
 
 from mmspec.errors import InputError
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how the file begins that stands for a large one
+
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
@@ -144,3 +146,11 @@ def flush(folder: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
+
+
+def refuse_lfs_pointer(path: Path) -> None:
+    """Raise InputError if a file is a pointer of Git LFS, which a clone without it has in place of large files."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise InputError(f"{path} is a pointer of Git LFS, not the file itself: run git lfs pull beside it.")

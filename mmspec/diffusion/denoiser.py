@@ -16,7 +16,7 @@ from mmspec.diffusion.conditions import Condition, Labels, Spectrogram
 from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
-from mmspec.files import replace_text
+from mmspec.files import refuse_lfs_pointer, replace_text
 from mmspec.losses.weighting import per_sample
 from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import put_weights
@@ -251,6 +251,7 @@ def _local_folder(source: str | Path) -> Path:
 
 
 def _load_weights(network: nn.Module, file: Path) -> None:
+    refuse_lfs_pointer(file)
     try:
         weights: dict[str, Any] = load_file(file)
     except Exception as error:

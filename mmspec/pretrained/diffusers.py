@@ -218,7 +218,7 @@ def _heads(config: Config, file: Path) -> dict[str, int]:
     """How many heads attention has, or how many channels a head."""
     heads = config.get("attention_head_dim", 8)
     text = config["_class_name"] == TEXT_UNET
-    if text and isinstance(heads, list) and len(set(heads)) == 1:
+    if text and isinstance(heads, list) and heads and heads == heads[:1] * len(heads):
         heads = heads[0]
     if heads is None and not text:
         return {"num_heads": 1}
@@ -232,7 +232,7 @@ def _heads(config: Config, file: Path) -> dict[str, int]:
 
 def _one_of(table: Mapping[str, str], config: Config, key: str, default: str, file: Path) -> str:
     value = config.get(key, default)
-    if value not in table:
+    if not isinstance(value, str) or value not in table:
         raise InputError(f"{file} has {key}={value}: mmspec builds {', '.join(table)}; take a model that has one.")
     return table[value]
 
@@ -246,4 +246,4 @@ def _part(folder: Path, parts: tuple[str, ...], classes: tuple[str, ...]) -> tup
 
 
 def _reason(error: Exception) -> str:
-    return f"there is no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+    return f"there is no {error.args[0]}" if isinstance(error, KeyError) else " ".join(str(error).split())

@@ -75,6 +75,7 @@ SCHEDULER: Values = {
     "rescale_betas_zero_snr": (False,),  # else sigma is infinite at the last timestep
     "sigma_max": (None,),
     "sigma_min": (None,),
+    "time_shift_type": ("exponential", "linear"),  # of use_dynamic_shifting
     "timestep_type": ("discrete",),
     "timestep_values": (None,),
     "use_beta_sigmas": (False, None),

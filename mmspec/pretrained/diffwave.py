@@ -20,7 +20,7 @@ from mmspec.errors import InputError
 from mmspec.networks import DiffWave
 from mmspec.networks.diffwave import HOP_SAMPLES
 from mmspec.networks.weights import put_weights
-from mmspec.pretrained.weights import is_state_dict, read_torch_file
+from mmspec.pretrained.weights import is_state_dict, plain_names, read_torch_file
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,15 @@ def _weights_and_params(content: Any, where: str) -> tuple[dict[str, Tensor], di
         if isinstance(beside, Mapping):
             stored = {entry.name: beside[entry.name] for entry in fields(Params) if entry.name in beside}
         content = content["model"]
-    if not is_state_dict(content) or "input_projection.weight" not in content:
+    content = plain_names(content, where) if is_state_dict(content) else {}
+    if "input_projection.weight" not in content:
         raise InputError(f"{where} holds no DiffWave: expected LMNT's checkpoint, or a state dict of its network.")
     if any("diffusion_" in name and tensor.ndim == 3 for name, tensor in content.items()):
         raise InputError(
             f"{where} is of DiffWave's very first release (22 September 2020), which computed something else: take "
             "weights of a later one."
         )
-    return dict(content), stored
+    return content, stored
 
 
 def _read_off(weights: dict[str, Tensor]) -> dict[str, Any]:

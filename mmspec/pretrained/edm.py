@@ -15,7 +15,8 @@ from mmspec.errors import InputError
 from mmspec.networks import EDMUNet
 from mmspec.networks.weights import put_weights
 from mmspec.pretrained.edm_pickle import read_network
-from mmspec.pretrained.weights import is_state_dict, read_torch_file
+from mmspec.pretrained.torch_legacy import STARTS
+from mmspec.pretrained.weights import is_state_dict, plain_names, read_torch_file
 
 SAMPLER_RANGE = (0.002, 80.0)  # of EDM's sampler, whatever lower or higher levels a network may know
 
@@ -85,8 +86,8 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, str, dict[str
     if not path.is_file():
         raise InputError(f"{path} is no file: give the path of an EDM pickle or state dict.")
     with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"  # torch.save's; EDM's pickles are bare
-    if zipped:
+        saved = file.read(64).startswith((b"PK\x03\x04", *STARTS))  # by torch.save; EDM's pickles are bare
+    if saved:
         return str(path), "EDMPrecond", {}, read_torch_file(path)
     return str(path), *read_network(path)
 
@@ -97,7 +98,7 @@ def _network(options: dict[str, Any], class_name: str, weights: Any, where: str)
         raise InputError(f"{where} holds no state dict: give one that maps names to tensors.")
     if "img_resolution" not in options:
         raise InputError(f"{where} does not say for which size its network is: give img_resolution=.")
-    weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+    weights = {name.removeprefix("model."): tensor for name, tensor in plain_names(weights, where).items()}
     options.pop("use_fp16", None)
     options.setdefault("in_channels", options.pop("img_channels", 3))
     options.setdefault("model_type", "DhariwalUNet" if "out_conv.weight" in weights else "SongUNet")

@@ -13,7 +13,7 @@ from mmspec.networks import FirstStage
 from mmspec.networks.weights import put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import first_stage_options
-from mmspec.pretrained.weights import read_weights
+from mmspec.pretrained.weights import plain_names, read_weights
 
 IN_CHECKPOINT = "first_stage_model."  # in front of its names in the checkpoint of a whole model
 BESIDE = ("loss.", "model_ema.")  # what its training left beside it
@@ -33,7 +33,7 @@ def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: fl
         InputError: if the source cannot be read, is hostile, or holds no first stage.
     """
     if isinstance(source, Mapping):
-        return first_stage(source, "the state dict", scale_factor)
+        return first_stage(plain_names(source, "the state dict"), "the state dict", scale_factor)
     path = Path(source)
     if not path.is_dir():
         return first_stage(read_weights(path), str(path), scale_factor)

@@ -1,12 +1,14 @@
 """Read a pickle as data.
 
 Pickle is a program for a small stack machine, which can import and call anything. `read` walks through that program
-itself: where it names a global, a closed table says what stands for it. Objects of packages that are declared inert
-become their names and states; every other name is refused. Nothing is ever imported, and nothing but the table's
-functions is ever called.
+itself: where it names a global, a closed table says what stands for it. Objects of other packages may become their
+names and states; every other name is refused, Python's own foremost. Nothing is ever imported, and nothing but the
+table's functions is ever called.
 """
 
 import pickletools
+import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,7 +24,7 @@ class Global(NamedTuple):
 
 
 class Made(dict[str, Any]):
-    """An object as its class name and its state; the class itself is nowhere.
+    """An object as its class name and its state, or items; the class itself is nowhere.
 
     Attributes:
         kind: name of the class.
@@ -31,6 +33,9 @@ class Made(dict[str, Any]):
     def __init__(self, kind: str, state: dict[str, Any] | None = None) -> None:
         super().__init__(state or {})
         self.kind = kind
+
+    def __hash__(self) -> int:  # type: ignore[override]  # as what it stands for, it may lie in a set
+        return id(self)
 
 
 Table = Mapping[str, Callable[..., Any]]
@@ -41,23 +46,26 @@ TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 LITERALS = (
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BYTEARRAY8"),
 )
+OWN = (*sys.stdlib_module_names, "__builtin__", "copy_reg", "commands", "exceptions")  # Python's, of both generations
+REBUILT = ("numpy.core.", "numpy._core.", "numpy.random.", "numpy.ma.")  # arrays and generators, by functions of these
+KEY_PARTS = 1000  # of tuples in each other, whose hash takes a time that doubles with their depth
 
 
-def read(
-    stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None, inert: tuple[str, ...] = ()
-) -> Any:
+def read(stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None, inert: bool = False) -> Any:
     """The object that the pickle at the stream's position describes; leaves the stream behind it.
 
     Args:
         stream: an open file or `io.BytesIO`.
         table: full name of a global -> function of the arguments that the pickle gives it.
         persistent: function of a persistent id; None refuses them.
-        inert: beginnings of full names of globals that stand for nothing: called, they make a `Made` of that name.
-            With any, dictionaries may be given a state, which is dropped.
+        inert: whether globals of other packages than Python's own may be named, and their classes called, which makes
+            a `Made` of that name.
 
     Raises:
-        Refused: for a global that is neither in the table nor inert, or an instruction that data have no need of.
+        Refused: for a global that is neither in the table nor inert, an instruction that data have no need of, or a
+            key that takes long to hash.
         ValueError, TypeError, LookupError: for a stream that is cut short or makes no sense.
     """
     machine = _Machine(table, persistent, inert)
@@ -71,7 +79,7 @@ def read(
 class _Machine:
     """Pickle's stack machine; a method for each instruction that is more than a value."""
 
-    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None, inert: tuple[str, ...]) -> None:
+    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None, inert: bool) -> None:
         self.table, self.persistent, self.inert = table, persistent, inert
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # the stacks below each mark
@@ -103,7 +111,7 @@ class _Machine:
         return items
 
     def _named(self, name: str) -> Global:
-        if name not in self.table and not name.startswith(self.inert):
+        if name not in self.table and not (self.inert and _is_foreign(name)):
             raise Refused(name)
         return Global(name)
 
@@ -132,21 +140,36 @@ class _Machine:
         self.stack.append(tuple(items))
 
     def on_append(self, _: None) -> None:
-        self._extend([self.stack.pop()])
+        item = self.stack.pop()
+        self._extend([item])
 
     def on_appends(self, _: None) -> None:
         self._extend(self._above_mark())
 
     def _extend(self, items: list[Any]) -> None:
-        if type(self.stack[-1]) is not list:
+        if type(self.stack[-1]) is list:
+            self.stack[-1].extend(items)
+        elif type(self.stack[-1]) is not Made:  # such as a subclass of list's
             raise TypeError("only lists are appended to")
-        self.stack[-1].extend(items)
 
     def on_additems(self, _: None) -> None:
         items = self._above_mark()
         if type(self.stack[-1]) is not set:
             raise TypeError("only sets are added to")
-        self.stack[-1].update(items)
+        self.stack[-1].update(map(hashable, items))
+
+    def on_frozenset(self, _: None) -> None:
+        items = self._above_mark()
+        self.stack.append(frozenset(map(hashable, items)))
+
+    def on_list(self, _: None) -> None:
+        items = self._above_mark()
+        self.stack.append(items)
+
+    def on_dict(self, _: None) -> None:
+        items = self._above_mark()
+        self.stack.append({})
+        self._update(items)
 
     def on_setitem(self, _: None) -> None:
         items = [self.stack.pop(), self.stack.pop()]
@@ -156,9 +179,9 @@ class _Machine:
         self._update(self._above_mark())
 
     def _update(self, items: list[Any]) -> None:
-        if type(self.stack[-1]) is not dict:
+        if type(self.stack[-1]) not in (dict, OrderedDict, Made):
             raise TypeError("only dictionaries have items")
-        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+        self.stack[-1].update(zip(map(hashable, items[::2]), items[1::2], strict=True))
 
     def on_global(self, argument: str) -> None:
         self.stack.append(self._named(_called(argument)))
@@ -168,26 +191,58 @@ class _Machine:
         self.stack.append(self._named(f"{module}.{name}"))
 
     def on_reduce(self, _: None) -> None:
+        self._call(classes=False)
+
+    def on_newobj(self, _: None) -> None:
+        self._call(classes=True)
+
+    def _call(self, classes: bool) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(function) is not Global or type(arguments) is not tuple:
             raise Refused("a call of what is no global")
         made = self.table.get(function.name)
+        if made is None and not (classes or _makes_an_object(function.name)):
+            raise Refused(function.name)
         self.stack.append(Made(function.name) if made is None else made(*arguments))
-
-    on_newobj = on_reduce
 
     def on_build(self, _: None) -> None:
         state = self.stack.pop()
-        if self.inert and type(self.stack[-1]) is dict and type(state) is dict:
-            return  # attributes of an ordered dictionary, such as the versions in a state dict
-        if type(self.stack[-1]) is not Made or type(state) not in (dict, tuple):
+        if type(self.stack[-1]) is OrderedDict and type(state) is dict:
+            return  # its attributes, such as the versions in a state dict
+        if type(self.stack[-1]) is not Made:
             raise Refused("a state for what has none")
-        self.stack[-1].update(state if type(state) is dict else {"state": state})
+        self.stack[-1].update(state if isinstance(state, dict) else {"state": state})
 
     def on_binpersid(self, _: None) -> None:
         if self.persistent is None:
             raise Refused("a persistent id")
         self.stack.append(self.persistent(self.stack.pop()))
+
+
+def hashable(key: Any) -> Any:
+    """A key of a dictionary, or a member of a set, as it is.
+
+    Raises:
+        Refused: if it is made of too many parts.
+    """
+    parts, count = [key], 0
+    while parts:
+        part, count = parts.pop(), count + 1
+        if count > KEY_PARTS or (isinstance(part, frozenset) and len(part) > KEY_PARTS):
+            raise Refused(f"a key of more than {KEY_PARTS} parts")
+        parts.extend(part if isinstance(part, tuple | frozenset) else ())
+    return key
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a global is of another package than Python's own, and no part of how Python works."""
+    package, *path = name.split(".")
+    return package not in OWN and bool(path) and not any(part[:2] == part[-2:] == "__" for part in path)
+
+
+def _makes_an_object(name: str) -> bool:
+    """Whether a call of a foreign global is one of a class, by its name, or rebuilds an array."""
+    return name.rpartition(".")[2].lstrip("_")[:1].isupper() or name.startswith(REBUILT)
 
 
 def _called(argument: str) -> str:

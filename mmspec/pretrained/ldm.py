@@ -19,7 +19,7 @@ from mmspec.networks.weights import put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import averaged_names, unet_options, unet_weights
 from mmspec.pretrained.first_stage import IN_CHECKPOINT, first_stage, load_first_stage
-from mmspec.pretrained.weights import read_weights
+from mmspec.pretrained.weights import plain_names, read_weights
 
 UNET, AVERAGE, CLASSES = "model.diffusion_model.", "model_ema.", "cond_stage_model.embedding.weight"
 NULL_CLASS_ROWS = 1001  # of ImageNet's embedding where its last row is the null class
@@ -91,7 +91,7 @@ def load_ldm(
         config = Path(source).parent / "config.yaml"
     known = construct(Facts, {**_facts(config), **facts}, f"{where}:")
     _refuse_other_kinds(known, where)
-    weights = dict(source) if isinstance(source, Mapping) else read_weights(Path(source))
+    weights = plain_names(source, where) if isinstance(source, Mapping) else read_weights(Path(source))
     network = _network(_unet_of(weights, averaged, where), known, where, weights.get(CLASSES))
     stage = None
     if any(name.startswith(IN_CHECKPOINT) for name in weights):

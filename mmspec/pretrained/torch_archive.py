@@ -1,4 +1,4 @@
-"""Archives of torch.save with more in them than tensors, such as Lightning's checkpoints; nothing in them is executed.
+"""Files of torch.save with more in them than tensors, such as Lightning's checkpoints; nothing in them is executed.
 
 ``torch.load(weights_only=True)`` refuses a file for every class that it names, needed or not. Here what such files keep
 beside their weights stays an inert name, and only the tensors that are asked for are read.
@@ -8,115 +8,83 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.pretrained.inert_pickle import Global, Refused, read
+from mmspec.files import refuse_lfs_pointer
+from mmspec.pretrained.inert_pickle import Made, Refused, read
+from mmspec.pretrained.torch_legacy import read_legacy
+from mmspec.pretrained.torch_pickle import GLOBALS, Storage, Window, described, filled, numbers
 
-DTYPES = {
-    "torch.FloatStorage": torch.float32,
-    "torch.DoubleStorage": torch.float64,
-    "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16,
-    "torch.LongStorage": torch.int64,
-    "torch.IntStorage": torch.int32,
-    "torch.BoolStorage": torch.bool,
-    "torch.ByteStorage": torch.uint8,
-}
-TYPES = ("dict", "list", "str", "int", "float", "bool")  # which omegaconf's containers name
-INERT = ("pytorch_lightning.", "lightning.", "omegaconf.", "typing.", "numpy.", "_codecs.")  # named, never called
-
-
-class Storage(NamedTuple):
-    """A run of numbers in an archive, by the name of its entry."""
-
-    key: str
-    dtype: torch.dtype
-    numbers: int
-
-
-class Window(NamedTuple):
-    """A tensor that is still in the archive."""
-
-    storage: Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
+ALONE = "save the state dict alone, with torch.save(model.state_dict(), FILE)"
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors under "state_dict" of what torch.save wrote, or of a file that holds nothing else.
 
     Raises:
-        InputError: if the file is truncated or something else, or asks for what tensors have no need of.
+        InputError: if the file is truncated or something else, asks for what tensors have no need of, or holds a whole
+            module.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            (name,) = (entry for entry in archive.namelist() if entry.endswith("/data.pkl"))
-            content = read(io.BytesIO(archive.read(name)), GLOBALS, _storage, INERT)
-            if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-                content = content["state_dict"]
-            windows = {key: value for key, value in content.items() if type(value) is Window}
-            return _tensors(archive, name.removesuffix("data.pkl"), windows)
+        found: dict[str, Tensor] = read_content(path, _state_dict)
     except Refused as error:
         raise InputError(
             f"{path} asks for {error}, of which no checkpoint of tensors has need: it was not loaded and nothing in it "
-            "was run; get the file from where its authors published it."
+            f"was run; {ALONE}."
         ) from None
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} is no file: give the path of a checkpoint.") from None
     except Exception as error:
         raise InputError(
             f"{path} is truncated, or no checkpoint of torch.save ({type(error).__name__}): fetch or copy it again."
         ) from None
+    return found
 
 
-def _tensors(archive: zipfile.ZipFile, folder: str, windows: Mapping[str, Window]) -> dict[str, Tensor]:
-    """Windows as tensors; those on one storage share it."""
-    storages: dict[str, Tensor] = {}
-    tensors = {}
-    for name, (storage, offset, size, stride) in windows.items():
-        if storage.key not in storages:
-            data = archive.read(f"{folder}data/{storage.key}")
-            if len(data) != storage.numbers * storage.dtype.itemsize:
-                raise ValueError(f"{len(data)} bytes for {storage.numbers} numbers of {storage.dtype}")
-            whole = torch.frombuffer(bytearray(data), dtype=storage.dtype) if data else torch.empty(0)
-            storages[storage.key] = whole
-        tensors[name] = torch.as_strided(storages[storage.key], size, stride, offset)
-    return tensors
+def read_content(path: Path, wanted: Callable[[Any], Any] = lambda content: content) -> Any:
+    """What torch.save wrote, in either of its formats: tensors and plain values; other objects as names and states.
+
+    Args:
+        path: the file.
+        wanted: function of the content, with windows for tensors, that says what of it to read.
+
+    Raises:
+        InputError: for a pointer of Git LFS, or a whole module in place of its weights.
+        Refused: for what weights have no need of.
+        Exception: of any kind, for a damaged file or another.
+    """
+    refuse_lfs_pointer(path)
+    with path.open("rb") as stream:
+        if stream.read(1) == b"\x80":  # how pickles of today begin
+            stream.seek(0)
+            content, load = read_legacy(stream, GLOBALS, inert=True)
+            return filled(wanted(_no_object(content, path)), load)
+    with zipfile.ZipFile(path) as archive:
+        (name,) = (entry for entry in archive.namelist() if entry.endswith("/data.pkl"))
+        content = read(io.BytesIO(archive.read(name)), GLOBALS, described, inert=True)
+        storages: dict[Storage, Tensor] = {}
+
+        def load_entry(storage: Storage) -> Tensor:
+            if storage not in storages:
+                data = archive.read(f"{name.removesuffix('data.pkl')}data/{storage.key}")
+                storages[storage] = numbers(data, storage)
+            return storages[storage]
+
+        return filled(wanted(_no_object(content, path)), load_entry)
 
 
-def _storage(identity: Any) -> Storage:
-    kind, storage_type, key, _device, count = identity
-    if kind != "storage" or type(storage_type) is not Global or storage_type.name not in DTYPES:
-        raise Refused(f"the storage {storage_type}")
-    return Storage(str(key), DTYPES[storage_type.name], int(count))
+def _state_dict(content: Any) -> dict[str, Window]:
+    if isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    return {key: value for key, value in content.items() if type(value) is Window}
 
 
-def _window(storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Window:
-    return Window(storage, offset, size, stride)
-
-
-def _parameter(window: Window, *_: Any) -> Window:
-    return window
-
-
-def _dict(*pairs: Any) -> dict[Any, Any]:
-    return dict(pairs[0]) if pairs and isinstance(pairs[0], list) else {}
-
-
-def _uncalled(*_: Any) -> None:
-    raise Refused("a call of a type")
-
-
-GLOBALS: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _dict,
-    "collections.defaultdict": _dict,
-    "torch._utils._rebuild_tensor_v2": _window,
-    "torch._utils._rebuild_parameter": _parameter,
-    **dict.fromkeys(DTYPES, _uncalled),
-    **{f"{module}.{name}": _uncalled for module in ("builtins", "__builtin__") for name in TYPES},
-}
+def _no_object(content: Any, path: Path) -> Any:
+    if type(content) is Made:
+        raise InputError(f"{path} holds a whole object of {content.kind}, not its weights: {ALONE}.")
+    return content

@@ -1,56 +1,79 @@
 """Files of torch.save and safetensors, read without executing anything in them."""
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.pretrained.torch_archive import read_state_dict
+from mmspec.files import refuse_lfs_pointer
+from mmspec.pretrained.inert_pickle import Refused
+from mmspec.pretrained.torch_archive import ALONE, read_content, read_state_dict
 
 
 def read_torch_file(path: str | Path) -> Any:
-    """What torch.save wrote: tensors in plain containers, on the CPU.
+    """What torch.save wrote: tensors and plain values, on the CPU, and names and states of other objects.
 
     Raises:
-        InputError: if there is no such file, it asks for anything but tensors and plain containers, or it is not
-            whole.
+        InputError: if there is no such file, it asks for what weights have no need of, or it is not whole.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is no file: give the path of a checkpoint.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged archive makes of torch's reader
-        wanted = re.search(r"GLOBAL (\S+)", str(error))
-        if isinstance(error, pickle.UnpicklingError) and wanted:
-            raise InputError(
-                f"{path} asks for {wanted[1]}, which a checkpoint of tensors does not need: it was not loaded, and "
-                "nothing in it was executed."
-            ) from None
+        return read_content(Path(path))
+    except InputError:
+        raise
+    except Refused as error:
+        raise InputError(
+            f"{path} asks for {error}, which a checkpoint of tensors does not need: it was not loaded, and nothing in "
+            f"it was executed; {ALONE}."
+        ) from None
+    except Exception as error:
         raise InputError(
             f"{path} is no whole file of torch.save ({type(error).__name__}): fetch or copy it again."
         ) from None
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of safetensors, or in what torch.save wrote, where other things may lie beside it.
+    """The state dict in a file of safetensors, or in what torch.save wrote, where other things may lie beside it; names
+    as of `plain_names`.
 
     Raises:
         InputError: as `read_torch_file`.
     """
     if path.suffix != ".safetensors":
-        return read_state_dict(path)
+        return plain_names(read_state_dict(path), str(path))
     if not path.is_file():
         raise InputError(f"{path} is no file: give the path of a checkpoint.")
+    refuse_lfs_pointer(path)
     try:
-        return load_file(path)
+        weights = load_file(path)
     except Exception as error:
         raise InputError(f"{path} cannot be read as safetensors ({error}): fetch or copy it again.") from None
+    return plain_names(weights, str(path))
+
+
+def plain_names(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """A state dict without what torch's wrappers put into its names: ``module.`` (parallel training, averages) and
+    ``_orig_mod.`` (torch.compile); the count of averages goes too.
+
+    Raises:
+        InputError: if a weight is there under two names.
+    """
+    plain: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        short = re.sub(r"(^|\.)module\.", r"\1", name.replace("_orig_mod.", "")).replace("_orig_mod", "")
+        if short in plain:
+            raise InputError(
+                f"{where} holds {short} twice, as its own and as a wrapper's ({name}): leave one of them away."
+            )
+        plain[short] = tensor
+    if len(plain) > 1 and any(name.startswith("module.") for name in weights):
+        plain.pop("n_averaged", None)
+    return plain
 
 
 def is_state_dict(content: Any) -> bool:

@@ -1,15 +1,31 @@
 """Other people's weights: configurations that shapes do not reveal, and files that hold more than weights."""
 
+import argparse
+import collections
 import json
 import math
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import types
+import warnings
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
-from mmspec.pretrained import diffusers_config, load_ldm
+from mmspec.losses import WaveletLoss
+from mmspec.losses.regularizer import Regularizer
+from mmspec.networks import EDMUNet
+from mmspec.pretrained import diffusers_config, load_diffwave, load_edm, load_first_stage, load_ldm
 from mmspec.pretrained.torch_archive import read_state_dict
+from mmspec.pretrained.weights import read_torch_file
 from tests.pretrained.test_ldm import as_diffusers, configuration, key_maps, save_part, values
 
 # Folders of diffusers, their configurations in full, as its own programs write them
@@ -179,7 +195,7 @@ def test_attention_heads_of_null_are_one_at_every_level(golden, write):
     assert denoiser.network.config["num_heads"] == 1
 
 
-@pytest.mark.parametrize("heads", [0, -8, "8", [8, 8], 7, 2.5, True])
+@pytest.mark.parametrize("heads", [0, -8, "8", [8, 8], [[8]], 7, 2.5, True])
 def test_attention_heads_that_cannot_be_are_refused(write, heads):
     with pytest.raises(InputError, match=r"attention_head_dim=|attention heads"):
         load_ldm(write(unet={"attention_head_dim": heads}))
@@ -216,9 +232,12 @@ def test_what_the_network_predicts_is_honoured(write, tmp_path):
             file.write_text(json.dumps({**DDIM, "prediction_type": prediction}))
             ours = load_ldm(tmp_path)(x.float(), float(sigma))
             torch.testing.assert_close(ours, x0(x_t, out).float(), rtol=1e-4, atol=1e-4)
-    file.write_text(json.dumps({**DDIM, "prediction_type": "flow_prediction"}))
-    with pytest.raises(InputError, match=r"scheduler_config.json has prediction_type=flow_prediction: mmspec builds"):
-        load_ldm(tmp_path)
+    for other in ("flow_prediction", ["epsilon"], None):
+        file.write_text(json.dumps({**DDIM, "prediction_type": other}))
+        with pytest.raises(
+            InputError, match=r"scheduler_config.json has prediction_type=.*: mmspec builds epsilon, v_"
+        ):
+            load_ldm(tmp_path)
     old = {key: value for key, value in DDIM.items() if key != "prediction_type"}
     file.write_text(json.dumps({**old, "predict_epsilon": False}))
     assert load_ldm(tmp_path).process.prediction == "signal"
@@ -305,3 +324,292 @@ def test_weights_in_several_files_are_read(write, parts, kind, variant):
     index.unlink()
     with pytest.raises(InputError, match=r"lacks its weights: expected diffusion_pytorch_model.safetensors"):
         load_ldm(folder)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+def test_pointers_of_git_lfs_are_named_as_such(write, tmp_path):
+    folder = write()
+    for name in ("model.ckpt", "model.pkl", "model.pt", "model.safetensors", "model.bin"):
+        (tmp_path / name).write_bytes(LFS)
+        for load in (load_ldm, load_first_stage, load_edm, load_diffwave):
+            if name != "model.safetensors" or load in (load_ldm, load_first_stage):
+                with pytest.raises(InputError, match=rf"{name} is a pointer of Git LFS.*: run git lfs pull"):
+                    load(tmp_path / name)
+    denoiser = load_ldm(folder)
+    denoiser.save_pretrained(tmp_path / "out")
+    for file in (tmp_path / "out/model.safetensors", folder / "unet/diffusion_pytorch_model.safetensors"):
+        file.write_bytes(LFS)
+    for load, where in ((Denoiser.from_pretrained, tmp_path / "out"), (load_ldm, folder)):
+        with pytest.raises(InputError, match="run git lfs pull"):
+            load(where)
+
+
+# Files of torch.save: what wrappers do to names, the old format, and what people keep beside weights
+
+
+def small_edm():
+    torch.manual_seed(0)
+    options = {"img_resolution": 8, "model_channels": 8, "channel_mult": (1,), "num_blocks": 1}
+    network = EDMUNet(**options)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return network, options
+
+
+PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_edm_weights_of_wrapped_networks(tmp_path, prefix, legacy):
+    network, options = small_edm()
+    weights = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
+    if prefix == "module.":
+        weights["n_averaged"] = torch.tensor(7)  # as torch.optim.swa_utils.AveragedModel has it
+    torch.save(weights, tmp_path / "edm.pt", _use_new_zipfile_serialization=not legacy)
+    for source in (weights, tmp_path / "edm.pt"):
+        loaded = load_edm(source, **options).network.state_dict()
+        assert all(torch.equal(tensor, loaded[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_diffwave_weights_of_wrapped_networks(shared, tmp_path, prefix, legacy):
+    content = torch.load(shared / "golden/lmnt/tiny_weights.pt", weights_only=True)
+    expected = load_diffwave(content).network.state_dict()
+    content["model"] = {f"{prefix}{name}": tensor for name, tensor in content["model"].items()}
+    torch.save(content, tmp_path / "diffwave.pt", _use_new_zipfile_serialization=not legacy)
+    loaded = load_diffwave(tmp_path / "diffwave.pt")
+    assert all(torch.equal(tensor, loaded.network.state_dict()[name]) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors", "mapping"])
+@pytest.mark.parametrize("where", ["module.", "_orig_mod.", "inside"])
+def test_latent_diffusion_of_wrapped_networks(golden, tmp_path, kind, where):
+    weights, config = read_state_dict(golden / "ldm_uncond_vqf4.ckpt"), configuration(golden, "ldm_uncond_vqf4")
+    expected = load_ldm(weights, config)
+    if where == "inside":  # the network alone was compiled; LitEma's names lose their dots
+        wrapped = {
+            name.replace("diffusion_model.", "diffusion_model._orig_mod.", 1)
+            if name.startswith("model.")
+            else name.replace("ema.diffusion_model", "ema.diffusion_model_orig_mod", 1): tensor.clone()
+            for name, tensor in weights.items()
+        }
+    else:
+        wrapped = {f"{where}{name}": tensor.clone() for name, tensor in weights.items()}
+    source = tmp_path / ("model.safetensors" if kind == "safetensors" else "model.ckpt")
+    if kind == "safetensors":
+        save_file(wrapped, source)
+    elif kind != "mapping":
+        torch.save({"state_dict": wrapped}, source, _use_new_zipfile_serialization=kind == "zip")
+    loaded = load_ldm(wrapped if kind == "mapping" else source, config)
+    assert loaded.first_stage.sha256() == expected.first_stage.sha256()
+    for ours, theirs in zip(loaded.network.parameters(), expected.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_weights_under_two_names_are_refused():
+    network, options = small_edm()
+    weights = network.state_dict()
+    name = next(iter(weights))
+    with pytest.raises(InputError, match=f"holds {name} twice"):
+        load_edm({**weights, f"module.{name}": weights[name]}, **options)
+
+
+class Config:
+    """Somebody's own."""
+
+    def __init__(self, **options):
+        self.__dict__.update(options)
+
+
+class EasyDict(dict):
+    """A dictionary with attributes, as EDM's own programs have it."""
+
+
+EXTRAS = {
+    "namespace": argparse.Namespace(lr=1e-4, path=pathlib.PurePosixPath("a/b")),
+    "simple_namespace": types.SimpleNamespace(a=1),
+    "path": pathlib.PosixPath("exp/run"),
+    "dtype": torch.float16,
+    "dtypes": {torch.bfloat16, torch.int8},
+    "set": {1, "two", (3, 4)},
+    "frozenset": frozenset({1, 2}),
+    "paths": {pathlib.PurePosixPath("a"), pathlib.PurePosixPath("b")},
+    "ordered": collections.OrderedDict(a=1),
+    "default": collections.defaultdict(list, {"a": [1]}),
+    "counter": collections.Counter("aab"),
+    "deque": collections.deque([1, 2], 5),
+    "scalars": [np.float64(0.5), np.float32(2), np.int64(3), np.bool_(True), np.str_("text"), np.uint8(255)],
+    "array": np.arange(3),
+    "generator": np.random.default_rng(0),
+    "device": torch.device("cpu"),
+    "size": torch.Size([1, 2]),
+    "bytes": b"\xff\x00",
+    "bytearray": bytearray(b"ab"),
+    "complex": 1 + 2j,
+    "slice": slice(1, 2),
+    "range": range(3),
+    "own": Config(steps=3),
+    "easy": EasyDict(a=1),
+    "module": torch.nn.Linear(2, 2),
+    "parameter": torch.nn.Parameter(torch.ones(2)),
+    "loss": Regularizer(WaveletLoss(reduction="none")),
+    "complex_tensor": torch.ones(2, dtype=torch.complex64),
+    "uint16": torch.tensor([1, 2], dtype=torch.uint16),
+    "class": Config,
+    "optimizer": torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict(),
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_harmless_extras_lie_beside_weights(tmp_path, extra, legacy, protocol):
+    weights = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.ones(3).half()}
+    content = {"args": EXTRAS[extra], "state_dict": weights, "seed": 7}
+    torch.save(content, tmp_path / "x.ckpt", pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
+    found, whole = read_state_dict(tmp_path / "x.ckpt"), read_torch_file(tmp_path / "x.ckpt")
+    assert whole["seed"] == 7 and set(found) == set(whole["state_dict"]) == set(weights)
+    for name, tensor in weights.items():
+        for ours in (found[name], whole["state_dict"][name]):
+            assert torch.equal(ours, tensor) and ours.dtype == tensor.dtype
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_plain_values_beside_weights_are_read_as_they_are(tmp_path, protocol):
+    kept = ("scalars", "bytes", "bytearray", "ordered", "default", "set", "frozenset", "size")
+    torch.save({key: EXTRAS[key] for key in kept}, tmp_path / "x.pt", pickle_protocol=protocol)
+    found = read_torch_file(tmp_path / "x.pt")
+    assert found["scalars"] == [0.5, 2.0, 3, True, "text", 255] and found["bytes"] == b"\xff\x00"
+    assert found["bytearray"] == b"ab" and found["ordered"] == {"a": 1} and found["default"] == {"a": [1]}
+    assert found["set"] == {1, "two", (3, 4)} and found["frozenset"] == {1, 2} and tuple(found["size"]) == (1, 2)
+
+
+def test_params_of_diffwave_may_be_a_namespace_of_numpys_numbers(shared, tmp_path):
+    content = torch.load(shared / "golden/lmnt/tiny_weights.pt", weights_only=True)
+    expected = load_diffwave(content)
+    params = {**content["params"], "sample_rate": np.int64(content["params"]["sample_rate"])}
+    torch.save({**content, "params": argparse.Namespace(**params)}, tmp_path / "x.pt")
+    loaded = load_diffwave(tmp_path / "x.pt")
+    assert loaded.sample_rate == expected.sample_rate and loaded.process.config == expected.process.config
+
+
+class Calls:
+    """Pickled as a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+HOSTILE = {
+    "posix.system": lambda: Calls(os.system, "touch pwned"),
+    "builtins.eval": lambda: Calls(eval, "open('pwned', 'w')"),
+    "io.open": lambda: Calls(open, "pwned", "w"),
+    "subprocess.Popen": lambda: Calls(subprocess.Popen, ["touch", "pwned"]),
+    "torch.serialization.load": lambda: Calls(torch.load, "x"),
+    "torch.hub.load": lambda: Calls(torch.hub.load, "x", "y"),
+    "builtins.print": lambda: print,
+}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_not_harmless_is_refused_by_what_it_is(tmp_path, monkeypatch, capsys, name, legacy):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "x.ckpt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.save(
+            {"state_dict": {}, "x": HOSTILE[name]()}, file, pickle_protocol=4, _use_new_zipfile_serialization=not legacy
+        )
+    for load in (load_ldm, load_edm, load_diffwave):
+        with pytest.raises(InputError, match=f"x.ckpt asks for {name}, .*save the state dict alone") as caught:
+            load(file)
+        assert "authors" not in str(caught.value) and "truncated" not in str(caught.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["x.ckpt"] and capsys.readouterr().out == ""
+
+
+def test_a_whole_module_is_refused_by_what_it_is(tmp_path):
+    for legacy in (False, True):
+        torch.save(torch.nn.Linear(2, 2), tmp_path / "x.ckpt", _use_new_zipfile_serialization=not legacy)
+        for load in (load_ldm, load_edm, load_diffwave):
+            with pytest.raises(InputError, match=r"a whole object of torch.nn.modules.linear.Linear, not its weights"):
+                load(tmp_path / "x.ckpt")
+
+
+def test_cut_files_of_the_old_format_are_refused(tmp_path):
+    network, options = small_edm()
+    torch.save(network.state_dict(), tmp_path / "whole.pt", _use_new_zipfile_serialization=False)
+    data = (tmp_path / "whole.pt").read_bytes()
+    for kept in (20, 300, len(data) // 2, len(data) - 1):
+        (tmp_path / "cut.pt").write_bytes(data[:kept])
+        with pytest.raises(InputError, match=r"cut.pt (is no whole file of torch.save|is truncated)"):
+            load_edm(tmp_path / "cut.pt", **options)
+
+
+@pytest.mark.parametrize("name", ["hash_bomb_key", "set_bomb"])
+def test_keys_that_take_forever_to_hash_are_refused(shared, tmp_path, name):
+    data = (shared / f"faults/hostile/{name}.pkl").read_bytes()
+    (tmp_path / "x.pkl").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "x.ckpt", "w") as archive:
+        archive.writestr("x/data.pkl", data)
+    for load, file in ((load_edm, "x.pkl"), (load_ldm, "x.ckpt"), (load_diffwave, "x.ckpt")):
+        with pytest.raises(InputError, match="asks for a key of more than 1000 parts"):
+            load(tmp_path / file)
+
+
+# Snapshots of EDM's training, with other people's objects in them
+
+
+class Persistent:
+    """Pickled as EDM pickles an object: class name, state, and the source text that its own reader runs."""
+
+    def __init__(self, class_name, state, source):
+        self.meta = {"type": "class", "version": 6, "module_src": source, "class_name": class_name, "state": state}
+
+    def __reduce__(self):
+        return sys.modules["torch_utils.persistence"]._reconstruct_persistent_obj, (self.meta,)
+
+
+class OwnLoss:
+    """A loss of somebody's own around one of ours."""
+
+    def __init__(self):
+        self.regularizer = Regularizer(WaveletLoss(levels=2, reduction="none"), 0.1)
+        self.distance, self.mse = torch.nn.functional.mse_loss, torch.nn.MSELoss()
+        self.options = EasyDict(levels=[1, 2], dtype=torch.float32, path=pathlib.PurePosixPath("x"))
+        self.seen = torch.zeros(3, dtype=torch.int32)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_snapshot_of_edm_with_other_peoples_losses_loads(monkeypatch, tmp_path, protocol):
+    module = types.ModuleType("torch_utils.persistence")
+    exec("def _reconstruct_persistent_obj(meta): return meta", module.__dict__)
+    module._reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
+    monkeypatch.setitem(sys.modules, "torch_utils", types.ModuleType("torch_utils"))
+    monkeypatch.setitem(sys.modules, "torch_utils.persistence", module)
+    network, options = small_edm()
+    state = {"_parameters": dict(network.state_dict(prefix="model.")), "_buffers": {}, "_modules": {}}
+    state["_init_kwargs"] = {"img_channels": 3, **options}
+    source = f"open({str(tmp_path / 'pwned')!r}, 'w')"
+    persistent = Persistent("SpectralEDMLoss", {"P_mean": -1.2, "inner": OwnLoss()}, source)
+    for loss in (
+        OwnLoss(),
+        persistent,
+        Persistent("Loss", [OwnLoss()], source),
+        Regularizer(WaveletLoss(reduction="none")),
+    ):
+        root = {"ema": Persistent("EDMPrecond", state, source), "loss_fn": loss, "augment_pipe": None}
+        root["dataset_kwargs"] = EasyDict(path="x.zip", use_labels=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of storages
+            (tmp_path / "snapshot.pkl").write_bytes(pickle.dumps(root, protocol))
+        loaded = load_edm(tmp_path / "snapshot.pkl")
+        assert all(torch.equal(t, loaded.network.state_dict()[name]) for name, t in network.state_dict().items())
+    assert not (tmp_path / "pwned").exists()

@@ -121,10 +121,6 @@ def test_a_hostile_pickle_is_refused_by_name_and_does_nothing(tmp_path, capsys, 
     assert not victim.exists() and not (tmp_path / "out").exists()
 
 
-def renamed(model):
-    return {f"module.{name}": tensor for name, tensor in model.items()}
-
-
 def first_release(model):
     key = "diffusion_embedding.projection1.weight"
     return {**model, key: model[key][..., None]}
@@ -141,7 +137,6 @@ def first_release(model):
         (lambda model: model, {"residual_layer": 4}, "residual_layer is no option of Params"),
         (lambda model: model, {"hop_samples": 300}, "hop_samples=300: DiffWave makes 256"),
         (lambda model: model, {"noise_schedule": [0.1, 2.0]}, "betas must lie between 0 and 1"),
-        (renamed, {}, "holds no DiffWave"),
         (first_release, {}, "very first release"),
     ],
 )
