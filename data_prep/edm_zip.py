@@ -3,7 +3,6 @@
 import argparse
 import io
 import json
-import os
 import sys
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from data_prep.dataset_json import NAME
 from data_prep.preparation import run
 from mmspec.data import PackedDataset
 from mmspec.errors import InputError
+from mmspec.files import replacing
 
 
 def write_zip(dataset: PackedDataset, out: Path) -> str:
@@ -33,19 +33,13 @@ def write_zip(dataset: PackedDataset, out: Path) -> str:
         raise InputError(f"{out} exists: delete it, or give another OUT.")
     names = [f"{index // 1000:05d}/img{index:08d}.png" for index in range(len(dataset))]
     labels = None if dataset.labels is None else list(zip(names, dataset.labels.tolist(), strict=True))
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-            for name, pixels in zip(names, dataset.data, strict=True):
-                file = io.BytesIO()
-                image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-                image.save(file, "PNG", compress_level=0)
-                archive.writestr(name, file.getbuffer())
-            archive.writestr(NAME, json.dumps({"labels": labels}))
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+        for name, pixels in zip(names, dataset.data, strict=True):
+            file = io.BytesIO()
+            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+            image.save(file, "PNG", compress_level=0)
+            archive.writestr(name, file.getbuffer())
+        archive.writestr(NAME, json.dumps({"labels": labels}))
     classes = dataset.meta.classes or ()
     return f"{out}: {len(dataset):,} pictures, " + (f"classes: {len(classes)}" if classes else "without classes")
 

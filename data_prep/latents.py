@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _prepare(options: argparse.Namespace) -> str:
     from mmspec.pretrained import load_first_stage
-    from mmspec.training.checkpoint import find_denoiser
+    from mmspec.training.run import find_denoiser
 
     dataset = PackedDataset(options.source)
     stage = load_first_stage(find_denoiser(options.first_stage), options.scale_factor)

@@ -21,6 +21,6 @@ def from_pretrained(source: str | Path, device: str = "cpu") -> "Denoiser":
         mmspec.errors.InputError: if there is no denoiser at ``source``.
     """
     from mmspec.diffusion import Denoiser
-    from mmspec.training.checkpoint import find_denoiser
+    from mmspec.training.run import find_denoiser
 
     return Denoiser.from_pretrained(find_denoiser(source), device)

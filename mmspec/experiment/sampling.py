@@ -29,8 +29,7 @@ from mmspec.experiment.machine import check_seed
 from mmspec.experiment.signals import whole_recordings
 from mmspec.files import read_json, replace_text, staged
 from mmspec.provenance import provenance
-from mmspec.training.checkpoint import find_denoiser
-from mmspec.training.run import Run
+from mmspec.training.run import Run, find_denoiser
 from mmspec.typed import write
 
 RECORD = "sample.json"

@@ -7,7 +7,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.denoiser import WEIGHTS
 from mmspec.errors import InputError
 from mmspec.files import sha256
-from mmspec.training.checkpoint import find_denoiser
+from mmspec.training.run import find_denoiser
 
 
 def open_denoiser(source: str, device: str = "cpu") -> tuple[Denoiser, str | None]:

@@ -28,8 +28,7 @@ from mmspec.files import content_sha256
 from mmspec.networks import FirstStage, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
-from mmspec.training.checkpoint import find_denoiser
-from mmspec.training.run import Run
+from mmspec.training.run import Run, find_denoiser
 from mmspec.training.trainer import Trainer
 from mmspec.typed import keys_with, write
 

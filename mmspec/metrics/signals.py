@@ -1,6 +1,5 @@
 """A set of signals as measures see it: gone through a batch at a time, and summarised once."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from mmspec.data import PackedDataset
 from mmspec.data.crops import Crops, Recordings
+from mmspec.files import replacing
 from mmspec.metrics.features import Extractor
 
 T = TypeVar("T")
@@ -120,11 +120,8 @@ class SignalSet:
         except (FileNotFoundError, ValueError, EOFError):  # none yet, or a damaged one
             pass
         features = self._extracted(extractor)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        beside = self._cache / f".{file.name}.{os.getpid()}"
-        with beside.open("wb") as stream:
+        with replacing(file) as beside, beside.open("wb") as stream:
             np.save(stream, features.numpy())
-        os.replace(beside, file)
         return features
 
     @torch.no_grad()

@@ -1,6 +1,5 @@
 """LMNT's DiffWave checkpoints as denoisers, and denoisers as LMNT's checkpoints."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +16,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import DiffWave as DiffWaveProcess
 from mmspec.diffusion.processes.ddpm import ddpm_betas
 from mmspec.errors import InputError
+from mmspec.files import replacing
 from mmspec.networks import DiffWave
 from mmspec.networks.diffwave import HOP_SAMPLES
 from mmspec.networks.weights import put_weights
@@ -114,18 +114,15 @@ def save_diffwave(denoiser: Denoiser, path: str | Path, step: int = 0) -> None:
             f"{type(network).__name__} with {type(levels).__name__}."
         )
     params = asdict(_params(denoiser))
-    beside = Path(f"{path}.writing")
-    torch.save(
-        {
-            "step": step,
-            "model": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
-            "optimizer": torch.optim.Adam(network.parameters(), lr=params["learning_rate"]).state_dict(),
-            "params": params,
-            "scaler": {},
-        },
-        beside,
-    )
-    os.replace(beside, path)
+    content = {
+        "step": step,
+        "model": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
+        "optimizer": torch.optim.Adam(network.parameters(), lr=params["learning_rate"]).state_dict(),
+        "params": params,
+        "scaler": {},
+    }
+    with replacing(Path(path)) as beside:
+        torch.save(content, beside)
 
 
 def _weights_and_params(content: Any, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -124,23 +124,6 @@ def prune_checkpoints(folder: Path, keep_last: int, keep_every: int | None) -> N
             shutil.rmtree(path)
 
 
-def find_denoiser(source: str | Path) -> Path | str:
-    """Where the denoiser is that a user means: a run's newest averaged weights, a checkpoint's, or ``source`` itself.
-
-    Raises:
-        InputError: if ``source`` is a run without a complete checkpoint.
-    """
-    path = Path(source)
-    if (path / "ema" / "config.json").is_file():
-        return path / "ema"
-    if (path / "config.yaml").is_file():
-        checkpoint = latest_checkpoint(path / "checkpoints")
-        if checkpoint is None:
-            raise InputError(f"{path} has no complete checkpoint yet: run `mmspec train` until it has saved one.")
-        return checkpoint / "ema"
-    return source
-
-
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 

@@ -163,6 +163,23 @@ def _is_known_by_content(key: str, before: Mapping[str, Any], now: Mapping[str, 
     return bool(before.get(key + CHECKSUM) and now.get(key + CHECKSUM))
 
 
+def find_denoiser(source: str | Path) -> Path | str:
+    """Where the denoiser is that a user means: a run's newest averaged weights, a checkpoint's, or ``source`` itself.
+
+    Raises:
+        InputError: if ``source`` is a run without a complete checkpoint.
+    """
+    averaged = Path(source) / "ema"
+    if (averaged / "config.json").is_file():
+        return averaged
+    if (run := Run.at(source)) is None:
+        return source
+    checkpoint = latest_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        raise InputError(f"{source} has no complete checkpoint yet: run `mmspec train` until it has saved one.")
+    return checkpoint / "ema"
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested keys joined by dots."""
     flat: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from mmspec.provenance import provenance
 from mmspec.training.batches import Batches, SampleOrder
 from mmspec.training.checkpoint import (
     MARKER,
-    find_denoiser,
     latest_checkpoint,
     load_checkpoint,
     prune_checkpoints,
@@ -20,7 +19,7 @@ from mmspec.training.checkpoint import (
 )
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.meters import Meters
-from mmspec.training.run import Run
+from mmspec.training.run import Run, find_denoiser
 
 
 def parts():
