@@ -197,7 +197,7 @@ class DistillationObjective(nn.Module):
     def gradient_squares(
         self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw, **cond: Tensor
     ) -> Squares:
-        """The objective's, which needs no teacher."""
+        """The objective's of clean signals ``[B, C, *spatial]``, which need no teacher."""
         return self.objective.gradient_squares(denoiser, x0, step=step, draw=draw, **cond)
 
 

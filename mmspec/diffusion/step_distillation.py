@@ -111,7 +111,7 @@ class StepDistillationObjective(nn.Module):
     def gradient_squares(
         self, denoiser: nn.Module, x0: Tensor, *, step: int | None = None, draw: Draw, **cond: Tensor
     ) -> Squares:
-        """The objective's, at the target: the teacher walks once more."""
+        """The objective's of clean signals ``[B, C, *spatial]``, at the target: the teacher walks once more."""
         noisy, cond = self.objective.corrupt(x0, draw, cond)
         target = self._target(noisy, draw.sigma, cond)
         return self.objective.squares_at(denoiser, noisy, target, draw.sigma, step, cond)
