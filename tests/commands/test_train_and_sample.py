@@ -127,7 +127,7 @@ def test_a_saved_denoiser_samples_and_fine_tunes_without_retyping_the_model(run,
         ("num=0", "num, steps and batch_size must be 1 or more, not 0, "),
         (
             "sampler.type=rk4",
-            "sampler.type=rk4 is unknown: expected one of DDIM, DDPM, DPMpp2M, Euler, Heun; a class",
+            "sampler.type=rk4 is unknown: expected one of DDIM, DDPM, DPMpp2M, Euler, Heun",
         ),
         ("from=.", "holds no denoiser"),
     ],
