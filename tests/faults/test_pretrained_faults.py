@@ -26,7 +26,9 @@ from mmspec.networks import EDMUNet
 from mmspec.pretrained import diffusers_config, load_diffwave, load_edm, load_first_stage, load_ldm
 from mmspec.pretrained.torch_archive import read_state_dict
 from mmspec.pretrained.weights import read_torch_file
-from tests.pretrained.test_ldm import as_diffusers, configuration, key_maps, save_part, values
+from tests.pretrained.test_ldm import as_diffusers, configuration, key_maps, save_part
+
+CKPT = "ldm/ldm_uncond_vqf4.ckpt"
 
 # Folders of diffusers, their configurations in full, as its own programs write them
 
@@ -78,14 +80,9 @@ DDIM = {
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
-    return shared / "golden/ldm"
-
-
-@pytest.fixture(scope="module")
-def parts(golden):
+def parts(references):
     """State dicts of a UNet and a first stage, as diffusers names them."""
-    weights, maps = read_state_dict(golden / "ldm_uncond_vqf4.ckpt"), key_maps(golden)
+    weights, maps = read_state_dict(references.file(CKPT)), key_maps(references)
     prefix = "model.diffusion_model."
     unet = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     stage = {name.removeprefix("first_stage_model."): v for name, v in weights.items() if "first_stage_model" in name}
@@ -109,22 +106,24 @@ def write(parts, tmp_path):
     return made
 
 
-def test_configurations_in_full_load(golden, write):
-    theirs = load_ldm(golden / "ldm_uncond_vqf4.ckpt", configuration(golden, "ldm_uncond_vqf4"), averaged=False)
+def test_configurations_in_full_load(references, write):
+    theirs = load_ldm(
+        references.file("ldm/ldm_uncond_vqf4.ckpt"), configuration(references, "ldm_uncond_vqf4"), averaged=False
+    )
     denoiser = load_ldm(write())
     assert denoiser.network.config == theirs.network.config and denoiser.process.config == theirs.process.config
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(denoiser(x, 1.5), theirs(x, 1.5))
 
 
-def test_text_models_and_kl_configurations_in_full_load(golden, tmp_path):
-    maps, told = key_maps(golden), values(golden / "unet_text.npz")
-    weights = torch.load(golden / "unet_text.pt", weights_only=True)
+def test_text_models_and_kl_configurations_in_full_load(references, tmp_path):
+    maps, told = key_maps(references), references.tensors("ldm/unet_text")
+    weights = references.weights("ldm/unet_text")
     names = ["CrossAttnDownBlock2D"] * 2, ["CrossAttnUpBlock2D"] * 2
     levels = {"down_block_types": [*names[0], "DownBlock2D"], "up_block_types": ["UpBlock2D", *names[1]]}
     shapes = {"block_out_channels": [32, 64, 64], "layers_per_block": 2, "cross_attention_dim": [24, 24, 24]}
     save_part(tmp_path / "unet", {**TEXT, **levels, **shapes}, as_diffusers(weights, maps["unet_text"]))
-    stage = torch.load(golden / "fs_kl.pt", weights_only=True)
+    stage = references.weights("ldm/fs_kl")
     shapes = {"block_out_channels": [32, 64, 64, 64], "layers_per_block": 2, "latent_channels": 4}
     save_part(tmp_path / "vae", {**KL, **shapes}, as_diffusers(stage, maps["fs_kl"]))
     (tmp_path / "scheduler").mkdir()
@@ -164,9 +163,9 @@ def test_every_key_of_another_value_is_refused_by_name(write, part, key):
     assert f"{part}/" in message and f"config.json has {key}={json.dumps(value)}" in message and "\n" not in message
 
 
-def test_how_samplers_of_diffusers_step_is_taken_whatever_it_says(golden, write):
+def test_how_samplers_of_diffusers_step_is_taken_whatever_it_says(references, write):
     loaded = load_ldm(write(scheduler=dict.fromkeys(diffusers_config.SCHEDULER_STEPS, "another")))
-    theirs = load_ldm(golden / "ldm_uncond_vqf4.ckpt", configuration(golden, "ldm_uncond_vqf4"))
+    theirs = load_ldm(references.file(CKPT), configuration(references, "ldm_uncond_vqf4"))
     assert loaded.process.config == theirs.process.config
 
 
@@ -182,9 +181,12 @@ def test_folders_of_other_processes_are_refused(write, name):
         load_ldm(write(scheduler={"_class_name": name}))
 
 
-def test_attention_heads_of_null_are_one_at_every_level(golden, write):
+def test_attention_heads_of_null_are_one_at_every_level(references, write):
     """Diffusers: attention_head_dim=null is one head as wide as the level."""
-    weights, maps = read_state_dict(golden / "ldm_uncond_vqf4.ckpt"), key_maps(golden)["ldm_uncond_vqf4:unet"]
+    weights, maps = (
+        read_state_dict(references.file(CKPT)),
+        key_maps(references)["ldm_uncond_vqf4:unet"],
+    )
     prefix = "model.diffusion_model."
     unet = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     theirs = load_ldm(weights, num_heads=1, image_size=8, averaged=False)
@@ -376,8 +378,8 @@ def test_edm_weights_of_wrapped_networks(tmp_path, prefix, legacy):
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_diffwave_weights_of_wrapped_networks(shared, tmp_path, prefix, legacy):
-    content = torch.load(shared / "golden/lmnt/tiny_weights.pt", weights_only=True)
+def test_diffwave_weights_of_wrapped_networks(references, tmp_path, prefix, legacy):
+    content = torch.load(references.file("lmnt/tiny_weights.pt"), weights_only=True)
     expected = load_diffwave(content).network.state_dict()
     content["model"] = {f"{prefix}{name}": tensor for name, tensor in content["model"].items()}
     torch.save(content, tmp_path / "diffwave.pt", _use_new_zipfile_serialization=not legacy)
@@ -387,8 +389,11 @@ def test_diffwave_weights_of_wrapped_networks(shared, tmp_path, prefix, legacy):
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors", "mapping"])
 @pytest.mark.parametrize("where", ["module.", "_orig_mod.", "inside"])
-def test_latent_diffusion_of_wrapped_networks(golden, tmp_path, kind, where):
-    weights, config = read_state_dict(golden / "ldm_uncond_vqf4.ckpt"), configuration(golden, "ldm_uncond_vqf4")
+def test_latent_diffusion_of_wrapped_networks(references, tmp_path, kind, where):
+    weights, config = (
+        read_state_dict(references.file(CKPT)),
+        configuration(references, "ldm_uncond_vqf4"),
+    )
     expected = load_ldm(weights, config)
     if where == "inside":  # the network alone was compiled; LitEma's names lose their dots
         wrapped = {
@@ -488,8 +493,8 @@ def test_plain_values_beside_weights_are_read_as_they_are(tmp_path, protocol):
     assert found["set"] == {1, "two", (3, 4)} and found["frozenset"] == {1, 2} and tuple(found["size"]) == (1, 2)
 
 
-def test_params_of_diffwave_may_be_a_namespace_of_numpys_numbers(shared, tmp_path):
-    content = torch.load(shared / "golden/lmnt/tiny_weights.pt", weights_only=True)
+def test_params_of_diffwave_may_be_a_namespace_of_numpys_numbers(references, tmp_path):
+    content = torch.load(references.file("lmnt/tiny_weights.pt"), weights_only=True)
     expected = load_diffwave(content)
     params = {**content["params"], "sample_rate": np.int64(content["params"]["sample_rate"])}
     torch.save({**content, "params": argparse.Namespace(**params)}, tmp_path / "x.pt")

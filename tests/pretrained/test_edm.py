@@ -419,7 +419,7 @@ def test_tensors_lie_within_their_storage_and_modules_occur_once(edm_pickle):
     ("arguments", "message"),
     [
         ({"model_channels": 2**20}, "of another shape"),
-        ({"img_resolution": "8"}, r"network.pkl.img_resolution takes a whole number, not '8'"),
+        ({"img_resolution": "8"}, r"network.pkl: img_resolution takes a whole number, not '8'"),
         ({"channel_mult": []}, "channel_mult must be 1 or more"),
         ({"model_channels": -8}, "model_channels must be 1 or more, not -8"),
         ({"unheard_of": 1}, "unheard_of is no option of EDMUNet"),

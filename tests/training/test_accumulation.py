@@ -16,7 +16,8 @@ from mmspec.losses.weighting import EDMWeight, InverseSigmaGate
 from mmspec.networks import UNet
 from mmspec.training.checkpoint import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
-from tests.training.test_trainer import ROOT, Waves, same, weights
+from tests.programs import ROOT
+from tests.training.test_trainer import Waves, same, weights
 
 
 def denoiser(seed, dropout=0.0):
