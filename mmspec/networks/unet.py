@@ -187,9 +187,9 @@ class UNet(Network):
         self.context_channels = context_channels
         self.out_channels = in_channels if out_channels is None else out_channels
         self.model_channels, self.patch_size = model_channels, patch_size
+        _check(dims, model_channels, channel_mult, num_blocks, patch_size, attention_levels)
         factors = _one_each(factors, len(channel_mult) - 1)
         self.multiple = patch_size * math.prod(factors)  # of the sizes that need no padding
-        _check(dims, num_blocks, patch_size, attention_levels, len(channel_mult))
 
         widths = [model_channels * mult for mult in channel_mult]
         embed_channels = 4 * model_channels
@@ -299,13 +299,24 @@ class UNet(Network):
         return out
 
 
-def _check(dims: int, num_blocks: int, patch_size: int, attention_levels: Sequence[int], levels: int) -> None:
+def _check(
+    dims: int,
+    model_channels: int,
+    channel_mult: Sequence[int],
+    num_blocks: int,
+    patch_size: int,
+    attention_levels: Sequence[int],
+) -> None:
     if dims not in (1, 2):
         raise ValueError(f"dims must be 1 or 2, got {dims}")
     if num_blocks < 1 or patch_size < 1:
         raise ValueError(f"num_blocks and patch_size must be 1 or more, got {num_blocks} and {patch_size}")
-    if not all(0 <= level < levels for level in attention_levels):
-        raise ValueError(f"attention_levels must lie in 0 to {levels - 1}, got {list(attention_levels)}")
+    if model_channels < 1 or not channel_mult or min(channel_mult) < 1:
+        raise ValueError(
+            f"model_channels and each of channel_mult must be 1 or more, got {model_channels} and {list(channel_mult)}"
+        )
+    if not all(0 <= level < len(channel_mult) for level in attention_levels):
+        raise ValueError(f"attention_levels must lie in 0 to {len(channel_mult) - 1}, got {list(attention_levels)}")
 
 
 def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:

@@ -96,7 +96,7 @@ class Run:
         A path whose SHA-256 is recorded beside it, ``init_from`` by ``init_from_sha256``, may be spelt otherwise.
 
         Raises:
-            InputError: if the folder holds a run with another config or parts of one without its config, or ``resume``
+            InputError: if the folder holds a run with another config or other files, or ``resume``
                 is no checkpoint.
         """
         if resume not in ("auto", "none") and not is_complete(Path(resume)):
@@ -108,7 +108,7 @@ class Run:
         if self.config_file.exists():
             self._refuse_other(config, free)
         else:
-            self._refuse_remains()
+            self._refuse_content()
             # Through JSON, whose copies YAML does not abbreviate by references.
             record = json.loads(json.dumps({**config, "provenance": provenance()}))
             replace_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
@@ -132,14 +132,15 @@ class Run:
                 "the change, or give resume=none to move that run aside."
             )
 
-    def _refuse_remains(self) -> None:
-        """What a training would write over or go on with, without the config by which it was made."""
-        for name in ("checkpoints", "metrics.jsonl", "log.txt", "samples"):
-            if (self.folder / name).exists():
-                raise InputError(
-                    f"{self.folder} holds {name} and no config.yaml, so it is no run that can go on: restore the "
-                    "config.yaml, move the folder away, or choose another run_dir."
-                )
+    def _refuse_content(self) -> None:
+        """A new run begins in a folder of its own: not among remains of another, nor in somebody's data."""
+        names = (path.name for path in self.folder.glob("*"))
+        held = sorted(name for name in names if not name.startswith("."))
+        if held:
+            raise InputError(
+                f"{self.folder} holds {held[0]} and no config.yaml, so it is no run that can go on: restore the "
+                "config.yaml, move the folder away, or choose another run_dir."
+            )
 
     def _move_aside(self) -> None:
         if self.folder.is_mount():

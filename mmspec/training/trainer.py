@@ -146,6 +146,7 @@ class Trainer:
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
         self.device = self.accelerator.device
+        self._shares()  # refuses a batch that does not divide before anything is written
         if conditions is None:
             conditions = [*denoiser.conditions, *([AugmentLabels(augment)] if augment is not None else [])]
         self.conditions = [condition.to(self.device) for condition in conditions]

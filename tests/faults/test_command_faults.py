@@ -559,3 +559,23 @@ def test_files_that_are_no_pictures_and_conversions_are_told(generated, data, tm
     assert found["samples"]["count"] == 13
     assert any("1 files are no pictures, and were left out" in each for each in found["warnings"])
     assert any("1 pictures were converted, L to RGB" in each for each in found["warnings"])
+
+
+def test_a_refused_training_does_not_keep_its_folder_and_none_begins_among_other_files(tmp_path, data, capsys):
+    run = tmp_path / "run"
+    assert train(run, data, "trainer.batch_size=4", "trainer.accumulation=3") == 2
+    assert "make it a multiple of 3" in capsys.readouterr().err
+    assert train(run, data, "trainer.batch_size=3", "trainer.accumulation=3") == 0
+    before = sorted(path.name for path in data.iterdir())
+    assert train(data, data) == 2
+    assert "holds data.npy and no config.yaml" in capsys.readouterr().err
+    assert sorted(name for path in data.iterdir() if not (name := path.name).startswith(".")) == before
+
+
+@pytest.mark.parametrize(
+    "sizes", ["network.channel_mult=[0,1]", "network.model_channels=-8", "network.channel_mult=[]"]
+)
+def test_sizes_of_a_network_that_cannot_be_are_one_sentence(tmp_path, data, capsys, sizes):
+    assert train(tmp_path / "run", data, sizes, "network.attention_levels=[]") == 2
+    error = capsys.readouterr().err
+    assert "network: model_channels and each of channel_mult must be 1 or more" in error and error.count("\n") == 1
