@@ -19,6 +19,7 @@ CONTAINERS = {
 # Upper 8 of 32 bits of a length that stands for none: of a stream, which had not ended when its header was written.
 STREAMED = (0x7F, 0x80, 0xFF)
 LONGEST = 1 << 62
+SMALLEST_CHUNK = 8  # its kind and its length
 CHUNK_NAME = re.compile(rb"[ -~]{4}")
 
 
@@ -55,7 +56,7 @@ def _streamed(content: bytes, layout: str, at: int, body: int) -> tuple[bytes, s
     if said == 0 and found > 0 and not CHUNK_NAME.match(content, body):  # a name: the next chunk, behind no samples
         said = 0xFFFFFFFF
     if said >> 24 not in STREAMED:
-        return content, _missing(said, found)
+        return content, _missing(said, found) or _behind(content, body + said)
     return content[:at] + struct.pack(layout, 0xFFFFFFFF) + content[at + 4 :], ""
 
 
@@ -72,6 +73,18 @@ def _voc(content: bytes) -> str:
 
 def _missing(said: int, found: int) -> str:
     return f"{found} of the {said} bytes in its header" if found < said else ""
+
+
+def _behind(content: bytes, end: int) -> str:
+    """What follows the sound and is neither a chunk, a tag nor padding: more sound than the header tells of."""
+    begin = end + end % 2 if CHUNK_NAME.match(content, end + end % 2) else end  # not all writers even odd lengths out
+    rest = len(content) - begin
+    if content.startswith(content[:4], begin) and rest >= 12:
+        return "damaged: a second recording follows the first; split the file"
+    known = CHUNK_NAME.match(content, begin) or content.startswith(b"ID3", begin)
+    if rest < SMALLEST_CHUNK or known or content.count(b"\0", begin) == rest:
+        return ""
+    return f"damaged header: {rest} bytes follow the sound that it tells of"
 
 
 def _samples(content: bytes) -> tuple[bytes, int, int] | None:

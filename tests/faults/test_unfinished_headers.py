@@ -185,3 +185,24 @@ def test_the_recordings_that_failed(shared, name, samples):
     if not source.exists():
         pytest.skip(f"{source} is not here")
     assert len(read_sound(source.read_bytes())[0]) == samples
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (wav(364, riff=BYTES + 36), f"{BYTES - 364} bytes follow"),
+        (recorded(STORED) + recorded(STORED), "second recording follows"),
+        (au(364), f"{BYTES - 364} bytes follow"),
+    ],
+    ids=["length too low", "joined", "au"],
+)
+def test_sound_behind_what_the_header_tells_of_is_not_dropped(content: bytes, said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        read_sound(content)
+
+
+@pytest.mark.parametrize(
+    "behind", [b"LIST\4\0\0\0INFO", b"\0" * 512, b"ID3\4\0\0\0\0\0\0", b"TAGtitle" + bytes(120), b"\7"]
+)
+def test_chunks_tags_and_padding_may_follow_the_sound(behind: bytes) -> None:
+    check(recorded(STORED) + behind)
