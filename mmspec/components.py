@@ -23,19 +23,21 @@ def choices(base: type[T]) -> dict[str, type[T]]:
     A class that is defined anew at the same place, as in a notebook, takes the place of the old one.
 
     Raises:
-        InputError: if two have one name.
+        InputError: if two have one name, in which case and underscores do not matter.
     """
     found: dict[str, type[T]] = {}
     for cls in (base, *_descendants(base)):
         name = cls.__name__
         if inspect.isabstract(cls) or name.startswith("_"):
             continue
-        if name in found and found[name].__module__ != cls.__module__:
+        twin = found.setdefault(_letters(name), cls)
+        if (twin.__name__, twin.__module__) != (name, cls.__module__):
             raise InputError(
-                f"{name} is a class of {found[name].__module__} and of {cls.__module__}: give yours another name."
+                f"{name} is a class of {cls.__module__}, and {twin.__name__} of {twin.__module__}: give yours another "
+                "name."
             )
-        found[name] = cls
-    return found
+        found[_letters(name)] = cls
+    return {cls.__name__: cls for cls in found.values()}
 
 
 def named(name: str, base: type[T], where: str) -> type[T]:

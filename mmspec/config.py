@@ -54,13 +54,17 @@ def by_class(words: Sequence[str]) -> list[str]:
     classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
     for group, name in classes.items():
         _refuse_unknown(group, name)
+    for group, number in re.findall(r"^(\w+)=(-?[\d.].*)$", "\n".join(words), re.MULTILINE):
+        if (CONF / group).is_dir():
+            names = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
+            raise InputError(f"{group}={number} is unknown: expected one of {names}.")
     overrides = []
     for word in words:
         group, _, name = word.partition("=")
         if classes.get(group) == name:
             overrides += _of_class(group, name)
         else:
-            overrides.append(f"+{word}" if group.split(".")[0] in classes else word)
+            overrides.append(f"++{word}" if group.split(".")[0] in classes else word)
     return overrides
 
 
@@ -94,7 +98,8 @@ def _refuse_unknown(group: str, name: str) -> None:
 def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
     """The configurations of a multirun: all combinations of overrides with several values, as ``seed=0,1,2``.
 
-    Where there is a ``run_dir``, each gets a folder in it that is named after its values: ``vp-amplitude-weighted-0``.
+    Where there is a ``run_dir``, or samples have an ``out``, each gets a folder in it that is named after its values:
+    ``vp-amplitude-weighted-0``.
     Without a regularizer its strength is left out, and so are the combinations that differ in it alone.
 
     Raises:
@@ -113,15 +118,24 @@ def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
     for values in product(*(list(override.sweep_string_iterator()) for override in swept)):
         chosen = dict(zip((override.get_key_element() for override in swept), values, strict=True))
         cfg = compose(verb, [*fixed, *(f"{key}={value}" for key, value in chosen.items())])
-        if "run_dir" in cfg:
-            cfg.run_dir = f"{cfg.run_dir}/{_name(chosen, cfg)}"
+        folder = "out" if verb == "sample" else "run_dir"
+        if cfg.get(folder) is not None and folder not in chosen:
+            cfg[folder] = f"{cfg[folder]}/{_name(chosen, cfg)}"
         if cfg not in cfgs:
             cfgs.append(cfg)
+    _refuse_one_folder(verb, cfgs)
+    return cfgs
+
+
+def _refuse_one_folder(verb: str, cfgs: Sequence[DictConfig]) -> None:
+    """Refuse a multirun in which one would take the place of another."""
     folders = [cfg.get("run_dir") for cfg in cfgs]
+    if verb == "sample":
+        folders = [cfg.out or f"samples/final of {cfg['from']}" for cfg in cfgs]
     for folder in folders:
         if folder and folders.count(folder) > 1:
-            raise InputError(f"two runs would be {folder}: give paths whose last parts differ.")
-    return cfgs
+            mend = "out=FOLDER" if verb == "sample" else "paths whose last parts differ"
+            raise InputError(f"two runs would be {folder}: give {mend}.")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ checkpoint or a file of the hub says so.
 """
 
 import gc
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -28,7 +29,7 @@ class Plugin:
 
     Attributes:
         name: of its file, or of the module.
-        sha256: of its source.
+        sha256: of its source, or of all files of a package.
     """
 
     name: str
@@ -49,7 +50,8 @@ def load(sources: Sequence[str]) -> None:
     """
     for source in (*filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), *sources):
         path = _file(source)
-        plugin = Plugin(path.name if source.endswith(".py") else source, sha256(path))
+        digest = _package_sha256(path.parent) if path.name == "__init__.py" else sha256(path)
+        plugin = Plugin(path.name if source.endswith(".py") else source, digest)
         if plugin.sha256 not in _loaded:
             _import(source, path, plugin)
             _loaded[plugin.sha256] = plugin
@@ -61,6 +63,8 @@ def loaded() -> dict[str, str]:
 
 
 def _file(source: str) -> Path:
+    if f"{source}.".startswith("mmspec."):
+        raise InputError(f"plugins={source} is mmspec's own, whose names are known: leave it out.")
     if source.endswith(".py"):
         path = Path(source)
         if not path.is_file():
@@ -75,16 +79,23 @@ def _file(source: str) -> Path:
     return Path(spec.origin)
 
 
+def _package_sha256(folder: Path) -> str:
+    lines = (f"{path.relative_to(folder).as_posix()} {sha256(path)}\n" for path in sorted(folder.rglob("*.py")))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _import(source: str, path: Path, plugin: Plugin) -> None:
     name = f"{path.stem}-{plugin.sha256[:12]}" if source.endswith(".py") else source
     try:
         module = _run(name, path) if source.endswith(".py") else importlib.import_module(source)
-        module.__plugin__ = asdict(plugin)  # type: ignore[attr-defined]
+        for part in [each for key, each in sys.modules.items() if f"{key}.".startswith(f"{name}.")]:
+            part.__plugin__ = asdict(plugin)  # type: ignore[attr-defined]
         problem = _taken(module)
     except (Exception, SystemExit) as error:  # whatever is wrong with somebody's code
         problem = f"failed as it was imported ({type(error).__name__}: {' '.join(str(error).split())})"
     if problem:
-        sys.modules.pop(name, None)
+        for key in [each for each in sys.modules if f"{each}.".startswith(f"{name}.")]:
+            del sys.modules[key]
         module = None  # type: ignore[assignment]
         gc.collect()  # a class that nobody holds is known no more
         raise InputError(f"plugins={source} {problem}: mend it.")
@@ -103,7 +114,7 @@ def _run(name: str, path: Path) -> ModuleType:
 def _taken(module: ModuleType) -> str | None:
     """What is wrong where a class of the module has a name that is known already."""
     for cls in [value for value in vars(module).values() if isinstance(value, type)]:
-        if cls.__module__ != module.__name__:
+        if not f"{cls.__module__}.".startswith(f"{module.__name__}."):
             continue
         for base in cls.__mro__[1:]:
             if base.__module__.startswith("mmspec.") and inspect.isabstract(base):

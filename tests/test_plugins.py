@@ -39,6 +39,18 @@ def test_a_file_or_a_module_makes_its_classes_known_once(tmp_path, monkeypatch):
     assert "ModuleWeight" in choices(SigmaWeight) and "plain_module_of_mine" in plugins.loaded()
 
 
+def test_a_package_is_all_its_files(tmp_path, monkeypatch):
+    package = tmp_path / "package_of_mine"
+    package.mkdir()
+    write(package / "__init__.py", "from .weights import *")
+    write(package / "weights.py", WEIGHT.format(name="PackageWeight"))
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.load(["package_of_mine"])
+    made = choices(SigmaWeight)["PackageWeight"]
+    assert sys.modules[made.__module__].__plugin__["name"] == "package_of_mine"
+    assert plugins.loaded()["package_of_mine"] != plugins.sha256(package / "__init__.py")
+
+
 def test_the_environment_variable_names_them_too(tmp_path, monkeypatch):
     monkeypatch.setenv(plugins.VARIABLE, write(tmp_path / "of_env.py", WEIGHT.format(name="WeightOfEnvironment")))
     plugins.load([])
@@ -52,7 +64,8 @@ def test_the_environment_variable_names_them_too(tmp_path, monkeypatch):
         ("def (", "failed as it was imported (SyntaxError: "),
         ("import nothing_of_that_name", "failed as it was imported (ModuleNotFoundError: "),
         ("raise SystemExit(3)", "failed as it was imported (SystemExit: 3)"),
-        (WEIGHT.format(name="P2Weight"), "P2Weight is a class of mmspec.losses.weighting and of "),
+        (WEIGHT.format(name="p2_weight"), "p2_weight is a class of "),
+        (WEIGHT.format(name="P2Weight"), "and P2Weight of mmspec.losses.weighting: give yours another name"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_leaves_nothing_behind(tmp_path, capsys, text, message):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mmspec import plugins
-from mmspec.components import Component
+from mmspec.components import Component, choices
 from mmspec.data import DatasetMeta, PackedDataset
 from mmspec.data.augment import EDMAugment
 from mmspec.data.media import overview
@@ -108,6 +108,11 @@ def _new_denoiser(experiment: Experiment, meta: DatasetMeta, first_stage: FirstS
         raise InputError("network must be given: choose one, such as network=unet.")
     latent_shape = shape if first_stage is None else first_stage.latent_shape(shape)
     network = make_network(experiment.network, latent_shape, len(classes or ()))
+    if unknown := network.conditions.keys() - (known := [each.name for each in choices(Condition).values()]):
+        raise InputError(
+            f"{type(network).__name__} takes {', '.join(sorted(unknown))}, which nothing tells it: its conditions may "
+            f"be {', '.join(known)}."
+        )
     process = experiment.process.build()
     conditioner = None
     if experiment.conditioner is not None:

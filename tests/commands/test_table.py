@@ -9,6 +9,7 @@ import pytest
 from mmspec.cli import main
 from mmspec.config import sweep
 from mmspec.data import DatasetMeta, write_packed
+from mmspec.errors import InputError
 from mmspec.report.table import read_json
 
 LAYOUT = """
@@ -153,6 +154,13 @@ def test_the_name_of_a_run_does_not_depend_on_the_other_runs():
 
 def test_other_verbs_do_one_thing_after_the_other():
     assert [cfg["from"] for cfg in sweep("sample", ["from=a/x,b/x"])] == ["a/x", "b/x"]
+
+
+def test_a_multirun_of_samples_has_a_folder_each():
+    cfgs = sweep("sample", ["from=a/x", "seed=0,1", "out=there"])
+    assert [(cfg.seed, cfg.out) for cfg in cfgs] == [(0, "there/0"), (1, "there/1")]
+    with pytest.raises(InputError, match="two runs would be samples/final of a/x: give out=FOLDER"):
+        sweep("sample", ["from=a/x", "seed=0,1"])
 
 
 @pytest.mark.parametrize(

@@ -579,3 +579,9 @@ def test_sizes_of_a_network_that_cannot_be_are_one_sentence(tmp_path, data, caps
     assert train(tmp_path / "run", data, sizes, "network.attention_levels=[]") == 2
     error = capsys.readouterr().err
     assert "network: model_channels and each of channel_mult must be 1 or more" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", ["network=5", "process=-1", "strength=5", "trainer=.5"])
+def test_a_number_is_no_preset(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "run_dir=x", "data.train=y", word]) == 2
+    assert f"{word} is unknown: expected one of " in capsys.readouterr().err
