@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mmspec.components import choices
 from mmspec.errors import InputError
 from mmspec.overrides import readable, unquoted
-from mmspec.typed import nearest
+from mmspec.typed import below, nearest, refuse_unknown
 
 CONF = Path(__file__).parent / "conf"
 STRENGTH = ("weight", "sigma_weight", "ramp_steps", "balance")  # of a regularizer, from the group of that name
@@ -38,10 +38,25 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
             cfg.pop("strength", None)  # regularizers have taken their values from it
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
+        if unknown := re.match(r"Could not override '([^']+)'", str(error)):
+            _refuse_option(verb, unknown[1], overrides)
         raise InputError(_one_sentence(error)) from None
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
     return cfg
+
+
+def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:
+    """Raise InputError for a key that a verb with these presets does not have."""
+    presets = [word for word in overrides if (CONF / word.partition("=")[0]).is_dir()]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        options: object = hydra_compose(verb, by_class(presets))
+    parent = ""
+    for name in key.split("."):
+        if not isinstance(options, DictConfig):
+            raise InputError(f"{key} is no option: {parent} has none.")
+        refuse_unknown([name], [str(each) for each in options], parent)
+        options, parent = options._get_node(name), below(parent, name)
 
 
 def by_class(words: Sequence[str]) -> list[str]:

@@ -585,3 +585,21 @@ def test_sizes_of_a_network_that_cannot_be_are_one_sentence(tmp_path, data, caps
 def test_a_number_is_no_preset(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "run_dir=x", "data.train=y", word]) == 2
     assert f"{word} is unknown: expected one of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["evaluate", "samles=X"], "samles is no option: did you mean samples? Expected one of samples, reference, "),
+        (["train", "trainer.batchsize=1"], "trainer.batchsize is no option: did you mean batch_size? "),
+        (["train", "network=unet", "network.model_channel=1"], "network.model_channel is no option: did you mean "),
+        (["train", "nothing.batch_size=1"], "nothing is no option: expected one of run_dir, "),
+        (["train", "data.train.x=1"], "data.train.x is no option: data.train has none."),
+    ],
+)
+def test_a_key_that_is_unknown_is_met_with_the_nearest(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and "append" not in error
