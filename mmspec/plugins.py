@@ -39,7 +39,7 @@ class Plugin:
 _loaded: dict[str, Plugin] = {}  # by SHA-256
 
 
-def load(sources: Sequence[str]) -> None:
+def load(sources: Sequence[str | Path]) -> None:
     """Import plug-ins, and those that the environment variable names before them; each once.
 
     Args:
@@ -48,7 +48,7 @@ def load(sources: Sequence[str]) -> None:
     Raises:
         InputError: if one is missing, cannot be imported, or has a class whose name is taken.
     """
-    for source in (*filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), *sources):
+    for source in (*filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), *map(str, sources)):
         path = _file(source)
         digest = _package_sha256(path.parent) if path.name == "__init__.py" else sha256(path)
         plugin = Plugin(path.name if source.endswith(".py") else source, digest)

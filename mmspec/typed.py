@@ -116,9 +116,8 @@ def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made:
     """Raise InputError for the first name that is not among the options of what is ``made``, with the nearest one."""
     for name in names:
         if name not in known:
-            raise InputError(
-                f"{below(where, name)} is no option{made and f' of {made}'}: {nearest(name, known)}{', '.join(known)}."
-            )
+            expected = f"{nearest(name, known)}{', '.join(known)}" if known else "there is none"
+            raise InputError(f"{below(where, name)} is no option{made and f' of {made}'}: {expected}.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -177,7 +176,7 @@ def _is_plain(value: Any, hint: Any) -> bool:
     if hint is None or hint is type(None):
         return value is None or value == {}  # what hydra makes of a group's choice "none"
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # nan is none
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is Path:

@@ -121,6 +121,9 @@ class Denoiser(nn.Module):
 
         Returns:
             ``[B, C, *spatial]``, in the dtype of the weights (float32, also under autocast).
+
+        Raises:
+            ValueError: if the network's output has another shape than its input.
         """
         dtype = next(self.network.parameters()).dtype
         x = x.to(dtype)
@@ -128,6 +131,9 @@ class Denoiser(nn.Module):
         c_skip, c_out, c_in, c_noise = self.process.scalings(sigma)
         raw: Tensor = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         raw = raw[:, : x.shape[1]]  # iDDPM's networks put out a variance too
+        if raw.shape != x.shape:
+            name = type(self.network).__name__
+            raise ValueError(f"{name} gave {list(raw.shape)} for {list(x.shape)}: its output must be like its input.")
         return expand_sigma(c_skip, x) * x + expand_sigma(c_out, x) * raw.to(dtype)
 
     def clean(self, clips: Tensor) -> Tensor:

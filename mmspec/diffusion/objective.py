@@ -124,8 +124,14 @@ class Objective(nn.Module):
     ) -> Draw:
         """Noise levels, noise and whose conditions are hidden, for a batch of a shape ``(B, C, *spatial)``, in this
         order; ``noise`` draws the levels in place of the objective's own.
+
+        Raises:
+            ValueError: if it draws another number of them.
         """
-        sigma = (noise or self.noise).draw(shape[0], generator, device)
+        levels = noise or self.noise
+        sigma = levels.draw(shape[0], generator, device)
+        if sigma.shape != (shape[0],):
+            raise ValueError(f"{type(levels).__name__}.draw gave {list(sigma.shape)} for [{shape[0]}] noise levels.")
         unit = torch.randn(tuple(shape), generator=generator, device=device)
         keep = torch.rand(shape[0], generator=generator, device=device) >= self.label_dropout
         return Draw(sigma, unit, keep.float())

@@ -25,7 +25,7 @@ from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
 from mmspec.files import content_sha256
-from mmspec.networks import FirstStage, make_network
+from mmspec.networks import FirstStage, Network, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
 from mmspec.training.run import Run, find_denoiser
@@ -114,13 +114,21 @@ def _new_denoiser(experiment: Experiment, meta: DatasetMeta, first_stage: FirstS
             f"be {', '.join(known)}."
         )
     process = experiment.process.build()
-    conditioner = None
-    if experiment.conditioner is not None:
-        conditioner = experiment.conditioner.build(LogMel, "conditioner", sample_rate=meta.sample_rate)
-    if ("spectrogram" in network.conditions) != (conditioner is not None):
-        wanted = "takes no conditioner: leave it out" if conditioner else "needs one: set conditioner=log_mel"
-        raise InputError(f"network={type(network).__name__} with these options {wanted}.")
+    conditioner = _conditioner(experiment.conditioner, network, meta.sample_rate)
     return Denoiser(network, process, shape, meta.sample_rate, classes, conditioner, first_stage)
+
+
+def _conditioner(options: Component | None, network: Network, sample_rate: int | None) -> LogMel | None:
+    """The spectrogram that a network is told, of as many bands as it takes where ``n_mels`` is null."""
+    bands = network.conditions.get("spectrogram")
+    if (bands is not None) != (options is not None):
+        wanted = "takes no conditioner: leave it out" if options else "needs one: set conditioner=log_mel"
+        raise InputError(f"network={type(network).__name__} with these options {wanted}.")
+    if options is None:
+        return None
+    if options.arguments.get("n_mels") is None:
+        return options.without("n_mels").build(LogMel, "conditioner", sample_rate=sample_rate, n_mels=bands)
+    return options.build(LogMel, "conditioner", sample_rate=sample_rate)
 
 
 def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:

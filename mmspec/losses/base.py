@@ -39,15 +39,23 @@ class SpectralLoss(nn.Module, ABC):
             ``[]``, or ``[B]`` with ``reduction="none"``; float32, or float64 where a signal is float64.
 
         Raises:
-            ValueError: if the shapes differ, or there are not one or two spatial axes.
+            ValueError: if the shapes differ, there are not one or two spatial axes, or nothing is in them; or if a
+                subclass gives no value a sample where none is to be reduced.
             TypeError: if a signal is not floating point.
         """
         if input.shape != target.shape:
             raise ValueError(f"input and target must have one shape, not {list(input.shape)} and {list(target.shape)}.")
+        if not input.numel():
+            raise ValueError(f"there is nothing to compare in signals of shape {list(input.shape)}.")
         input, target = as_signal(input), as_signal(target)
         dtype = torch.promote_types(input.dtype, target.dtype)
         with torch.autocast(input.device.type, enabled=False):
             values = self.distance(input.to(dtype), target.to(dtype))
+        if self.reduction == "none" and values.shape != input.shape[:1]:
+            raise ValueError(
+                f"{type(self).__name__}.distance must give a value a sample, {list(input.shape[:1])}, not "
+                f"{list(values.shape)}."
+            )
         if self.reduction == "none" or values.ndim == 0:
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
