@@ -88,17 +88,22 @@ def _import(source: str, path: Path, plugin: Plugin) -> None:
     name = f"{path.stem}-{plugin.sha256[:12]}" if source.endswith(".py") else source
     try:
         module = _run(name, path) if source.endswith(".py") else importlib.import_module(source)
-        for part in [each for key, each in sys.modules.items() if f"{key}.".startswith(f"{name}.")]:
-            part.__plugin__ = asdict(plugin)  # type: ignore[attr-defined]
+        for key in _modules(name):
+            sys.modules[key].__plugin__ = asdict(plugin)  # type: ignore[attr-defined]
         problem = _taken(module)
     except (Exception, SystemExit) as error:  # whatever is wrong with somebody's code
         problem = f"failed as it was imported ({type(error).__name__}: {' '.join(str(error).split())})"
     if problem:
-        for key in [each for each in sys.modules if f"{each}.".startswith(f"{name}.")]:
+        for key in _modules(name):
             del sys.modules[key]
         module = None  # type: ignore[assignment]
         gc.collect()  # a class that nobody holds is known no more
         raise InputError(f"plugins={source} {problem}: mend it.")
+
+
+def _modules(name: str) -> list[str]:
+    """A module, and what a package has imported of itself."""
+    return [each for each in sys.modules if f"{each}.".startswith(f"{name}.")]
 
 
 def _run(name: str, path: Path) -> ModuleType:
