@@ -32,7 +32,6 @@ STORAGES = {
 }
 TYPES = ("dict", "list", "tuple", "str", "int", "float", "bool")  # which containers name
 VALUES = ("complex", "object", "range", "slice", "xrange")
-PATHS = ("", "Posix", "Windows")
 INERT = (  # values of Python's own that people keep beside weights
     *("argparse.Namespace", "types.SimpleNamespace", "collections.Counter", "collections.deque"),
     *("datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta", "datetime.timezone"),
