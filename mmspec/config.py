@@ -65,14 +65,16 @@ def by_class(words: Sequence[str]) -> list[str]:
     Raises:
         InputError: for a name that is neither.
     """
-    chosen = dict(re.findall(r"^(network|process|sampler|regularizer)=([A-Za-z]\w*)$", "\n".join(words), re.MULTILINE))
+    named = (re.fullmatch(r"(network|process|sampler|regularizer)=([A-Za-z]\w*)", word) for word in words)
+    chosen = {match[1]: match[2] for match in named if match}
     classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
     for group, name in classes.items():
         _refuse_unknown(group, name)
-    for group, number in re.findall(r"^(\w+)=(-?[\d.].*)$", "\n".join(words), re.MULTILINE):
-        if (CONF / group).is_dir():
+    for word in words:
+        group, _, value = word.partition("=")
+        if re.match(r"-?[\d.]", value) and (CONF / group).is_dir():
             names = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
-            raise InputError(f"{group}={number} is unknown: expected one of {names}.")
+            raise InputError(f"{word} is unknown: expected one of {names}.")
     overrides = []
     for word in words:
         group, _, name = word.partition("=")

@@ -10,7 +10,7 @@ from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.losses import SpectralLoss
 from mmspec.networks import Network
-from mmspec.plugins import load
+from mmspec.plugins import load, loaded
 
 
 class _Cropped(Network):
@@ -57,3 +57,4 @@ def test_a_plug_in_may_be_a_path(tmp_path: Path) -> None:
     file = tmp_path / "empty_of_mine.py"
     file.write_text("")
     load([file])
+    assert "empty_of_mine.py" in loaded()
