@@ -83,7 +83,7 @@ def band_energy(x: Tensor, cutoff: float, sample_rate: float | None = None) -> t
         raise ValueError(f"cutoff must be 0 or more, not {cutoff}.")
     x = as_signal(x)
     size = x.shape[2:]
-    low = _radius(tuple(size), x.device) * _frequency_unit(size, sample_rate) <= cutoff
+    low = radius(tuple(size), x.device) * _frequency_unit(size, sample_rate) <= cutoff
     half = torch.fft.rfftn(x, dim=spatial_axes(x), norm="forward").abs().square()
     low = low[..., : half.shape[-1]]
     return sum_over_spectrum(half * low, size), sum_over_spectrum(half * ~low, size)
@@ -124,7 +124,8 @@ def _frequency_unit(size: Sequence[int], sample_rate: float | None) -> float:
 
 
 @constant
-def _radius(size: tuple[int, ...], device: torch.device) -> Tensor:
+def radius(size: tuple[int, ...], device: torch.device) -> Tensor:
+    """Of each frequency of the full spectrum, ``[*size]`` float32, in cycles per signal or per longer side."""
     # In float64 and rounded to float32, so that whole numbers of cycles are exact.
     axes = [torch.fft.fftfreq(n, dtype=torch.float64) * max(size) for n in size]
     return torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0).sqrt().float().to(device)
@@ -132,7 +133,7 @@ def _radius(size: tuple[int, ...], device: torch.device) -> Tensor:
 
 @constant
 def _bins(size: tuple[int, ...], device: torch.device) -> Tensor:
-    return (_radius(size, device) + 0.5).floor().long().flatten()
+    return (radius(size, device) + 0.5).floor().long().flatten()
 
 
 @constant

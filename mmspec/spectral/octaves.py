@@ -1,0 +1,159 @@
+"""Energy by octave: of a picture by orientation too, and of signals that do not end where they began.
+
+Octaves are counted down from half the sampling frequency. The lowest reaches from 0, which it excludes (a mean value is
+no oscillation), to 2 or 3 cycles per signal; the highest of a picture has the corners of the frequency plane besides.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmspec.spectral.constants import constant
+from mmspec.spectral.fourier import radius
+from mmspec.spectral.signals import as_signal, spatial_axes
+
+ORIENTATIONS = ("horizontal", "vertical", "diagonal")
+
+
+def octave_edges(size: Sequence[int], count: int | None = None) -> list[float]:
+    """Where octaves begin and end, ascending from 0 to half the sampling frequency.
+
+    Args:
+        size: of the signal along each axis, in samples.
+        count: of octaves; None for as many as leave 2 cycles or more in the lowest.
+
+    Returns:
+        ``count + 1`` frequencies in cycles per signal (of a picture: per longer side). An octave has its upper edge.
+
+    Raises:
+        ValueError: for fewer octaves than one.
+    """
+    highest = max(size) / 2
+    count = max(1, int(math.log2(max(highest, 1)))) if count is None else count
+    if count < 1:
+        raise ValueError(f"count of octaves must be 1 or more, not {count}.")
+    return [0.0, *(highest / 2**below for below in reversed(range(count)))]
+
+
+def octave_energy(x: Tensor, count: int | None = None) -> Tensor:
+    """Energy in each octave; with the square of the mean value it sums to the mean square of x (Parseval).
+
+    Args:
+        x: ``[B, C, T]`` or ``[B, C, H, W]``.
+        count: of octaves, as for `octave_edges`.
+
+    Returns:
+        ``[B, C, octaves]``, in the squared unit of x, the lowest octave first.
+
+    Raises:
+        TypeError: if x is not floating point.
+        ValueError: if x has not one or two spatial axes, or for fewer octaves than one.
+    """
+    x = as_signal(x)
+    return _sums(x, _octaves(tuple(x.shape[2:]), count, x.device), len(octave_edges(x.shape[2:], count)))[..., 1:]
+
+
+def oriented_octave_energy(x: Tensor, count: int | None = None) -> Tensor:
+    """`octave_energy` of pictures, by the direction in which waves run: within 22.5 degrees of an axis, or diagonally.
+
+    Args:
+        x: ``[B, C, H, W]``.
+        count: of octaves, as for `octave_edges`.
+
+    Returns:
+        ``[B, C, octaves, 3]`` in the order of ``ORIENTATIONS``: what vertical lines make are waves that run
+        horizontally.
+
+    Raises:
+        TypeError: if x is not floating point.
+        ValueError: if x is no picture, or for fewer octaves than one.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"orientations are of pictures [B, C, H, W], not of the shape {list(x.shape)}.")
+    x = as_signal(x)
+    size, kinds = tuple(x.shape[2:]), len(ORIENTATIONS)
+    octaves = _octaves(size, count, x.device)
+    index = torch.where(octaves == 0, 0, 1 + kinds * (octaves - 1) + _orientations(size, x.device))
+    sums = _sums(x, index, 1 + kinds * (len(octave_edges(size, count)) - 1))
+    return sums[..., 1:].unflatten(-1, (-1, kinds))
+
+
+def frequencies_per_octave(size: Sequence[int], count: int | None = None) -> Tensor:
+    """How many frequencies of the full spectrum lie in each octave, ``[octaves]`` int64.
+
+    White noise of variance v has the energy ``v * frequencies / samples`` in an octave.
+    """
+    size = tuple(size)
+    octaves = _octaves(size, count, torch.device("cpu"))
+    total = torch.zeros(len(octave_edges(size, count))).scatter_add(0, octaves, _multiplicity(size, octaves.device))
+    return total[1:].long()
+
+
+def tapered(x: Tensor) -> Tensor:
+    """Without its mean value, and faded at the ends by Hann windows, so that ends which differ put no energy elsewhere.
+
+    The mean is weighted by the window. White noise keeps its power in the mean; a wave spreads over two cycles per
+    signal on either side.
+
+    Args:
+        x: ``[B, C, T]`` or ``[B, C, H, W]``.
+
+    Returns:
+        In the shape of x.
+
+    Raises:
+        TypeError: if x is not floating point.
+        ValueError: if x has not one or two spatial axes.
+    """
+    x = as_signal(x)
+    window = _hann(tuple(x.shape[2:]), x.device).to(x.dtype)
+    mean = (x * window).sum(spatial_axes(x), keepdim=True) / window.sum()
+    return (x - mean) * window / window.square().mean().sqrt()
+
+
+def _sums(x: Tensor, index: Tensor, count: int) -> Tensor:
+    """Energy of the frequencies of one index, ``[B, C, count]``."""
+    half = torch.fft.rfftn(x, dim=spatial_axes(x), norm="forward").abs().square().flatten(2)
+    half = half * _multiplicity(tuple(x.shape[2:]), x.device)
+    return half.new_zeros(*half.shape[:2], count).scatter_add(-1, index.expand(half.shape), half)
+
+
+@constant
+def _octaves(size: tuple[int, ...], count: int | None, device: torch.device) -> Tensor:
+    """Of each frequency of the half spectrum, flat: 0 of frequency 0, 1 of the lowest octave."""
+    edges = torch.tensor(octave_edges(size, count)[1:-1])
+    cycles = _half(radius(size, torch.device("cpu")))
+    return torch.where(cycles == 0, 0, 1 + torch.bucketize(cycles, edges)).flatten().to(device)
+
+
+@constant
+def _orientations(size: tuple[int, ...], device: torch.device) -> Tensor:
+    vertical, horizontal = (torch.fft.fftfreq(n, dtype=torch.float64).abs() for n in size)
+    angle = torch.atan2(*torch.meshgrid(vertical, horizontal, indexing="ij"))  # 0 where waves run horizontally
+    eighths = (angle / (math.pi / 8)).round(decimals=9)
+    kinds = torch.where(eighths <= 1, 0, torch.where(eighths >= 3, 1, 2))
+    return _half(kinds).flatten().to(device)
+
+
+@constant
+def _multiplicity(size: tuple[int, ...], device: torch.device) -> Tensor:
+    """How many frequencies of the full spectrum each of the half one stands for, flat."""
+    twice = torch.full((size[-1] // 2 + 1,), 2.0)
+    twice[0] = 1
+    if size[-1] % 2 == 0:
+        twice[-1] = 1
+    return twice.expand(*size[:-1], -1).flatten().to(device)
+
+
+@constant
+def _hann(size: tuple[int, ...], device: torch.device) -> Tensor:
+    # Without the zeros at its ends: a picture of two pixels is not all window.
+    windows = [torch.hann_window(n + 2, periodic=False, dtype=torch.float64)[1:-1] for n in size]
+    product = windows[0] if len(size) == 1 else torch.outer(*windows)
+    return product.to(device)
+
+
+def _half(full: Tensor) -> Tensor:
+    return full[..., : full.shape[-1] // 2 + 1].contiguous()
