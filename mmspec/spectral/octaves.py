@@ -77,7 +77,7 @@ def oriented_octave_energy(x: Tensor, count: int | None = None) -> Tensor:
     octaves = _octaves(size, count, x.device)
     index = torch.where(octaves == 0, 0, 1 + kinds * (octaves - 1) + _orientations(size, x.device))
     sums = _sums(x, index, 1 + kinds * (len(octave_edges(size, count)) - 1))
-    return sums[..., 1:].unflatten(-1, (-1, kinds))
+    return sums[..., 1:].reshape(*sums.shape[:2], -1, kinds)
 
 
 def frequencies_per_octave(size: Sequence[int], count: int | None = None) -> Tensor:
@@ -117,7 +117,8 @@ def _sums(x: Tensor, index: Tensor, count: int) -> Tensor:
     """Energy of the frequencies of one index, ``[B, C, count]``."""
     half = torch.fft.rfftn(x, dim=spatial_axes(x), norm="forward").abs().square().flatten(2)
     half = half * _multiplicity(tuple(x.shape[2:]), x.device)
-    return half.new_zeros(*half.shape[:2], count).scatter_add(-1, index.expand(half.shape), half)
+    nothing: Tensor = half.new_zeros(*half.shape[:2], count)
+    return nothing.scatter_add(-1, index.expand(half.shape), half)
 
 
 @constant
@@ -152,7 +153,8 @@ def _hann(size: tuple[int, ...], device: torch.device) -> Tensor:
     # Without the zeros at its ends: a picture of two pixels is not all window.
     windows = [torch.hann_window(n + 2, periodic=False, dtype=torch.float64)[1:-1] for n in size]
     product = windows[0] if len(size) == 1 else torch.outer(*windows)
-    return product.to(device)
+    taper: Tensor = product.to(device)
+    return taper
 
 
 def _half(full: Tensor) -> Tensor:
