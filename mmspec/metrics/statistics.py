@@ -243,7 +243,7 @@ def sign_flip_p(differences: Tensor, seed: int = 0) -> float:
         return float((sums.abs() >= values.sum().abs() * (1 - 1e-12)).double().mean())
     signs = torch.randint(2, (2**EXACT_FLIPS, count), generator=torch.Generator().manual_seed(seed)) * 2 - 1
     larger = (signs.double() @ values).abs() >= values.sum().abs() * (1 - 1e-12)
-    return (int(larger.sum()) + 1) / (2**EXACT_FLIPS + 1)
+    return (int(larger.sum()) + 1) / (len(signs) + 1)
 
 
 def smallest_effect(count: int, level: float = LEVEL, power: float = POWER) -> float:
