@@ -98,6 +98,39 @@ class ReportCard:
         return any(octave.bias_differs or octave.structure_differs for octave in self.octaves)
 
 
+def verdict(card: ReportCard) -> str:
+    """What a card says: where energy lacks, where there is too much, and where signals are built otherwise."""
+    real, generated = card.counts
+    if not card.differs:
+        widest = max(max(abs(o.interval.low), abs(o.interval.high)) for o in card.octaves)
+        return (
+            f"No difference that {generated:,} generated and {real:,} real signals can show: energies are equal within "
+            f"{widest:.1f} dB in every octave."
+        )
+    said = [
+        _where("lack energy", [o for o in card.octaves if o.bias_differs and o.bias_db < 0]),
+        _where("have too much energy", [o for o in card.octaves if o.bias_differs and o.bias_db > 0]),
+        _where(
+            "are built otherwise (edges, phases, spread of energy)",
+            [o for o in card.octaves if o.structure_differs and not o.bias_differs],
+            energy=False,
+        ),
+    ]
+    return f"Generated signals {'; '.join(filter(None, said))}."
+
+
+def _where(what: str, octaves: list[OctaveComparison], energy: bool = True) -> str:
+    each = []
+    for o in octaves:
+        number = (
+            f"{o.bias_db:+.1f} dB, 95% {o.interval.low:+.1f} to {o.interval.high:+.1f}"
+            if energy
+            else (f"told apart with AUC {o.auc:.2f}")
+        )
+        each.append(f"{o.low:g} to {o.high:g} {o.unit} ({number})")
+    return f"{what} at {', '.join(each)}" if each else ""
+
+
 def report_card(real: Description, generated: Description, seed: int = 0) -> ReportCard:
     """Compare two sets of signals by octave.
 
