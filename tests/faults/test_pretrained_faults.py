@@ -7,11 +7,13 @@ import math
 import os
 import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import types
 import warnings
 import zipfile
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from mmspec.losses import WaveletLoss
 from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import EDMUNet
 from mmspec.pretrained import diffusers_config, load_diffwave, load_edm, load_first_stage, load_ldm
+from mmspec.pretrained.diffusers_scheduler import SCHEDULERS, Scheduler, levels
 from mmspec.pretrained.torch_archive import read_state_dict
 from mmspec.pretrained.weights import read_torch_file
 from tests.pretrained.test_ldm import as_diffusers, configuration, key_maps, save_part
@@ -143,7 +146,7 @@ OTHERS = {  # a value of another kind than any that mmspec builds, where "anothe
 WITHOUT = {  # honoured, or without effect on what a model computes
     "unet": diffusers_config.UNET_WITHOUT_SHAPE,
     "vqvae": diffusers_config.FIRST_STAGE_WITHOUT_SHAPE,
-    "scheduler": (*diffusers_config.SCHEDULER_HONOURED, *diffusers_config.SCHEDULER_STEPS),
+    "scheduler": (*(field.name for field in fields(Scheduler)), *diffusers_config.SCHEDULER_STEPS),
 }
 KEYS = [
     *(("unet", key) for key in {**UNET, **diffusers_config.UNET}),
@@ -237,7 +240,8 @@ def test_what_the_network_predicts_is_honoured(write, tmp_path):
     for other in ("flow_prediction", ["epsilon"], None):
         file.write_text(json.dumps({**DDIM, "prediction_type": other}))
         with pytest.raises(
-            InputError, match=r"scheduler_config.json has prediction_type=.*: mmspec builds epsilon, v_"
+            InputError,
+            match=r"scheduler_config.json: prediction_type takes 'epsilon' or 'v_prediction' or 'sample', not ",
         ):
             load_ldm(tmp_path)
     old = {key: value for key, value in DDIM.items() if key != "prediction_type"}
@@ -269,15 +273,119 @@ def test_noise_levels_and_their_grid_are_honoured(write, tmp_path):
         process = load_ldm(tmp_path).process
         timesteps = process.nearest(process.sampling_sigmas(10)).tolist()
         assert (timesteps[0], timesteps[-1]) == ends
-    for key, value in {"set_alpha_to_one": False, "final_sigmas_type": "sigma_min"}.items():
-        file.write_text(json.dumps({**DDIM, key: value}))
+    ends = ({"set_alpha_to_one": False}, {"_class_name": "UniPCMultistepScheduler", "final_sigmas_type": "sigma_min"})
+    for said in ends:
+        file.write_text(json.dumps({**DDIM, **said}))
         assert load_ldm(tmp_path).process.sigma_end == pytest.approx(math.sqrt(0.0015 / (1 - 0.0015)), rel=1e-6)
     file.write_text(json.dumps({**DDIM, "beta_schedule": "sigmoid"}))
-    with pytest.raises(InputError, match="beta_schedule=sigmoid: mmspec builds linear, scaled_linear, squaredcos"):
+    with pytest.raises(InputError, match="beta_schedule takes 'linear' or 'scaled_linear' or 'squaredcos_cap_v2', not"):
         load_ldm(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "[[1, 2]]", "3", "{", ""])
+# Defaults of diffusers 0.35's constructors, key by key, and the keys that a class does not have
+LEADING, EVENLY = ("leading", 0.0001, 0.02), ("linspace", 0.0001, 0.02)
+KARRAS = ("linspace", 0.00085, 0.012)
+DEFAULTS = {  # spacing, beta_start, beta_end, whether it ends at 0, and whether so where a key says that it does not
+    "DDPMScheduler": (*LEADING, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "DDPMParallelScheduler": (*LEADING, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "DDIMScheduler": (*LEADING, True, {"set_alpha_to_one": False, "final_sigmas_type": True}),
+    "DDIMParallelScheduler": (*LEADING, True, {"set_alpha_to_one": False, "final_sigmas_type": True}),
+    "PNDMScheduler": (*LEADING, False, {"set_alpha_to_one": False, "final_sigmas_type": False}),
+    "LMSDiscreteScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "EulerDiscreteScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+    "EulerAncestralDiscreteScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "HeunDiscreteScheduler": (*KARRAS, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "KDPM2DiscreteScheduler": (*KARRAS, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "KDPM2AncestralDiscreteScheduler": (*KARRAS, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "DPMSolverMultistepScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+    "DPMSolverSinglestepScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+    "DEISMultistepScheduler": (*EVENLY, False, {"set_alpha_to_one": False, "final_sigmas_type": False}),
+    "UniPCMultistepScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+}
+
+
+def scheduler(folder, **config):
+    """Arguments of `LDM`, by a scheduler's configuration alone."""
+    (folder / "scheduler").mkdir(exist_ok=True)
+    (folder / "scheduler/scheduler_config.json").write_text(json.dumps(config))
+    return levels(folder)[0]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_key_that_is_absent_has_the_default_of_its_class(tmp_path, name):
+    spacing, beta_min, beta_max, ends_clean, said = DEFAULTS[name]
+    expected = {
+        "schedule": "linear", "timesteps": 1000, "beta_min": beta_min, "beta_max": beta_max, "prediction": "noise",
+        "ends_clean": ends_clean, "spacing": spacing, "steps_offset": 0,
+    }  # fmt: skip
+    assert scheduler(tmp_path, _class_name=name) == expected
+    for key, value in {"set_alpha_to_one": False, "final_sigmas_type": "sigma_min"}.items():
+        assert scheduler(tmp_path, _class_name=name, **{key: value})["ends_clean"] is said[key]
+    found = scheduler(tmp_path, _class_name=name, timestep_spacing="trailing", steps_offset=3, beta_start=0.001)
+    assert found["beta_min"] == 0.001
+    assert found["spacing"] == ("linspace" if name == "DPMSolverSinglestepScheduler" else "trailing")
+
+
+def test_a_clean_end_is_said_too(tmp_path):
+    assert scheduler(tmp_path, _class_name="PNDMScheduler", set_alpha_to_one=True)["ends_clean"] is True
+    assert scheduler(tmp_path, _class_name="DEISMultistepScheduler", set_alpha_to_one=True)["ends_clean"] is False
+
+
+WRONG = {
+    "scheduler": {
+        "num_train_timesteps": ["1000", None, 1000.5, [1000], True, 0, -1],
+        "beta_start": ["0.1", None, [0.1], True, {}, -0.1, 2],
+        "beta_end": ["0.1", None, [0.1], 1.0, float("nan"), float("inf")],
+        "beta_schedule": [None, 3, ["linear"], "Linear"],
+        "trained_betas": ["linear", 0.1, [], ["0.1"], [0.1, None], [[0.1]], [0.1, 0.2]],
+        "prediction_type": [None, 3, ["epsilon"], {}],
+        "timestep_spacing": [None, 3, ["leading"], "karras"],
+        "steps_offset": ["1", None, 1.5, [1], -1, True],
+        "set_alpha_to_one": ["false", None, 1, [True]],
+        "predict_epsilon": ["false", 1, [True]],
+        "_class_name": [3, ["DDIMScheduler"], {}, None],
+    },
+    "unet": {
+        "dropout": ["0.1", None, [0.1], -0.1, 1.5, float("nan")],
+        "sample_size": ["8", None, [8, None], {}, 8.5, -8, True, [8, -8]],
+        "block_out_channels": ["32", None, 32, ["32", "64"], [None, None], {}],
+        "layers_per_block": ["1", None, [1, 2], {}],
+        "norm_num_groups": ["32", None, [], {}],
+        "down_block_types": [None, "DownBlock2D", [1, 2], [None, None], [["DownBlock2D"], []]],
+        "in_channels": ["3", None, [], 3.5],
+        "_class_name": [3, ["UNet2DModel"], {}, None],
+    },
+    "vqvae": {
+        "scaling_factor": ["0.1", None, [0.1], {}, True, 0, -1, float("nan"), float("inf")],
+        "latent_channels": ["3", None, [], {}],
+        "block_out_channels": ["32", None, 32, [None] * 3],
+        "num_vq_embeddings": ["32", None, []],
+        "_class_name": [3, ["VQModel"], {}, None],
+    },
+}
+
+
+@pytest.mark.parametrize("part", WRONG)
+def test_values_of_wrong_types_get_one_sentence_that_names_file_and_key(write, part):
+    folder = write()
+    file = folder / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    right = json.loads(file.read_text())
+    for key, values in WRONG[part].items():
+        for value in values:
+            file.write_text(json.dumps({**right, key: value}))
+            with pytest.raises(InputError) as caught:
+                load_ldm(folder)
+            said = str(caught.value)
+            named = {"sample_size": "image_size", "_class_name": "holds none of|_class_name"}.get(key, key)
+            if (part, key) == ("scheduler", "num_train_timesteps"):
+                named = "timesteps"
+            if key in ("beta_start", "beta_end", "trained_betas"):
+                named = f"{key}|betas must lie between"
+            assert re.search(named, said), (key, value, said)
+            assert str(folder) in said and "\n" not in said and len(said) < 600, (key, value, said)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "[[1, 2]]", "3", "{", "", "[" * 100000])
 def test_configurations_that_are_none_get_one_sentence(write, tmp_path, text):
     folder = write()
     (folder / "scheduler/scheduler_config.json").write_text(text)
