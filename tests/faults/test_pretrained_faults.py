@@ -1,18 +1,30 @@
 """Other people's weights: configurations that shapes do not reveal, and files that hold more than weights."""
 
 import argparse
+import array
 import collections
+import datetime
+import decimal
+import enum
+import fractions
+import http
+import ipaddress
 import json
+import logging
 import math
 import os
 import pathlib
 import pickle
+import random
 import re
 import subprocess
 import sys
+import time
 import types
+import uuid
 import warnings
 import zipfile
+import zoneinfo
 from dataclasses import fields
 
 import numpy as np
@@ -534,8 +546,27 @@ def test_weights_under_two_names_are_refused():
 class Config:
     """Somebody's own."""
 
+    class Inner:
+        """Of a class."""
+
     def __init__(self, **options):
         self.__dict__.update(options)
+
+    def method(self):
+        """Pickled as an attribute."""
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Order(enum.IntEnum):
+    FIRST = 1
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
 
 
 class EasyDict(dict):
@@ -573,6 +604,35 @@ EXTRAS = {
     "complex_tensor": torch.ones(2, dtype=torch.complex64),
     "uint16": torch.tensor([1, 2], dtype=torch.uint16),
     "class": Config,
+    "ellipsis": ...,
+    "not_implemented": NotImplemented,
+    "sparse": torch.eye(3).to_sparse(),
+    "rows": torch.eye(3).to_sparse_csr(),
+    "quantized": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+    "by_channel": torch.quantize_per_channel(torch.ones(2, 2), torch.ones(2), torch.zeros(2), 0, torch.quint8),
+    "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "meta": torch.empty(2, device="meta"),
+    "layout": torch.strided,
+    "conjugate": torch.ones(2, dtype=torch.complex64).conj(),
+    "odd_scalars": [np.complex64(1), np.datetime64("2020-01-01"), np.bytes_(b"x"), np.longdouble(1)],
+    "odd_arrays": [np.array([1, "a", None], object), np.zeros(2, [("a", "i4")]), np.ma.masked_array([1, 2], [0, 1])],
+    "default_of_numbers": collections.defaultdict(int, a=1),
+    "chain": collections.ChainMap({"a": 1}),
+    "user_dict": collections.UserDict(a=1),
+    "times": [datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), zoneinfo.ZoneInfo("UTC"), time.gmtime(0)],
+    "numbers": [fractions.Fraction(1, 2), decimal.Decimal("1.5"), 10**100, float("nan")],
+    "uuid": uuid.UUID(int=1),
+    "enums": [Colour.RED, Order.FIRST, Access.READ | Access.WRITE, http.HTTPStatus.OK],
+    "slices": [slice(1, 2, 3), slice(None)],
+    "types": [int, type(None), list[int], int | None, torch.nn.functional.gelu, torch.tanh],
+    "inner": [Config.Inner(), Config.Inner, Config(a=1).method],
+    "pattern": [re.compile("a"), re.I],
+    "exceptions": [ValueError("a"), RuntimeError],
+    "address": ipaddress.ip_address("1.1.1.1"),
+    "random": random.Random(0),
+    "logger": logging.getLogger("somebody"),
+    "packed": array.array("i", [1]),
+    "schedule": torch.optim.lr_scheduler.ExponentialLR(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))]), 0.9),
     "optimizer": torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict(),
 }
 
@@ -628,6 +688,8 @@ HOSTILE = {
     "torch.serialization.load": lambda: Calls(torch.load, "x"),
     "torch.hub.load": lambda: Calls(torch.hub.load, "x", "y"),
     "builtins.print": lambda: print,
+    "builtins.getattr": lambda: Calls(getattr, "", "join"),
+    "builtins.type": lambda: Calls(type, "Name", (), {}),
 }
 
 
@@ -654,6 +716,76 @@ def test_a_whole_module_is_refused_by_what_it_is(tmp_path):
         for load in (load_ldm, load_edm, load_diffwave):
             with pytest.raises(InputError, match=r"a whole object of torch.nn.modules.linear.Linear, not its weights"):
                 load(tmp_path / "x.ckpt")
+
+
+OTHER_CONTENTS = {
+    "a list": [1, 2],
+    "a tensor alone": torch.ones(3),
+    "a tuple": (torch.ones(1),),
+    "a str": "weights",
+    "a int": 3,
+    "a NoneType": None,
+}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("kind", OTHER_CONTENTS)
+def test_what_has_no_names_is_said_to_be_what_it_is(tmp_path, kind, legacy):
+    torch.save(OTHER_CONTENTS[kind], tmp_path / "x.ckpt", _use_new_zipfile_serialization=not legacy)
+    for load in (load_ldm, load_edm, load_diffwave, load_first_stage):
+        with pytest.raises(InputError, match=f"x.ckpt holds {kind}, no weights by their names"):
+            load(tmp_path / "x.ckpt")
+
+
+def test_files_of_other_kinds_are_said_to_be_what_they_are(tmp_path):
+    file = tmp_path / "x.ckpt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "program"))
+    np.savez(tmp_path / "arrays.npz", a=np.ones(2))
+    np.save(tmp_path / "array.npy", np.ones(2))
+    save_file({"a": torch.ones(2)}, tmp_path / "safe")
+    with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
+        archive.writestr("model.ckpt", b"1")
+    kinds = {
+        "is a TorchScript archive": (tmp_path / "program").read_bytes(),
+        "is an archive of NumPy's arrays": (tmp_path / "arrays.npz").read_bytes(),
+        "is an array of NumPy": (tmp_path / "array.npy").read_bytes(),
+        "is a file of safetensors, whose name must end": (tmp_path / "safe").read_bytes(),
+        "is an archive of other files": (tmp_path / "zip").read_bytes(),
+        "is compressed by gzip": b"\x1f\x8b\x08" + bytes(20),
+        "is an empty file": b"",
+        "is a page of HTML": b"\n<!DOCTYPE html><html></html>",
+    }
+    for kind, content in kinds.items():
+        file.write_bytes(content)
+        for load in (load_ldm, load_edm, load_diffwave, load_first_stage):
+            with pytest.raises(InputError, match=f"x.ckpt {kind}"):
+                load(file)
+    for load in (load_edm, load_diffwave):
+        with pytest.raises(InputError, match="is no file, but a folder"):
+            load(tmp_path)
+
+
+ODD_WEIGHTS = {
+    "complex64": lambda weight: weight.to(torch.complex64),
+    "int8": lambda weight: (100 * weight).to(torch.int8),
+    "bool": lambda weight: weight > 0,
+    "qint8": lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8),
+    "torch.sparse_coo": lambda weight: weight.to_sparse(),
+    "on the meta device": lambda weight: weight.to("meta"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_WEIGHTS)
+def test_weights_that_a_conversion_would_change_are_refused(kind):
+    """Codes of quantized weights, and the real part of complex ones, made a network of other numbers in silence."""
+    network, options = small_edm()
+    weights = dict(network.state_dict())
+    name = next(name for name, weight in weights.items() if weight.is_floating_point())
+    weights[name] = ODD_WEIGHTS[kind](weights[name])
+    with pytest.raises(InputError, match=f"the state dict: {name} is .*{kind}.*, where numbers of torch.float32 are"):
+        load_edm(weights, **options)
 
 
 def test_cut_files_of_the_old_format_are_refused(tmp_path):
