@@ -73,7 +73,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
 
     Raises:
         ValueError: for an unknown window or reduction, lists of unequal length, hop_sizes or win_lengths without
-            fft_sizes, a loudness that is no number of 0 or more; when called, if no resolution fits the signal.
+            fft_sizes, weights or a loudness that are no numbers of 0 or more; when called, if no
+            resolution fits the signal.
     """
 
     def __init__(
@@ -93,6 +94,10 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         super().__init__(reduction)
         if loudness is not None and not 0 <= loudness < math.inf:
             raise ValueError(f"loudness is a root mean square of 0 or more, not {loudness}.")
+        if not all(0 <= weight < math.inf for weight in (w_sc, w_log_mag, w_lin_mag)):
+            raise ValueError(
+                f"w_sc, w_log_mag and w_lin_mag must be 0 or more, not {w_sc}, {w_log_mag} and {w_lin_mag}."
+            )
         self.loudness = loudness
         check_window(window)
         self.resolutions = _resolutions(fft_sizes, hop_sizes, win_lengths)

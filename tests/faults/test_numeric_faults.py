@@ -1,12 +1,15 @@
 """Values that were wrong in silence: shapes of sigma, closed gates, silent clips; and transforms of torch.func."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmspec.diffusion import Denoiser, DistillationObjective, Objective
 from mmspec.diffusion.denoiser import expand_sigma
-from mmspec.diffusion.processes import EDM
+from mmspec.diffusion.processes import DDPM, EDM, IDDPM, VE, VP, DiffWave, Flow
 from mmspec.losses import (
     FourierAmplitudeLoss,
     FourierAmplitudePhaseLoss,
@@ -15,7 +18,7 @@ from mmspec.losses import (
     SigmaWeight,
     WaveletLoss,
 )
-from mmspec.losses.weighting import InverseSigmaGate, StepGate
+from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, MinSNRWeight, P2Weight, StepGate, noise_level
 
 SIGMA = torch.tensor([0.1, 0.5, 2.0, 10.0])
 LOSSES = {
@@ -54,6 +57,80 @@ def test_a_sigma_of_another_shape_is_refused_wherever_it_weighs_samples(shape: t
 def test_what_is_no_sigma_is_refused_by_its_name(sigma: object) -> None:
     with pytest.raises(ValueError, match="sigma must be a number"):
         Regularizer(FourierAmplitudeLoss(reduction="none"))(noise(4, 1, 8), noise(4, 1, 8, seed=1), sigma)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1.0])
+@pytest.mark.parametrize("kind", [float, torch.tensor, lambda value: torch.tensor([0.5, value, 0.5, 0.5])])
+def test_what_is_no_noise_level_is_refused_wherever_it_weighs_samples(value: float, kind: Callable) -> None:
+    """Sigma of NaN made a loss of NaN, one of -1 a gate of -1, an infinite one a gate of 0, in silence."""
+    x, target, sigma = noise(4, 1, 64), noise(4, 1, 64, seed=1), kind(value)
+    said = "sigma is a standard deviation of noise, finite and 0 or more, not "
+    for gate in (None, InverseSigmaGate(), StepGate(1.0)):
+        with pytest.raises(ValueError, match=said):
+            Regularizer(FourierAmplitudeLoss(reduction="none"), sigma_weight=gate)(x, target, sigma)
+    with pytest.raises(ValueError, match=said):
+        Objective(EDM(0.5)).compare(x, target, sigma)
+    with pytest.raises(ValueError, match=said):
+        Denoiser(nn.Conv1d(1, 1, 1), EDM(0.5))(x, sigma)
+
+
+class Elsewhere(TorchDispatchMode):
+    """Refuses to tell the host a value, as asking a device would make it wait."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        assert func is not torch.ops.aten._local_scalar_dense.default, "the host waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+def test_sigma_on_a_device_is_not_looked_at() -> None:
+    x = torch.zeros(4, 1, 64, device="meta")
+    with Elsewhere():
+        assert noise_level(torch.full((4,), -1.0, device="meta"), x).shape == (4,)
+        with pytest.raises(AssertionError, match="the host waits"):
+            noise_level(torch.full((4,), -1.0), x)
+
+
+def test_sigma_is_not_looked_at_where_torch_transforms_what_it_is_in() -> None:
+    term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.3, InverseSigmaGate(1.0))
+    x, target = noise(4, 1, 64), noise(4, 1, 64, seed=1)
+    each = torch.vmap(lambda x, target, sigma: term(x[None], target[None], sigma).weighted[0])
+    torch.testing.assert_close(each(x, target, SIGMA), term(x, target, SIGMA).weighted)
+
+
+NOT_NUMBERS = (float("nan"), float("inf"), -1.0)
+OPTIONS = {
+    Regularizer: ({"weight": NOT_NUMBERS, "ramp_steps": NOT_NUMBERS}, {"loss": FourierAmplitudeLoss(reduction="none")}),
+    EDMWeight: ({"sigma_data": (*NOT_NUMBERS, 0)}, {}),
+    P2Weight: ({"k": (*NOT_NUMBERS, 0), "gamma": NOT_NUMBERS}, {}),
+    MinSNRWeight: ({"gamma": (float("nan"), -1.0, 0)}, {}),
+    StepGate: ({"sigma_gate": (float("nan"), -1.0, 0)}, {}),
+    InverseSigmaGate: ({"sigma_gate": (float("nan"), -1.0, 0)}, {}),
+    WaveletLoss: (
+        {"level_weights": [(1, each) for each in NOT_NUMBERS], "band_weights": [(1, each) for each in NOT_NUMBERS]},
+        {"levels": 2},
+    ),
+    MultiResolutionSTFTLoss: (dict.fromkeys(("w_sc", "w_log_mag", "w_lin_mag", "loudness"), NOT_NUMBERS), {}),
+    EDM: (
+        {"mean": NOT_NUMBERS[:2], "std": NOT_NUMBERS}
+        | dict.fromkeys(("sigma_data", "sigma_min", "sigma_max"), (*NOT_NUMBERS, 0)),
+        {},
+    ),
+    VP: (dict.fromkeys(("beta_d", "beta_min", "epsilon_t"), (*NOT_NUMBERS, 0)) | {"timesteps": (1, 0, -1)}, {}),
+    VE: (dict.fromkeys(("sigma_min", "sigma_max"), (*NOT_NUMBERS, 0)), {}),
+    Flow: (dict.fromkeys(("t_min", "t_max", "time_scale"), (*NOT_NUMBERS, 0)), {}),
+    DDPM: (dict.fromkeys(("beta_min", "beta_max"), (*NOT_NUMBERS, 0)) | {"timesteps": (0, -1)}, {}),
+    IDDPM: (dict.fromkeys(("c_1", "c_2"), (*NOT_NUMBERS, 0)) | {"timesteps": (0, -1)}, {}),
+    DiffWave: (dict.fromkeys(("beta_min", "beta_max"), (*NOT_NUMBERS, 0)) | {"timesteps": (1, 0, -1)}, {}),
+}
+
+
+@pytest.mark.parametrize("made", OPTIONS, ids=lambda made: made.__name__)
+def test_options_that_are_no_numbers_of_their_range_are_refused(made: type) -> None:
+    values, others = OPTIONS[made]
+    for name, wrong in values.items():
+        for value in wrong:
+            with pytest.raises(ValueError, match=r"\.$"):
+                made(**others, **{name: value})
 
 
 def test_a_weight_of_another_shape_is_refused() -> None:
