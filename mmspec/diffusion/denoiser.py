@@ -125,7 +125,7 @@ class Denoiser(nn.Module):
         Raises:
             ValueError: if the network's output has another shape than its input, or sigma is no noise level of each.
         """
-        dtype = next(self.network.parameters()).dtype
+        dtype = next(self.network.parameters(), x).dtype
         x = x.to(dtype)
         sigma = noise_level(sigma, x).to(dtype)
         c_skip, c_out, c_in, c_noise = self.process.scalings(sigma)
