@@ -11,8 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmspec.commands import evaluate
 from mmspec.config import CONF
 from mmspec.data import PackedDataset
-from mmspec.metrics.diversity import precision_recall
-from mmspec.metrics.frechet import kernel_distance, kernel_distance_in_blocks
+from mmspec.errors import InputError
+from mmspec.metrics.diversity import different_bins, precision_recall
+from mmspec.metrics.feature_distance import FeatureDistance
+from mmspec.metrics.features import Extractor
+from mmspec.metrics.frechet import frechet_distance, kernel_distance, kernel_distance_in_blocks, moments
 from mmspec.metrics.signals import SignalSet
 from mmspec.metrics.speech import PESQ
 from tests.packed import write_clips
@@ -190,3 +193,44 @@ def test_odd_pairs_from_elsewhere(tmp_path, shared, scorers):
     result = evaluated(tmp_path, str(folder / "stoi_short_real"), str(folder / "stoi_short_gen"))
     assert not {"mr_stft", "pesq", "stoi"} & set(result["metrics"])
     assert "4 of 4 pairs are too short or hold no speech for stoi." in result["warnings"]
+
+
+class Unbounded(Extractor):
+    """The logarithm of power, without a floor."""
+
+    name, definition = "unbounded", "log power"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.square().flatten(1).log()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_features_that_are_not_finite_are_no_distance(value):
+    """Precision came out as 0, kernel distances as NaN, and the Fréchet distance as a fault of linear algebra."""
+    generator = torch.Generator().manual_seed(0)
+    real, generated = (torch.randn(20, 3, generator=generator) for _ in range(2))
+    generated[7, 1] = value
+    distances = (
+        kernel_distance,
+        kernel_distance_in_blocks,
+        precision_recall,
+        lambda a, b: different_bins(a, b, 2),
+        lambda a, b: frechet_distance(moments(a), moments(b)),
+    )
+    for distance in distances:
+        for pair in ((real, generated), (generated, real)):
+            with pytest.raises(ValueError, match=r"1 of 20 feature vectors are not finite"):
+                distance(*pair)
+
+
+def test_an_extractor_that_is_not_finite_is_named(tmp_path):
+    clips = np.random.default_rng(0).uniform(0.1, 0.5, (4, 64))
+    clips[2, 5] = 0
+    write_clips(tmp_path / "clips", clips, RATE)
+    signals = SignalSet(PackedDataset(tmp_path / "clips"))
+    for found in (
+        lambda: signals.features(Unbounded()),
+        lambda: signals.statistic(FeatureDistance(Unbounded()).summary),
+    ):
+        with pytest.raises(InputError, match=r"unbounded is not finite for some of 4 signals of shape \[1, 64\] \(log"):
+            found()
