@@ -104,10 +104,13 @@ class Regularizer(nn.Module):
             squares: of the whole batch, of which ``input`` is a part; None where it is the whole.
 
         Raises:
-            ValueError: if a ramp has no step, gradient balancing no denoising loss, sigma or what sigma_weight makes of
-                it is not one value a sample, or sigma no noise level (`mmspec.losses.weighting.noise_level`).
+            ValueError: if a ramp has no step, gradient balancing no denoising loss, that, the loss, sigma or what
+                sigma_weight makes of it is not one value a sample, or sigma no noise level
+                (`mmspec.losses.weighting.noise_level`).
         """
         weight = self.weight * self._ramp(step)
+        if denoising is not None:
+            _one_each(denoising, input, "denoising must be")
         raw, term = self._gated(input, target, self._gate(noise_level(sigma, input)), weight > 0)
         if self.balance and denoising is None:
             raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
@@ -139,17 +142,31 @@ class Regularizer(nn.Module):
     def _gated(self, input: Tensor, target: Tensor, gate: Tensor, active: bool) -> tuple[Tensor, Tensor]:
         """The loss and the gated loss of each sample, ``[B]``; a closed gate hides what is not finite."""
         if self.sigma_weight is None and active:
-            raw = self.loss(input, target)
+            raw = self._of_each(input, target)
             return raw, raw
         opened = gate.ne(0) if active else torch.zeros_like(gate, dtype=torch.bool)
         # 0 times infinity is NaN: neither the value nor the gradient of a hidden sample may be multiplied away.
         seen = torch.where(opened.view(-1, *[1] * (input.ndim - 1)), input, input.detach())
-        raw = self.loss(seen, target)
+        raw = self._of_each(seen, target)
         return raw, torch.where(opened, raw * gate, 0)
+
+    def _of_each(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of each sample, ``[B]``."""
+        raw: Tensor = self.loss(input, target)
+        return _one_each(raw, input, f"{type(self.loss).__name__} must give")
 
     def _ramp(self, step: int | None) -> float:
         if not self.ramp_steps:
             return 1.0
         if step is None:
             raise ValueError(f"ramp_steps={self.ramp_steps} needs step=, the training step.")
+        if step < 0:
+            raise ValueError(f"step counts from 0, it is {step}.")
         return min(1.0, step / self.ramp_steps)
+
+
+def _one_each(values: Tensor, input: Tensor, what: str) -> Tensor:
+    """``[B]``, which they must be: a mean over the batch would give each sample the others' share."""
+    if values.shape != input.shape[:1]:
+        raise ValueError(f"{what} one value for each sample, {list(input.shape[:1])}, not {list(values.shape)}.")
+    return values

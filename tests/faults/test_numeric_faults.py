@@ -53,7 +53,7 @@ def test_a_sigma_of_another_shape_is_refused_wherever_it_weighs_samples(shape: t
         Denoiser(nn.Conv1d(1, 1, 1), EDM(0.5))(x, sigma)
 
 
-@pytest.mark.parametrize("sigma", [None, "0.5", [0.5] * 4])
+@pytest.mark.parametrize("sigma", [None, "0.5", [0.5] * 4, 1j, torch.tensor(1j)])
 def test_what_is_no_sigma_is_refused_by_its_name(sigma: object) -> None:
     with pytest.raises(ValueError, match="sigma must be a number"):
         Regularizer(FourierAmplitudeLoss(reduction="none"))(noise(4, 1, 8), noise(4, 1, 8, seed=1), sigma)
@@ -215,6 +215,42 @@ def test_what_a_teacher_cannot_teach_leaves_no_trace() -> None:
     (gradient,) = torch.autograd.grad(terms.total.sum(), student.network.scale)
     assert torch.isfinite(gradient).all() and torch.isfinite(terms.total).all()
     assert terms.parts["distill_spatial"][3] == 0 and terms.parts["distill_spatial"][:3].all()
+
+
+class OfTheBatch(nn.Module):
+    """Losses of somebody's own, which say nothing of their reduction."""
+
+    def __init__(self, axes: int) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        square = (input - target).square()
+        return square.flatten(self.axes).mean(self.axes)
+
+
+@pytest.mark.parametrize("gate", [None, InverseSigmaGate(), StepGate(1.0)])
+@pytest.mark.parametrize(("loss", "shape"), [(OfTheBatch(0), r"\[\]"), (nn.MSELoss(reduction="none"), r"\[4, 1, 8\]")])
+def test_a_loss_that_is_not_one_value_a_sample_is_refused(loss: nn.Module, shape: str, gate: StepGate) -> None:
+    """A mean over the batch was gated by each sample's sigma, and spread over all of them."""
+    x, target = noise(4, 1, 8), noise(4, 1, 8, seed=1)
+    with pytest.raises(ValueError, match=rf"must give one value for each sample, \[4\], not {shape}"):
+        Regularizer(loss, sigma_weight=gate)(x, target, SIGMA)
+    expected = (x - target).square().flatten(1).mean(1)
+    torch.testing.assert_close(Regularizer(OfTheBatch(1), 1.0)(x, target, SIGMA).weighted, expected)
+
+
+@pytest.mark.parametrize("denoising", [torch.tensor(1.0), torch.ones(4, 1, 8), torch.ones(1)])
+def test_a_denoising_loss_that_is_not_one_value_a_sample_is_refused(denoising: Tensor) -> None:
+    term = Regularizer(FourierAmplitudeLoss(reduction="none"), balance="gradient")
+    with pytest.raises(ValueError, match=r"denoising must be one value for each sample, \[4\], not"):
+        term(noise(4, 1, 8).requires_grad_(), noise(4, 1, 8, seed=1), SIGMA, denoising=denoising)
+
+
+def test_steps_before_the_first_are_refused() -> None:
+    term = Regularizer(FourierAmplitudeLoss(reduction="none"), ramp_steps=10)
+    with pytest.raises(ValueError, match="step counts from 0, it is -5"):
+        term(noise(4, 1, 8), noise(4, 1, 8, seed=1), SIGMA, step=-5)
 
 
 def test_repr_shows_what_a_term_is() -> None:
