@@ -28,9 +28,9 @@ def per_sample(sigma: Tensor | float, x: Tensor) -> Tensor:
     """
     if isinstance(sigma, Real):
         return torch.full(x.shape[:1], float(sigma), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    if not isinstance(sigma, Tensor) or sigma.is_complex() or sigma.shape not in ((), x.shape[:1]):
-        real = isinstance(sigma, Tensor) and not sigma.is_complex()
-        found = list(sigma.shape) if real else repr(sigma)
+    whole = isinstance(sigma, Tensor) and sigma.shape in ((), x.shape[:1])
+    if not isinstance(sigma, Tensor) or sigma.is_complex() or not whole:
+        found = list(sigma.shape) if isinstance(sigma, Tensor) and not whole else repr(sigma)
         raise ValueError(
             f"sigma must be a number, [] or [{len(x)}], a value for each sample of x {list(x.shape)}, not {found}."
         )

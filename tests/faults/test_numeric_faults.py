@@ -7,9 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser, DistillationObjective, Objective
 from mmspec.diffusion.denoiser import expand_sigma
 from mmspec.diffusion.processes import DDPM, EDM, IDDPM, VE, VP, DiffWave, Flow
+from mmspec.errors import InputError
+from mmspec.experiment.signals import deviation
 from mmspec.losses import (
     FourierAmplitudeLoss,
     FourierAmplitudePhaseLoss,
@@ -19,6 +22,7 @@ from mmspec.losses import (
     WaveletLoss,
 )
 from mmspec.losses.weighting import EDMWeight, InverseSigmaGate, MinSNRWeight, P2Weight, StepGate, noise_level
+from tests.packed import write_clips
 
 SIGMA = torch.tensor([0.1, 0.5, 2.0, 10.0])
 LOSSES = {
@@ -375,3 +379,9 @@ def test_convergence_fades_out_with_the_target() -> None:
     values = [loss(level * tone + error, level * tone).item() for level in levels]
     assert values == sorted(values, reverse=True)
     assert values[1] / values[0] == pytest.approx(10**-0.25, rel=0.05)  # ^2 over what is relative to it
+
+
+def test_data_without_statistics_are_said_to_lack_them(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    dataset = PackedDataset(write_clips(tmp_path / "clips", noise(4, 64).numpy() / 8, 8000))
+    with pytest.raises(InputError, match=r"clips was packed without its sigma_data in meta.json's statistics, from"):
+        deviation(dataset, None)
