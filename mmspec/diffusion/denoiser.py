@@ -17,7 +17,7 @@ from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
 from mmspec.files import refuse_lfs_pointer, replace_text
-from mmspec.losses.weighting import per_sample
+from mmspec.losses.weighting import noise_level, per_sample
 from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import put_weights
 from mmspec.typed import read
@@ -123,11 +123,11 @@ class Denoiser(nn.Module):
             ``[B, C, *spatial]``, in the dtype of the weights (float32, also under autocast).
 
         Raises:
-            ValueError: if the network's output has another shape than its input.
+            ValueError: if the network's output has another shape than its input, or sigma is no noise level of each.
         """
-        dtype = next(self.network.parameters()).dtype
+        dtype = next(self.network.parameters(), x).dtype
         x = x.to(dtype)
-        sigma = per_sample(sigma, x).to(dtype)
+        sigma = noise_level(sigma, x).to(dtype)
         c_skip, c_out, c_in, c_noise = self.process.scalings(sigma)
         raw: Tensor = self.network(expand_sigma(c_in, x) * x, c_noise, **cond)
         raw = raw[:, : x.shape[1]]  # iDDPM's networks put out a variance too

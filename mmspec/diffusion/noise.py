@@ -1,5 +1,6 @@
 """Which noise levels are drawn in training: a process says, unless a distribution takes its place."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -23,10 +24,17 @@ class LogNormal(NoiseDistribution):
 
     Args:
         mean, std: P_mean and P_std of the paper.
+
+    Raises:
+        ValueError: unless both are finite, and std is 0 or more.
     """
 
     mean: float = -1.2
     std: float = 1.2
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and 0 <= self.std < math.inf):
+            raise ValueError(f"ln sigma needs a finite mean and std >= 0, not mean={self.mean}, std={self.std}.")
 
     def draw(self, count: int, generator: Generator | None = None, device: torch.device | None = None) -> Tensor:
         """Noise levels ``[count]``."""

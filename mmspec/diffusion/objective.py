@@ -14,7 +14,7 @@ from mmspec.diffusion.noise import NoiseDistribution
 from mmspec.diffusion.processes import Process
 from mmspec.losses.balance import GradientSquares
 from mmspec.losses.regularizer import Regularizer, RegularizerTerm
-from mmspec.losses.weighting import per_sample
+from mmspec.losses.weighting import noise_level
 
 DISTANCES = ("l2", "l1")
 
@@ -206,7 +206,7 @@ class Objective(nn.Module):
         squares: Squares | None = None,
     ) -> LossTerms:
         """The loss of predictions ``x0_hat`` of clean signals ``x0``, at ``sigma``, a number, ``[]`` or ``[B]``."""
-        sigma = per_sample(sigma, x0)
+        sigma = noise_level(sigma, x0)
         weight = expand_sigma(self.weighting(sigma).sqrt(), x0)
         error = weight * torch.where(weight == 0, 0, x0_hat - x0)  # 0 times infinity would be NaN
         denoising = (error.square() if self.distance == "l2" else error.abs()).flatten(1).mean(1)

@@ -20,7 +20,8 @@ def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | 
     """The number of each sample's class, int64 ``[num]``, or None where none has one.
 
     Args:
-        wanted: "balanced" for all classes in turn, "none" for unconditional, a class's name or its number.
+        wanted: "balanced" for all classes in turn, "none" for unconditional, a class's name, or its number where no
+            name is one.
 
     Raises:
         InputError: if the denoiser has no such class.
@@ -32,20 +33,28 @@ def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | 
         raise InputError(f"labels={wanted}: this denoiser was trained without classes; leave labels out.")
     if wanted == "balanced":
         return torch.arange(num) % len(classes)
-    numbers = {str(i): i for i in range(len(classes))} | {name: index for index, name in enumerate(classes)}
+    names = {name: index for index, name in enumerate(classes)}
+    by_number = not any(map(_is_number, classes))  # of classes "1" and "2", 1 is no second class
+    numbers = ({str(i): i for i in range(len(classes))} if by_number else {}) | names
     if str(wanted) not in numbers:
-        raise InputError(
-            f"labels={wanted} is no class: expected balanced, none, a number from 0 to {len(classes) - 1}, "
-            f"or one of {listed(classes)}."
-        )
+        place = f"a number from 0 to {len(classes) - 1}, " if by_number else ""
+        raise InputError(f"labels={wanted} is no class: expected balanced, none, {place}or one of {listed(classes)}.")
     return torch.full((num,), numbers[str(wanted)])
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def class_numbers(known: Sequence[str], found: Sequence[str]) -> list[int] | None:
     """The number by which a denoiser knows each class of a data set.
 
     Names decide, in whatever order they are and even if the denoiser knows more; where it knows its classes by numbers
-    alone, as official weights do, the order does.
+    alone, as official weights do, and none of these is a name in the data, the order does.
 
     Args:
         known: the denoiser's classes.
@@ -58,7 +67,7 @@ def class_numbers(known: Sequence[str], found: Sequence[str]) -> list[int] | Non
         return list(range(len(known)))
     if set(found) <= set(known):
         return [known.index(name) for name in found]
-    unnamed = list(known) == [str(number) for number in range(len(known))]
+    unnamed = list(known) == [str(number) for number in range(len(known))] and not set(found) & set(known)
     return list(range(len(known))) if unnamed and len(known) == len(found) else None
 
 

@@ -43,8 +43,16 @@ def training_signals(
 def deviation(dataset: PackedDataset, crop: int | None) -> float:
     """Standard deviation of what a denoiser trains on: of whole samples as preparation measured it, with the silence
     behind recordings; of crops, which hold sound alone, without it.
+
+    Raises:
+        InputError: if it was not measured.
     """
-    measured = dataset.meta.statistics
+    measured, whole = dataset.meta.statistics, crop is None or dataset.lengths is None
+    if missing := [name for name in (("sigma_data",) if whole else ("mean", "std")) if name not in measured]:
+        raise InputError(
+            f"{dataset.folder} was packed without its {' and '.join(missing)} in meta.json's statistics, from which "
+            "auto follows: prepare it by a program of data_prep, or give them to write_packed."
+        )
     if crop is None or dataset.lengths is None:
         return float(measured["sigma_data"])
     sound = dataset.lengths.mean() / dataset.meta.shape[-1]  # its share of the array

@@ -108,6 +108,8 @@ def _new_denoiser(experiment: Experiment, meta: DatasetMeta, first_stage: FirstS
         raise InputError("network must be given: choose one, such as network=unet.")
     latent_shape = shape if first_stage is None else first_stage.latent_shape(shape)
     network = make_network(experiment.network, latent_shape, len(classes or ()))
+    if next(network.parameters(), None) is None:
+        raise InputError(f"network={type(network).__name__} has no parameters, so that nothing can be trained.")
     if unknown := network.conditions.keys() - (known := [each.name for each in choices(Condition).values()]):
         raise InputError(
             f"{type(network).__name__} takes {', '.join(sorted(unknown))}, which nothing tells it: its conditions may "

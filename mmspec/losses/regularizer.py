@@ -1,5 +1,6 @@
 """A spectral loss as a term of a diffusion objective: where in sigma, from which step on, and how strong."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.losses.balance import GradientSquares, gradient_square, safe_ratio
-from mmspec.losses.weighting import per_sample
+from mmspec.losses.weighting import noise_level
 
 
 class RegularizerTerm(NamedTuple):
@@ -49,7 +50,8 @@ class Regularizer(nn.Module):
         balance: None or "gradient".
 
     Raises:
-        ValueError: for a negative weight or ramp, an unknown balance, or a loss that reduces over the batch.
+        ValueError: for a weight or ramp that is not a number of 0 or more, an unknown balance, or a loss that reduces
+            over the batch.
 
     Example:
         >>> term = Regularizer(FourierAmplitudePhaseLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")
@@ -70,7 +72,7 @@ class Regularizer(nn.Module):
                 f'{type(loss).__name__} has reduction="{loss.reduction}", but a term weighed by sigma needs one '
                 'value a sample: build it with reduction="none".'
             )
-        if weight < 0 or ramp_steps < 0:
+        if not (0 <= weight < math.inf and 0 <= ramp_steps < math.inf):
             raise ValueError(f"weight and ramp_steps must be 0 or more, not {weight} and {ramp_steps}.")
         if balance not in (None, "gradient"):
             raise ValueError(f'balance must be None or "gradient", not {balance!r}.')
@@ -94,18 +96,22 @@ class Regularizer(nn.Module):
         Args:
             input: prediction of the clean signal, ``[B, C, *spatial]``.
             target: clean signal, same shape.
-            sigma: noise level of each sample, ``[B]``, or of all, a number or ``[]``.
+            sigma: noise level of each sample, ``[B]``, or of all, a number or ``[]``; finite and 0 or more, which is
+                looked at where that makes no device wait: in numbers and in tensors on the CPU.
             step: training step from 0, needed by a ramp.
             denoising: denoising loss of each sample ``[B]``, computed from ``input``; needed by gradient balancing,
                 and for `RegularizerTerm.grad_share` in any case.
             squares: of the whole batch, of which ``input`` is a part; None where it is the whole.
 
         Raises:
-            ValueError: if a ramp has no step, gradient balancing no denoising loss, or sigma or what sigma_weight makes
-                of it is not one value a sample.
+            ValueError: if a ramp has no step, gradient balancing no denoising loss, that, the loss, sigma or what
+                sigma_weight makes of it is not one value a sample, or sigma no noise level
+                (`mmspec.losses.weighting.noise_level`).
         """
         weight = self.weight * self._ramp(step)
-        raw, term = self._gated(input, target, self._gate(per_sample(sigma, input)), weight > 0)
+        if denoising is not None:
+            _one_each(denoising, input, "denoising must be")
+        raw, term = self._gated(input, target, self._gate(noise_level(sigma, input)), weight > 0)
         if self.balance and denoising is None:
             raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
         if denoising is None or not input.requires_grad:  # evaluation: there are no gradients to compare
@@ -136,17 +142,31 @@ class Regularizer(nn.Module):
     def _gated(self, input: Tensor, target: Tensor, gate: Tensor, active: bool) -> tuple[Tensor, Tensor]:
         """The loss and the gated loss of each sample, ``[B]``; a closed gate hides what is not finite."""
         if self.sigma_weight is None and active:
-            raw = self.loss(input, target)
+            raw = self._of_each(input, target)
             return raw, raw
         opened = gate.ne(0) if active else torch.zeros_like(gate, dtype=torch.bool)
         # 0 times infinity is NaN: neither the value nor the gradient of a hidden sample may be multiplied away.
         seen = torch.where(opened.view(-1, *[1] * (input.ndim - 1)), input, input.detach())
-        raw = self.loss(seen, target)
+        raw = self._of_each(seen, target)
         return raw, torch.where(opened, raw * gate, 0)
+
+    def _of_each(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of each sample, ``[B]``."""
+        raw: Tensor = self.loss(input, target)
+        return _one_each(raw, input, f"{type(self.loss).__name__} must give")
 
     def _ramp(self, step: int | None) -> float:
         if not self.ramp_steps:
             return 1.0
         if step is None:
             raise ValueError(f"ramp_steps={self.ramp_steps} needs step=, the training step.")
+        if step < 0:
+            raise ValueError(f"step counts from 0, it is {step}.")
         return min(1.0, step / self.ramp_steps)
+
+
+def _one_each(values: Tensor, input: Tensor, what: str) -> Tensor:
+    """``[B]``, which they must be: a mean over the batch would give each sample the others' share."""
+    if values.shape != input.shape[:1]:
+        raise ValueError(f"{what} one value for each sample, {list(input.shape[:1])}, not {list(values.shape)}.")
+    return values

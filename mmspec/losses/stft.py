@@ -1,12 +1,14 @@
 """Multi-resolution STFT regularizer: the terms of auraloss, for each sample, in 1D and 2D."""
 
+import math
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mmspec.losses.auto import Auto
 from mmspec.losses.base import SpectralLoss
 from mmspec.spectral.stft import check_window, fits, spectrogram
 
@@ -27,8 +29,9 @@ IMAGES = (Resolution(8, 4, 8), Resolution(16, 8, 16), Resolution(32, 16, 32))
 # What auraloss raises magnitudes to: its eps of 1e-8 is one of power.
 FLOOR = 1e-4
 
-# Mean square of a target below which its spectral convergence fades out: -50 dB of full scale, softer than speech.
-QUIET = 1e-5
+# Root mean square of a target below which its spectral convergence fades out: over that of the batch (-12 dB, which
+# keeps the convergence below four times that of a neighbour with an equal error), and at least (-50 dB of full scale).
+SOFT, QUIET = 0.25, 10**-2.5
 
 
 class MultiResolutionSTFTLoss(SpectralLoss):
@@ -44,9 +47,11 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     options the values are equal. The spectral convergence is relative to the target, so the arguments are not
     interchangeable. In 2D the magnitudes are those of overlapping square patches (see `mmspec.spectral.stft`).
 
-    Magnitudes are raised to 1e-4, below which there is no gradient. Relative to a silent target, or one of dither
-    alone, any error is huge: the spectral convergence of a target whose mean square P is below 1e-5 (-50 dB of full
-    scale) is multiplied by ``(P / 1e-5)^2``, that of silence is 0, so that no such clip outweighs a batch.
+    Magnitudes are raised to 1e-4, below which there is no gradient. Relative to a target that is all but silent (a
+    constant, hum, one click, dither) any error is huge, and one such clip outweighs a batch. So the spectral
+    convergence of a target with root mean square r is multiplied by ``min(1, r / f)^2``, where f is a quarter of
+    ``loudness`` and at least -50 dB of full scale: of two equal errors none counts more than four times that at a clip
+    of ordinary loudness, in value and in gradient, and silence counts nothing. From f on the values are auraloss's.
     Resolutions that do not fit a short signal are left out with one warning.
 
     Args:
@@ -58,6 +63,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         w_sc: weight of the spectral convergence.
         w_log_mag: weight of the log magnitudes; natural logarithm.
         w_lin_mag: weight of the magnitudes.
+        loudness: root mean square of ordinary targets; None for the mean over those of the batch at hand. Where a batch
+            comes in parts, a number makes the value of a sample independent of how it is parted.
         reduction: "mean", or "none" for one value a sample ``[B]``, means over magnitudes; "sum" sums their
             differences, and adds the spectral convergence of every sample as it is.
 
@@ -66,7 +73,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
 
     Raises:
         ValueError: for an unknown window or reduction, lists of unequal length, hop_sizes or win_lengths without
-            fft_sizes; when called, if no resolution fits the signal.
+            fft_sizes, weights or a loudness that are no numbers of 0 or more; when called, if no
+            resolution fits the signal.
     """
 
     def __init__(
@@ -79,10 +87,18 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         w_log_mag: float = 1.0,
         w_lin_mag: float = 0.0,
         reduction: str = "mean",
+        loudness: Annotated[float | None, Auto(lambda sigma_data: sigma_data)] = None,
     ) -> None:
         from auraloss.freq import SpectralConvergenceLoss, STFTMagnitudeLoss
 
         super().__init__(reduction)
+        if loudness is not None and not 0 <= loudness < math.inf:
+            raise ValueError(f"loudness is a root mean square of 0 or more, not {loudness}.")
+        if not all(0 <= weight < math.inf for weight in (w_sc, w_log_mag, w_lin_mag)):
+            raise ValueError(
+                f"w_sc, w_log_mag and w_lin_mag must be 0 or more, not {w_sc}, {w_log_mag} and {w_lin_mag}."
+            )
+        self.loudness = loudness
         check_window(window)
         self.resolutions = _resolutions(fft_sizes, hop_sizes, win_lengths)
         self.window = window
@@ -100,15 +116,21 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         resolutions = self._fitting(input.shape[2:])
         total = input.new_zeros(len(input))
-        loudness = (target.square().flatten(1).mean(1) / QUIET).clamp(max=1).square()
+        presence = self._presence(target)
         for n_fft, hop_length, win_length in resolutions:
             predicted, clean = (
                 spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR) for x in (input, target)
             )
             for weight, term, relative in zip(self.weights, self.terms, self.relative, strict=True):
                 values = torch.vmap(term)(predicted, clean)
-                total = total + weight * (loudness * values if relative else values)
+                total = total + weight * (presence * values if relative else values)
         return total / len(resolutions)
+
+    def _presence(self, target: Tensor) -> Tensor:
+        """How much the spectral convergence of each target counts, ``[B]`` in [0, 1]."""
+        power = target.square().flatten(1).mean(1)
+        ordinary = power.detach().sqrt().mean() if self.loudness is None else power.new_tensor(self.loudness)
+        return (power / (SOFT * ordinary).clamp(min=QUIET).square()).clamp(max=1)
 
     def _fitting(self, size: torch.Size) -> list[Resolution]:
         resolutions = self.resolutions or (AUDIO if len(size) == 1 else IMAGES)

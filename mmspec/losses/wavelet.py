@@ -117,16 +117,20 @@ def _gamma(
 ) -> dict[int, Weights]:
     """Number of sub-bands -> ``gamma[level][band]``, the finest level first: both numbers if none were given."""
     of_level = (1.0,) * levels if level_weights is None else tuple(map(float, level_weights))
-    if len(of_level) != levels or min(of_level) < 0:
+    if len(of_level) != levels or not _are_weights(of_level):
         raise ValueError(f"level_weights must be {levels} numbers of 0 or more, one a level, not {level_weights}.")
     if band_weights is None:
         return {bands: tuple((weight,) * bands for weight in of_level) for bands in (2, 4)}
     one_row = not any(isinstance(row, Sequence) for row in band_weights)
     rows = [tuple(map(float, row)) for row in ([band_weights] * levels if one_row else band_weights)]  # type: ignore
     bands = len(rows[0])
-    if len(rows) != levels or bands not in (2, 4) or any(len(row) != bands or min(row) < 0 for row in rows):
+    if len(rows) != levels or bands not in (2, 4) or any(len(row) != bands or not _are_weights(row) for row in rows):
         raise ValueError(
             "band_weights must be numbers of 0 or more, (L, H) or (LL, LH, HL, HH), "
             f"or {levels} such rows, one a level, not {band_weights}."
         )
     return {bands: tuple(tuple(weight * w for w in row) for weight, row in zip(of_level, rows, strict=True))}
+
+
+def _are_weights(numbers: Sequence[float]) -> bool:
+    return all(0 <= number < math.inf for number in numbers)

@@ -1,5 +1,6 @@
 """How much the error at each noise level counts: functions of sigma, for objectives and for regularizers."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Real
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmspec.losses.auto import Auto
+from mmspec.spectral.derivatives import transformed
 
 
 def per_sample(sigma: Tensor | float, x: Tensor) -> Tensor:
@@ -26,12 +28,32 @@ def per_sample(sigma: Tensor | float, x: Tensor) -> Tensor:
     """
     if isinstance(sigma, Real):
         return torch.full(x.shape[:1], float(sigma), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    if not isinstance(sigma, Tensor) or sigma.shape not in ((), x.shape[:1]):
-        found = list(sigma.shape) if isinstance(sigma, Tensor) else repr(sigma)
+    whole = isinstance(sigma, Tensor) and sigma.shape in ((), x.shape[:1])
+    if not isinstance(sigma, Tensor) or sigma.is_complex() or not whole:
+        found = list(sigma.shape) if isinstance(sigma, Tensor) and not whole else repr(sigma)
         raise ValueError(
             f"sigma must be a number, [] or [{len(x)}], a value for each sample of x {list(x.shape)}, not {found}."
         )
     return (sigma if sigma.is_floating_point() else sigma.float()).to(x.device).expand(x.shape[:1])
+
+
+def noise_level(sigma: Tensor | float, x: Tensor) -> Tensor:
+    """The noise level of each sample, as `per_sample`, and a finite one.
+
+    Numbers and tensors on the CPU are looked at. Those on another device are not, as each look would make the host wait
+    for it: a noise level of NaN there makes losses of NaN, which training stops at.
+
+    Raises:
+        ValueError: as `per_sample`, and for a sigma below 0, infinite or NaN.
+    """
+    levels = per_sample(sigma, x)
+    seen = torch.as_tensor(sigma)
+    if seen.device.type != "cpu" or transformed() or torch.compiler.is_compiling():
+        return levels
+    odd = ~((seen >= 0) & (seen < torch.inf))
+    if odd.any():
+        raise ValueError(f"sigma is a standard deviation of noise, finite and 0 or more, not {seen[odd][:3].tolist()}.")
+    return levels
 
 
 class SigmaWeight(ABC):
@@ -50,9 +72,16 @@ class EDMWeight(SigmaWeight):
 
     Args:
         sigma_data: standard deviation sd of the clean signal.
+
+    Raises:
+        ValueError: if it is not above 0.
     """
 
     sigma_data: Annotated[float, Auto(lambda sigma_data: sigma_data)] = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_data < math.inf:
+            raise ValueError(f"sigma_data is a standard deviation above 0, not {self.sigma_data}.")
 
     def __call__(self, sigma: Tensor) -> Tensor:
         """sigma ``[B]`` -> weights ``[B]``."""
@@ -94,7 +123,7 @@ class P2Weight(SigmaWeight):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.k <= 0 or self.gamma < 0:
+        if not (0 < self.k < math.inf and 0 <= self.gamma < math.inf):
             raise ValueError(f"P2 needs k > 0 and gamma >= 0, not k={self.k}, gamma={self.gamma}.")
 
     def __call__(self, sigma: Tensor) -> Tensor:
@@ -118,7 +147,7 @@ class MinSNRWeight(SigmaWeight):
     gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.gamma <= 0:
+        if not self.gamma > 0:
             raise ValueError(f"min-SNR needs gamma > 0, not {self.gamma}.")
 
     def __call__(self, sigma: Tensor) -> Tensor:
@@ -147,9 +176,15 @@ class InverseSigmaGate(SigmaWeight):
 
     Args:
         sigma_gate: noise level up to which the weight is 1.
+
+    Raises:
+        ValueError: if it is not above 0.
     """
 
     sigma_gate: Annotated[float, Auto(lambda sigma_data: sigma_data / 0.5)] = 1.0
+
+    def __post_init__(self) -> None:
+        _check_gate(self.sigma_gate)
 
     def __call__(self, sigma: Tensor) -> Tensor:
         """sigma ``[B]`` -> weights ``[B]`` in (0, 1]."""
@@ -162,10 +197,21 @@ class StepGate(SigmaWeight):
 
     Args:
         sigma_gate: highest noise level at which the term acts.
+
+    Raises:
+        ValueError: if it is not above 0.
     """
 
     sigma_gate: Annotated[float, Auto(lambda sigma_data: sigma_data / 0.5)] = 1.0
 
+    def __post_init__(self) -> None:
+        _check_gate(self.sigma_gate)
+
     def __call__(self, sigma: Tensor) -> Tensor:
         """sigma ``[B]`` -> weights ``[B]``, 0 or 1."""
         return (sigma <= self.sigma_gate).to(sigma.dtype)
+
+
+def _check_gate(sigma_gate: float) -> None:
+    if not sigma_gate > 0:
+        raise ValueError(f"sigma_gate is a noise level above 0, not {sigma_gate}: it would shut at every sigma.")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmspec.errors import InputError
 from mmspec.metrics.features import Extractor, LogMelStatistics
+from mmspec.metrics.frechet import check_finite
 from mmspec.metrics.measure import Measure, Metric, Verdict
 from mmspec.metrics.signals import SignalSet
 
@@ -30,12 +31,13 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, rows:
         Precision and recall, both in [0, 1], higher is better.
 
     Raises:
-        ValueError: if the dimensions differ, or a set has no k-th neighbours.
+        ValueError: if the dimensions differ, a set has no k-th neighbours, or vectors are not finite.
     """
     if real.shape[1] != generated.shape[1]:
         raise ValueError(f"features of {real.shape[1]} and {generated.shape[1]} dimensions cannot be compared.")
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(f"sets of {len(real)} and {len(generated)} vectors are too few for {neighbours} neighbours.")
+    check_finite(real, generated)
     origin = real.double().mean(0)
     real, generated = real.double() - origin, generated.double() - origin
     return (
@@ -80,12 +82,13 @@ def different_bins(real: Tensor, generated: Tensor, bins: int, significance: flo
         seed: of k-means.
 
     Raises:
-        ValueError: if there are more bins than real vectors.
+        ValueError: if there are more bins than real vectors, or vectors are not finite.
     """
     from sklearn.cluster import KMeans
 
     if bins > len(real):
         raise ValueError(f"{bins} bins cannot be made of {len(real)} real vectors.")
+    check_finite(real, generated)
     clusters = KMeans(bins, n_init=1, max_iter=100, random_state=seed).fit(real.numpy())
     counts = np.stack([np.bincount(clusters.predict(x.numpy()), minlength=bins) for x in (real, generated)])
     scores = proportion_scores(counts, np.array([len(real), len(generated)]))

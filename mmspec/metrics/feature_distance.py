@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmspec.metrics.features import Extractor
+from mmspec.metrics.features import Extractor, extracted
 from mmspec.metrics.frechet import Moments, frechet_distance, kernel_distance, kernel_distance_in_blocks, moments
 from mmspec.metrics.mean_spectra import Ranged
 from mmspec.metrics.measure import Measure, Metric, Verdict
@@ -39,7 +39,7 @@ class _Summary:
         self.kept: list[Tensor] = []
 
     def update(self, x: Tensor) -> None:
-        features = self.extractor(x).cpu()
+        features = extracted(self.extractor, x).cpu()
         self.kept.append(features[-self.moments.count % self.stride :: self.stride])
         self.moments.update(features)
 

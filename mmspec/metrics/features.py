@@ -25,6 +25,21 @@ class Extractor(nn.Module):
     key: str | None = None
 
 
+def extracted(extractor: Extractor, x: Tensor) -> Tensor:
+    """Features ``[n, D]`` of signals ``[B, C, *spatial]``.
+
+    Raises:
+        InputError: if some are not finite, of which every distance would be NaN, and precision 0.
+    """
+    features: Tensor = extractor(x)
+    if not features.isfinite().all():
+        raise InputError(
+            f"{extractor.name} is not finite for some of {len(x)} signals of shape {list(x.shape[1:])} ("
+            f"{extractor.definition}): take another network, or leave such signals out."
+        )
+    return features
+
+
 class LogMelStatistics(Extractor):
     """Mean and standard deviation over time of log-mel bands: 2 x 32 features of a clip.
 

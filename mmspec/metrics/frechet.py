@@ -23,6 +23,7 @@ class Moments:
         """Add a batch of vectors, ``[B, D]``."""
         if features.ndim != 2:
             raise ValueError(f"features must be [B, D], got {list(features.shape)}.")
+        check_finite(features)
         features = features.detach().to("cpu", torch.float64)
         count, mean = len(features), features.mean(0)
         centred = features - mean
@@ -41,6 +42,13 @@ class Moments:
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 feature vectors, got {self.count}.")
         return self._scatter / (self.count - 1)
+
+
+def check_finite(*features: Tensor) -> None:
+    """ValueError for vectors ``[N, D]`` that hold NaN or infinities, as which every distance would come out."""
+    for vectors in features:
+        if odd := int((~vectors.isfinite().all(1)).sum()):
+            raise ValueError(f"{odd} of {len(vectors)} feature vectors are not finite: leave them out.")
 
 
 def moments(features: Tensor) -> Moments:
@@ -84,6 +92,7 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
         raise ValueError(f"features of {real.shape[1]} and {generated.shape[1]} dimensions cannot be compared.")
     if min(len(real), len(generated)) < 2:
         raise ValueError(f"each set needs at least 2 feature vectors, got {len(real)} and {len(generated)}.")
+    check_finite(real, generated)
     across = _kernel_sum(real, generated) / (len(real) * len(generated))
     return _mean_within(real) + _mean_within(generated) - 2 * across
 

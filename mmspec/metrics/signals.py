@@ -11,7 +11,7 @@ from torch import Tensor
 from mmspec.data import PackedDataset
 from mmspec.data.crops import Crops, Recordings
 from mmspec.files import replacing
-from mmspec.metrics.features import Extractor
+from mmspec.metrics.features import Extractor, extracted
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -127,4 +127,4 @@ class SignalSet:
     @torch.no_grad()
     def _extracted(self, extractor: Extractor) -> Tensor:
         extractor = extractor.to(self.device).eval()
-        return torch.cat([extractor(x).float().cpu() for x in self])
+        return torch.cat([extracted(extractor, x).float().cpu() for x in self])

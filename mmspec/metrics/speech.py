@@ -10,15 +10,16 @@ import numpy as np
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.losses.stft import AUDIO, MultiResolutionSTFTLoss
+from mmspec.losses.stft import AUDIO, QUIET, MultiResolutionSTFTLoss
 from mmspec.metrics.audio import at_rate, mono_at
 from mmspec.metrics.measure import Better, Measure, Metric, Verdict
 from mmspec.metrics.pesq_process import PESQProcess
 from mmspec.metrics.signals import SignalSet
 from mmspec.spectral.stft import fits
 
-# A clip whose root mean square is below -80 dB of full scale is silent: dither, or nothing.
-SILENCE = 1e-4
+# A clip whose root mean square is 18 dB below the mean of the real clips is all but silent: dither, a constant, hum, a
+# click. So is one below `QUIET`, from which on the loss is auraloss's.
+SOFT = 0.125
 NO_SPEECH = "are too short or hold no speech"
 
 
@@ -81,7 +82,7 @@ def pairs(real: SignalSet, generated: SignalSet) -> Iterator[tuple[Tensor, Tenso
 class MultiResolutionSTFT(PairMeasure):
     """``mr_stft``, see `mmspec.losses.MultiResolutionSTFTLoss`.
 
-    Spectral convergence is relative to the real clip, so a silent one has no score.
+    Spectral convergence is relative to the real clip, so one that is all but silent among the others has no score.
     """
 
     name = "mr_stft"
@@ -94,12 +95,19 @@ class MultiResolutionSTFT(PairMeasure):
 
     def __init__(self) -> None:
         self.loss = MultiResolutionSTFTLoss()
+        self._silence = QUIET
+
+    def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
+        """``mr_stft``, see `PairMeasure.compare`."""
+        levels = [_level(clip) for clip, _ in pairs(real, real)]
+        self._silence = max(QUIET, SOFT * sum(levels) / max(len(levels), 1))
+        return super().compare(real, generated)
 
     def score(self, real: Tensor, generated: Tensor) -> float:
         if not fits(min(resolution.n_fft for resolution in AUDIO), real.shape[2:]):
             raise Unscored("are too short")
-        if real.square().mean() < SILENCE**2:
-            raise Unscored("have a silent real clip, which leaves no scale")
+        if _level(real) < self._silence:
+            raise Unscored("have a real clip that is silent, or next to the others, which leaves no scale")
         with warnings.catch_warnings():  # that a resolution does not fit, which the definition says
             warnings.simplefilter("ignore", UserWarning)
             return float(self.loss(generated, real))
@@ -180,6 +188,11 @@ class STOI(PairMeasure):
                 return float(self._stoi(*clips, self.sample_rate))
             except Exception:  # too few frames that are not silent, or whatever is odd about a pair
                 raise Unscored(NO_SPEECH) from None
+
+
+def _level(clip: Tensor) -> float:
+    """Root mean square of a clip, of any shape ``[...]``."""
+    return clip.square().mean().sqrt().item()
 
 
 def _utterances(clip: np.ndarray, sample_rate: int) -> int:

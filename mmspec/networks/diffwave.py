@@ -9,7 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspec.networks.network import Network
+from mmspec.networks.ranges import check_ranges
 
+LEAST = dict.fromkeys(
+    ("residual_channels", "residual_layers", "dilation_cycle_length", "n_mels", "max_steps"), 1
+)  # value of the arguments
 HOP_SAMPLES = 256  # what SpectrogramUpsampler makes of a frame
 
 
@@ -121,11 +125,7 @@ class DiffWave(Network):
                 f"DiffWave is for one channel of sound without class labels, not for {in_channels} channels in "
                 f"{dims} dimensions with {num_classes} classes: prepare mono clips and set data.labels=false."
             )
-        if min(residual_channels, residual_layers, dilation_cycle_length, n_mels, max_steps) < 1:
-            raise ValueError(
-                f"residual_channels={residual_channels}, residual_layers={residual_layers}, dilation_cycle_length="
-                f"{dilation_cycle_length}, n_mels={n_mels} and max_steps={max_steps} must all be 1 or more."
-            )
+        check_ranges(self.config, LEAST)
         self.dims = self.in_channels = self.out_channels = 1
         self.num_classes = 0
         self.n_mels = n_mels

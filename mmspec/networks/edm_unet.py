@@ -18,6 +18,7 @@ from mmspec.networks.edm_levels import FAMILIES, Levels, role
 from mmspec.networks.folding import crop, pad_to_multiple
 from mmspec.networks.labels import one_hot
 from mmspec.networks.network import Network
+from mmspec.networks.ranges import check_ranges
 
 CHOICES = {
     "model_type": tuple(FAMILIES),
@@ -25,7 +26,7 @@ CHOICES = {
     "encoder_type": ("standard", "skip", "residual"),
     "decoder_type": ("standard", "skip"),
 }
-LEAST = {
+LEAST = {  # value of the arguments
     **dict.fromkeys(("img_resolution", "in_channels", "out_channels", "model_channels", "num_blocks"), 1),
     **dict.fromkeys(("channel_mult", "channel_mult_emb", "channel_mult_noise"), 1),
     **dict.fromkeys(("label_dim", "augment_dim"), 0),
@@ -236,7 +237,7 @@ class EDMUNet(Network):
 
 
 def _check(config: dict[str, Any]) -> None:
-    _check_ranges(config)
+    _check_values(config)
     for name, choices in CHOICES.items():
         if config[name] not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, not {config[name]!r}")
@@ -251,13 +252,11 @@ def _check(config: dict[str, Any]) -> None:
         )
 
 
-def _check_ranges(config: dict[str, Any]) -> None:
-    for name, least in LEAST.items():
-        values = config[name] if isinstance(config[name], list) else [config[name]]
-        if config[name] is not None and min(values, default=-1) < least:
-            raise ValueError(f"{name} must be {least} or more, not {config[name]}")
-    if len(config["resample_filter"]) % 2 or not config["resample_filter"]:
-        raise ValueError(f"resample_filter must have an even number of taps, not {config['resample_filter']}")
+def _check_values(config: dict[str, Any]) -> None:
+    check_ranges(config, LEAST)
+    taps = config["resample_filter"]
+    if len(taps) % 2 or not 0 < sum(taps) < math.inf:
+        raise ValueError(f"resample_filter must have an even number of taps, whose sum is above 0, not {taps}")
     if config["dims"] != 2:
         raise ValueError(f"EDMUNet is for images, dims=2, not for dims={config['dims']}")
 

@@ -14,7 +14,12 @@ from torch import Generator, Tensor, nn
 from mmspec.components import Configured
 from mmspec.networks.autoencoder import Decoder, Encoder
 from mmspec.networks.layers import conv
+from mmspec.networks.ranges import check_ranges, check_scale
 
+LEAST = {  # value of the arguments
+    **dict.fromkeys(("in_channels", "channels", "channel_mult", "num_blocks", "z_channels", "embed_channels"), 1),
+    "num_codes": 1,
+}
 LOGVAR_RANGE = (-30.0, 20.0)
 QUANTIZED_AT_ONCE = 1 << 14  # vectors; bounds the memory for their distances to all codes
 
@@ -40,9 +45,13 @@ class FirstStage(Configured, nn.Module, ABC):
         dims, z_channels, embed_channels = config["dims"], config["z_channels"], config["embed_channels"]
         if dims not in (1, 2):
             raise ValueError(f"dims must be 1 or 2, got {dims}")
+        check_ranges(config, LEAST)
+        check_scale("scale_factor", config["scale_factor"])
         widths = [config["channels"] * mult for mult in config["channel_mult"]]
         if len(widths) < 2 or any(width % 32 for width in widths):
             raise ValueError(f"a first stage needs two or more levels, of widths that 32 divides, got {widths}")
+        if not all(0 <= level < len(widths) for level in config["attention_levels"]):
+            raise ValueError(f"attention_levels must lie in 0 to {len(widths) - 1}, got {config['attention_levels']}")
         self.dims, self.in_channels, self.embed_channels = dims, config["in_channels"], embed_channels
         self.factor = 2 ** (len(widths) - 1)
         self.moment_channels = moments_per_channel * embed_channels

@@ -1,6 +1,7 @@
 """What every network says of itself, and how one is made for the data at hand."""
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -81,13 +82,41 @@ def make_network(component: Component, shape: Sequence[int], num_classes: int, w
         where: what errors call it: a key or a file.
 
     Raises:
-        InputError: for an unknown name, an unknown, missing or fixed option, a value that the class refuses, or data
-            that it is not for.
+        InputError: for an unknown name, an unknown, missing or fixed option, a value that the class refuses, data that
+            it is not for, or a class that is not what `Network` promises.
     """
     made: type[Network] = component.of_class(Network, where)
     options = dict(component.arguments)
     _agree(f"{where}.dims", options.pop("dims", len(shape) - 1), len(shape) - 1)
-    return construct(made, options, where, **_taken(made, made.facts(shape, num_classes), where))
+    facts = _taken(made, made.facts(shape, num_classes), where)
+    try:
+        network = construct(made, options, where, **facts)
+    except (AttributeError, RuntimeError, MemoryError, OverflowError) as error:
+        raise InputError(f"{where}: {made.__name__} {_why(error)}.") from error
+    _check_promises(network, f"{where}: {made.__name__}")
+    return network
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a class or its options that torch could not make a network of; others are raised again."""
+    text = str(error)
+    if isinstance(error, AttributeError) and "Module.__init__()" in text:
+        return "must call super().__init__() first in its __init__, before it has layers"
+    if isinstance(error, AttributeError) or not re.search(
+        "alloc|overflow|too large", text + type(error).__name__, re.I
+    ):
+        raise error
+    return "of these options is larger than memory: make it narrower"
+
+
+def _check_promises(made: Network, what: str) -> None:
+    """InputError for the first thing that a new network of anybody's lacks."""
+    if "conditions" not in vars(made):
+        raise InputError(f"{what} must call super().__init__() in its __init__, with the conditions that it takes.")
+    for name in ("dims", "in_channels", "out_channels", "multiple"):
+        value = getattr(made, name, None)
+        if type(value) is not int or value < 1:
+            raise InputError(f"{what}.{name} is {value}: its __init__ or its class must set it, to 1 or more.")
 
 
 def _taken(made: type[Network], facts: Mapping[str, int], where: str) -> dict[str, int]:

@@ -25,8 +25,15 @@ from mmspec.networks.layers import (
     zeroed,
 )
 from mmspec.networks.network import Network
+from mmspec.networks.ranges import check_ranges
 from mmspec.networks.transformer import SpatialTransformer
 
+LEAST = {  # value of the arguments
+    **dict.fromkeys(("in_channels", "out_channels", "channel_mult", "num_blocks", "head_channels"), 1),
+    **dict.fromkeys(("transformer_depth", "patch_size", "group_channels"), 1),
+    **dict.fromkeys(("num_heads", "context_channels", "num_classes"), 0),
+    "model_channels": 2,  # a sine and a cosine of the noise level
+}
 Resizing = Callable[[int], nn.Module]  # from channels to a layer that halves or doubles the size
 
 
@@ -183,11 +190,11 @@ class UNet(Network):
         scale_shift: bool = False,
     ) -> None:
         super().__init__(labels=num_classes, context=context_channels)
+        _check(self.config)
         self.dims, self.in_channels, self.num_classes = dims, in_channels, num_classes
         self.context_channels = context_channels
         self.out_channels = in_channels if out_channels is None else out_channels
         self.model_channels, self.patch_size = model_channels, patch_size
-        _check(dims, model_channels, channel_mult, num_blocks, patch_size, attention_levels)
         factors = _one_each(factors, len(channel_mult) - 1)
         self.multiple = patch_size * math.prod(factors)  # of the sizes that need no padding
 
@@ -299,24 +306,13 @@ class UNet(Network):
         return out
 
 
-def _check(
-    dims: int,
-    model_channels: int,
-    channel_mult: Sequence[int],
-    num_blocks: int,
-    patch_size: int,
-    attention_levels: Sequence[int],
-) -> None:
-    if dims not in (1, 2):
-        raise ValueError(f"dims must be 1 or 2, got {dims}")
-    if num_blocks < 1 or patch_size < 1:
-        raise ValueError(f"num_blocks and patch_size must be 1 or more, got {num_blocks} and {patch_size}")
-    if model_channels < 1 or not channel_mult or min(channel_mult) < 1:
-        raise ValueError(
-            f"model_channels and each of channel_mult must be 1 or more, got {model_channels} and {list(channel_mult)}"
-        )
-    if not all(0 <= level < len(channel_mult) for level in attention_levels):
-        raise ValueError(f"attention_levels must lie in 0 to {len(channel_mult) - 1}, got {list(attention_levels)}")
+def _check(config: dict[str, Any]) -> None:
+    if config["dims"] not in (1, 2):
+        raise ValueError(f"dims must be 1 or 2, got {config['dims']}")
+    check_ranges(config, LEAST)
+    levels, attends = len(config["channel_mult"]), config["attention_levels"]
+    if not all(0 <= level < levels for level in attends):
+        raise ValueError(f"attention_levels must lie in 0 to {levels - 1}, got {list(attends)}")
 
 
 def _one_each(factors: int | Sequence[int], changes: int) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmspec.errors import InputError
@@ -12,7 +13,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
     """Give a network, which may be on the meta device, the weights of a state dict, in its own types.
 
     Raises:
-        InputError: if a weight is missing, unknown or of another shape.
+        InputError: if a weight is missing, unknown or of another shape, or no plain numbers of its kind.
     """
     expected = network.state_dict()
     missing = [name for name in expected if name not in weights]
@@ -27,8 +28,22 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
             f"{where} does not fit a {type(network).__name__} of {_options(network)}: {len(missing)} weights are "
             f"missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, {len(other)} of another shape {other[:3]}."
         )
+    for name, tensor in expected.items():
+        _refuse_other_kind(weights[name], tensor, f"{where}: {name}")
     typed = {name: weights[name].detach().to(tensor.dtype, copy=True) for name, tensor in expected.items()}
     network.load_state_dict(typed, assign=True)
+
+
+def _refuse_other_kind(weight: Tensor, expected: Tensor, what: str) -> None:
+    """What a conversion would turn into other numbers in silence: codes of quantization, imaginary parts."""
+    kind = (weight.is_floating_point(), weight.is_complex())
+    plain = weight.layout == torch.strided and not weight.is_meta
+    if kind != (expected.is_floating_point(), expected.is_complex()) or not plain:
+        found = "without values, on the meta device" if weight.is_meta else f"{weight.layout}, {weight.dtype}"
+        raise InputError(
+            f"{what} is {found}, where numbers of {expected.dtype} are expected: save the weights as dense tensors of "
+            "floating numbers."
+        )
 
 
 def _options(network: Any) -> str:

@@ -1,5 +1,6 @@
 """Folders of the diffusers library, as CompVis's state dicts: the same networks under other names."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,15 +14,8 @@ from mmspec.pretrained import diffusers_config as known
 from mmspec.pretrained.compvis import count, first_stage_options, unet_options
 from mmspec.pretrained.diffusers_config import Config
 from mmspec.pretrained.diffusers_weights import read_folder
+from mmspec.typed import checked
 
-SCHEDULERS = (  # which walk down DDPM's table
-    *("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LMSDiscreteScheduler", "EulerDiscreteScheduler"),
-    *("EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler"),
-    *("KDPM2AncestralDiscreteScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"),
-    *("DEISMultistepScheduler", "UniPCMultistepScheduler", "DDPMParallelScheduler", "DDIMParallelScheduler"),
-)
-PREDICTIONS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "signal"}
-SCHEDULES = {"linear": "linear", "scaled_linear": "scaled_linear", "squaredcos_cap_v2": "cosine"}
 KL_SCALE = 0.18215  # diffusers' default
 TEXT_UNET = "UNet2DConditionModel"
 UNETS, FIRST_STAGE_NAMES = ("UNet2DModel", TEXT_UNET), ("AutoencoderKL", "VQModel")
@@ -75,7 +69,12 @@ def unet(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     file, config = _part(folder, ("unet",), UNETS)
     known.refuse_others(config, file, known.UNET)
-    facts = {"image_size": config.get("sample_size"), "dropout": config.get("dropout", 0.0), **_heads(config, file)}
+    dropout = checked(config.get("dropout", 0.0), float, f"{file}: dropout")
+    if not 0 <= dropout <= 1:
+        raise InputError(
+            f"{file} has dropout={dropout}: expected a probability between 0 and 1; fetch or copy it again."
+        )
+    facts = {"image_size": config.get("sample_size"), "dropout": dropout, **_heads(config, file)}
     weights = read_folder(file.parent)
     try:
         weights = unet_names(weights, config)
@@ -99,8 +98,8 @@ def first_stage(folder: Path) -> tuple[dict[str, Tensor], float]:
     """
     file, config = _part(folder, ("vae", "vqvae"), FIRST_STAGE_NAMES)
     known.refuse_others(config, file, known.FIRST_STAGE)
-    scale = config.get("scaling_factor", KL_SCALE)
-    if not isinstance(scale, int | float) or not scale > 0:
+    scale = checked(config.get("scaling_factor", KL_SCALE), float, f"{file}: scaling_factor")
+    if not 0 < scale < math.inf:
         raise InputError(f"{file} has scaling_factor={scale}: expected a number above 0; give scale_factor=.")
     weights = autoencoder_names(read_folder(file.parent))
     try:
@@ -111,34 +110,6 @@ def first_stage(folder: Path) -> tuple[dict[str, Tensor], float]:
     known.refuse_others(config, file, built, known.FIRST_STAGE_WITHOUT_SHAPE)
     unscaled = config["_class_name"] == "VQModel" and scale == KL_SCALE
     return weights, 1.0 if unscaled else float(scale)
-
-
-def levels(folder: Path) -> tuple[dict[str, Any], str]:
-    """The scheduler in a folder's "scheduler" as arguments of `mmspec.diffusion.processes.LDM`, and its file.
-
-    Raises:
-        InputError: if it is missing, none on DDPM's table, or a key has a value that mmspec does not build.
-    """
-    file = folder / "scheduler" / "scheduler_config.json"
-    config = known.read_config(file)
-    if config.get("_class_name", SCHEDULERS[0]) not in SCHEDULERS:
-        raise InputError(
-            f"{file} has _class_name={config['_class_name']}: mmspec loads folders of diffusion on DDPM's table of "
-            f"noise levels, with a scheduler such as {', '.join(SCHEDULERS[:3])}."
-        )
-    known.refuse_others(config, file, known.SCHEDULER, (*known.SCHEDULER_HONOURED, *known.SCHEDULER_STEPS))
-    old = "epsilon" if config.get("predict_epsilon", True) else "sample"  # of 2022
-    honoured = {
-        "schedule": config.get("trained_betas") or _one_of(SCHEDULES, config, "beta_schedule", "linear", file),
-        "timesteps": config.get("num_train_timesteps", 1000),
-        "beta_min": config.get("beta_start", 1e-4),
-        "beta_max": config.get("beta_end", 0.02),
-        "prediction": _one_of(PREDICTIONS, config, "prediction_type", old, file),
-        "ends_clean": config.get("set_alpha_to_one", True) and config.get("final_sigmas_type", "zero") == "zero",
-        "spacing": config.get("timestep_spacing", "leading"),
-        "steps_offset": config.get("steps_offset", 1),
-    }
-    return honoured, str(file)
 
 
 def unet_names(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -228,13 +199,6 @@ def _heads(config: Config, file: Path) -> dict[str, int]:
             "take a model that has it."
         )
     return {"num_heads": heads} if text else {"num_head_channels": heads}  # which a text model calls by the wrong name
-
-
-def _one_of(table: Mapping[str, str], config: Config, key: str, default: str, file: Path) -> str:
-    value = config.get(key, default)
-    if not isinstance(value, str) or value not in table:
-        raise InputError(f"{file} has {key}={value}: mmspec builds {', '.join(table)}; take a model that has one.")
-    return table[value]
 
 
 def _part(folder: Path, parts: tuple[str, ...], classes: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:

@@ -86,11 +86,6 @@ SCHEDULER: Values = {
     "use_lu_lambdas": (False, None),
     "variance_type": (None, "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"),
 }
-SCHEDULER_HONOURED = (
-    *("beta_end", "beta_schedule", "beta_start", "num_train_timesteps", "trained_betas"),
-    *("predict_epsilon", "prediction_type"),
-    *("set_alpha_to_one", "steps_offset", "timestep_spacing"),
-)
 SCHEDULER_STEPS = (  # how diffusers' own samplers step, in whose place `sample` takes one of mmspec's
     *("clip_sample", "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "thresholding"),
     *("algorithm_type", "disable_corrector", "euler_at_final", "lambda_min_clipped", "lower_order_final", "predict_x0"),
@@ -107,7 +102,7 @@ def read_config(file: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}): fetch or copy it again.") from None
     if not isinstance(config, dict):
         raise InputError(f"{file} holds {type(config).__name__}, no keys and values: fetch or copy it again.")

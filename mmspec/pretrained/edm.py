@@ -15,6 +15,7 @@ from mmspec.errors import InputError
 from mmspec.networks import EDMUNet
 from mmspec.networks.weights import put_weights
 from mmspec.pretrained.edm_pickle import read_network
+from mmspec.pretrained.other_files import refuse_others
 from mmspec.pretrained.torch_legacy import STARTS
 from mmspec.pretrained.weights import is_state_dict, plain_names, read_torch_file
 
@@ -83,8 +84,7 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, str, dict[str
     if isinstance(source, Mapping):
         return "the state dict", "EDMPrecond", {}, source
     path = Path(source)
-    if not path.is_file():
-        raise InputError(f"{path} is no file: give the path of an EDM pickle or state dict.")
+    refuse_others(path)
     with path.open("rb") as file:
         saved = file.read(64).startswith((b"PK\x03\x04", *STARTS))  # by torch.save; EDM's pickles are bare
     if saved:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.files import refuse_lfs_pointer
 from mmspec.pretrained import numpy_pickle, torch_pickle
 from mmspec.pretrained.inert_pickle import Made, Refused, read
 from mmspec.pretrained.torch_legacy import read_legacy
@@ -41,12 +40,13 @@ def read_network(path: Path) -> SavedNetwork:
     Raises:
         InputError: if the file is truncated or something else, or asks for what no snapshot has need of.
     """
-    refuse_lfs_pointer(path)
     try:
         with path.open("rb") as file:
             root = read(file, GLOBALS, inert=True)
-        network = root["ema"]
+        network = _network(root, path)
         return SavedNetwork(network.kind, dict(network["_init_kwargs"]), dict(_tensors(network, "", set())))
+    except InputError:
+        raise
     except Refused as error:
         raise InputError(
             f"{path} asks for {error}, of which no EDM network has need: it was not loaded and nothing in it was run; "
@@ -57,6 +57,18 @@ def read_network(path: Path) -> SavedNetwork:
             f"{path} is truncated, or not a pickle of an EDM network ({type(error).__name__}: {error}): download it "
             "again, or give the .pkl of a network."
         ) from None
+
+
+def _network(root: Any, path: Path) -> Made:
+    network = root.get("ema") if isinstance(root, dict) else None
+    if type(network) is not Made or "_init_kwargs" not in network:
+        kind = root.kind if type(root) is Made else type(root).__name__
+        found = f"{kind} with {', '.join(map(str, root))}"[:200] if isinstance(root, dict) and root else kind
+        raise InputError(
+            f"{path} is a pickle of {found}, and holds no averaged network (ema) as EDM's training pickles it: give "
+            "the .pkl of a network."
+        )
+    return network
 
 
 def _tensors(module: Made, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:

@@ -43,7 +43,7 @@ def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: fl
             raise InputError(f"{path} is a denoiser of signals themselves: give one with a first stage.")
         return stage if scale_factor is None else _made(stage.state_dict(), str(path), scale_factor)
     weights, stored = diffusers.first_stage(path)
-    return _made(weights, str(path), scale_factor or stored)
+    return _made(weights, str(path), stored if scale_factor is None else scale_factor)
 
 
 def first_stage(weights: Mapping[str, Tensor], where: str, scale_factor: float | None = None) -> FirstStage:
@@ -66,7 +66,7 @@ def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None)
         raise InputError(
             f"{where} holds no first stage that mmspec knows, an AutoencoderKL or a VQModel ({_reason(error)})."
         ) from None
-    component = Component(name, {**options, "scale_factor": scale_factor or 1.0})
+    component = Component(name, {**options, "scale_factor": 1.0 if scale_factor is None else scale_factor})
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
         stage: FirstStage = component.build(FirstStage, f"{where}:")
     put_weights(stage, weights, where)

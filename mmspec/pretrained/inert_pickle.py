@@ -49,7 +49,10 @@ LITERALS = (
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "BYTEARRAY8"),
 )
 OWN = (*sys.stdlib_module_names, "__builtin__", "copy_reg", "commands", "exceptions")  # Python's, of both generations
-REBUILT = ("numpy.core.", "numpy._core.", "numpy.random.", "numpy.ma.")  # arrays and generators, by functions of these
+REBUILT = (  # arrays, generators and tensors of odd layouts, by functions of these
+    *("numpy.core.", "numpy._core.", "numpy.random.", "numpy.ma.", "numpy.rec."),
+    *("torch._utils._rebuild_", "torch._tensor._rebuild_"),
+)
 KEY_PARTS = 1000  # of tuples in each other, whose hash takes a time that doubles with their depth
 
 
@@ -241,7 +244,7 @@ def _is_foreign(name: str) -> bool:
 
 
 def _makes_an_object(name: str) -> bool:
-    """Whether a call of a foreign global is one of a class, by its name, or rebuilds an array."""
+    """Whether a call of a foreign global is one of a class, by its name, or rebuilds an array or a tensor."""
     return name.rpartition(".")[2].lstrip("_")[:1].isupper() or name.startswith(REBUILT)
 
 

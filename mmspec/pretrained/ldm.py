@@ -18,6 +18,7 @@ from mmspec.networks import ClassContextUNet, FirstStage, UNet
 from mmspec.networks.weights import put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import averaged_names, unet_options, unet_weights
+from mmspec.pretrained.diffusers_scheduler import levels
 from mmspec.pretrained.first_stage import IN_CHECKPOINT, first_stage, load_first_stage
 from mmspec.pretrained.weights import plain_names, read_weights
 
@@ -96,8 +97,8 @@ def load_ldm(
     stage = None
     if any(name.startswith(IN_CHECKPOINT) for name in weights):
         stage = first_stage(weights, where, known.scale_factor)
-    levels = construct(LDM, _schedule(weights.get("betas"), known, where), f"{where}:")
-    return _denoiser(network, levels, stage, known.image_size, where)
+    process = construct(LDM, _schedule(weights.get("betas"), known, where), f"{where}:")
+    return _denoiser(network, process, stage, known.image_size, where)
 
 
 def _from_diffusers(folder: Path, given: Mapping[str, Any]) -> Denoiser:
@@ -105,9 +106,9 @@ def _from_diffusers(folder: Path, given: Mapping[str, Any]) -> Denoiser:
     where, (weights, stored) = str(folder), diffusers.unet(folder)
     known = construct(Facts, {**stored, **given}, f"{where}:")
     network = _network(weights, known, where, None)
-    options, file = diffusers.levels(folder)
-    levels = construct(LDM, options, f"{file}:")
-    return _denoiser(network, levels, load_first_stage(folder, known.scale_factor), known.image_size, where)
+    options, file = levels(folder)
+    process = construct(LDM, options, f"{file}:")
+    return _denoiser(network, process, load_first_stage(folder, known.scale_factor), known.image_size, where)
 
 
 def _facts(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -220,7 +221,7 @@ def _schedule(betas: Tensor | None, known: Facts, where: str) -> dict[str, Any]:
 
 
 def _denoiser(
-    network: UNet, levels: LDM, stage: FirstStage | None, size: int | Sequence[int] | None, where: str
+    network: UNet, process: LDM, stage: FirstStage | None, size: int | Sequence[int] | None, where: str
 ) -> Denoiser:
     sizes = (size, size) if isinstance(size, int) else tuple(size or ())
     if len(sizes) != 2 or min(sizes) < 1:
@@ -236,4 +237,4 @@ def _denoiser(
     if stage is not None:
         shape = (stage.in_channels, *(size * stage.factor for size in sizes))
     classes = [str(i) for i in range(network.num_classes)] or None
-    return Denoiser(network, levels, shape, classes=classes, first_stage=stage).eval()
+    return Denoiser(network, process, shape, classes=classes, first_stage=stage).eval()

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.files import refuse_lfs_pointer
 from mmspec.pretrained.inert_pickle import Made, Refused, read
+from mmspec.pretrained.other_files import refuse_others
 from mmspec.pretrained.torch_legacy import read_legacy
 from mmspec.pretrained.torch_pickle import GLOBALS, Storage, Window, described, filled, numbers
 
@@ -26,7 +26,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
     Raises:
         InputError: if the file is truncated or something else, asks for what tensors have no need of, or holds a whole
-            module.
+            module, a list or a tensor alone.
     """
     try:
         found: dict[str, Tensor] = read_content(path, _state_dict)
@@ -37,8 +37,6 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from None
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path} is no file: give the path of a checkpoint.") from None
     except Exception as error:
         raise InputError(
             f"{path} is truncated, or no checkpoint of torch.save ({type(error).__name__}): fetch or copy it again."
@@ -54,16 +52,16 @@ def read_content(path: Path, wanted: Callable[[Any], Any] = lambda content: cont
         wanted: function of the content, with windows for tensors, that says what of it to read.
 
     Raises:
-        InputError: for a pointer of Git LFS, or a whole module in place of its weights.
+        InputError: for a pointer of Git LFS, a file of another kind, or what holds no weights by their names.
         Refused: for what weights have no need of.
         Exception: of any kind, for a damaged file or another.
     """
-    refuse_lfs_pointer(path)
+    refuse_others(path)
     with path.open("rb") as stream:
         if stream.read(1) == b"\x80":  # how pickles of today begin
             stream.seek(0)
             content, load = read_legacy(stream, GLOBALS, inert=True)
-            return filled(wanted(_no_object(content, path)), load)
+            return filled(wanted(_mapping(content, path)), load)
     with zipfile.ZipFile(path) as archive:
         (name,) = (entry for entry in archive.namelist() if entry.endswith("/data.pkl"))
         content = read(io.BytesIO(archive.read(name)), GLOBALS, described, inert=True)
@@ -75,7 +73,7 @@ def read_content(path: Path, wanted: Callable[[Any], Any] = lambda content: cont
                 storages[storage] = numbers(data, storage)
             return storages[storage]
 
-        return filled(wanted(_no_object(content, path)), load_entry)
+        return filled(wanted(_mapping(content, path)), load_entry)
 
 
 def _state_dict(content: Any) -> dict[str, Window]:
@@ -84,7 +82,11 @@ def _state_dict(content: Any) -> dict[str, Window]:
     return {key: value for key, value in content.items() if type(value) is Window}
 
 
-def _no_object(content: Any, path: Path) -> Any:
+def _mapping(content: Any, path: Path) -> Mapping[Any, Any]:
+    """Content that may hold weights."""
     if type(content) is Made:
         raise InputError(f"{path} holds a whole object of {content.kind}, not its weights: {ALONE}.")
+    if not isinstance(content, Mapping):
+        shown = "a tensor alone" if type(content) is Window else f"a {type(content).__name__}"
+        raise InputError(f"{path} holds {shown}, no weights by their names: {ALONE}.")
     return content

@@ -3,6 +3,7 @@
 Values become values; objects of other packages stay inert names and states; nothing is executed.
 """
 
+import builtins
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,22 +30,39 @@ STORAGES = {
     "torch.ComplexFloatStorage": torch.complex64,
     "torch.ComplexDoubleStorage": torch.complex128,
     "torch.storage.UntypedStorage": torch.uint8,
+    "torch.QInt8Storage": torch.int8,  # codes of quantized numbers
+    "torch.QUInt8Storage": torch.uint8,
+    "torch.QInt32Storage": torch.int32,
+    "torch.QUInt4x2Storage": torch.uint8,
+    "torch.QUInt2x4Storage": torch.uint8,
 }
-TYPES = ("dict", "list", "tuple", "str", "int", "float", "bool")  # which containers name
+TYPES = ("dict", "list", "tuple", "str", "int", "float", "bool", "long", "unicode")  # which containers name
 VALUES = ("complex", "object", "range", "slice", "xrange")
-INERT = (  # values of Python's own that people keep beside weights
-    *("argparse.Namespace", "types.SimpleNamespace", "collections.Counter", "collections.deque"),
-    *("datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta", "datetime.timezone"),
-    *("decimal.Decimal", "fractions.Fraction", "uuid.UUID"),
-    *(f"pathlib.{place}{kind}" for place in ("", "_local.") for kind in ("Path", "PosixPath", "WindowsPath")),
+SINGLE = ("Ellipsis", "NotImplemented")
+EXCEPTIONS = [name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)]
+INERT = (  # values of Python's own that people keep beside weights; none is made, so that none can do harm
+    *("argparse.Namespace", "array.array", "array._array_reconstructor", "http.HTTPStatus"),
+    *(f"collections.{name}" for name in ("ChainMap", "Counter", "UserDict", "UserList", "UserString", "deque")),
+    *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
+    *("decimal.Decimal", "fractions.Fraction", "uuid.SafeUUID", "uuid.UUID", "zoneinfo.ZoneInfo"),
+    "zoneinfo.ZoneInfo._unpickle",
+    *(f"inspect.{name}" for name in ("Parameter", "Signature", "_ParameterKind", "_empty")),
+    *(f"ipaddress.IPv{version}{kind}" for version in (4, 6) for kind in ("Address", "Interface", "Network")),
+    *("logging.Logger", "logging.getLogger", "os.stat_result", "random.Random", "re.RegexFlag", "re._compile"),
+    *("string.Template", "time.struct_time", "types.GenericAlias", "types.SimpleNamespace", "types.UnionType"),
     *(
-        f"pathlib.{place}{kind}"
+        f"pathlib.{place}{pure}{kind}Path"
         for place in ("", "_local.")
-        for kind in ("PurePath", "PurePosixPath", "PureWindowsPath")
+        for pure in ("", "Pure")
+        for kind in ("", "Posix", "Windows")
     ),
-    *(f"typing.{name}" for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")),
+    *(f"typing.{name}" for name in ("Any", "Callable", "Dict", "List", "Optional", "Sequence", "Tuple", "Union")),
+    *(f"_operator.{name}" for name in ("getitem", "or_")),  # of types, as of all of these: Optional[int], int | None
+    *(f"operator.{name}" for name in ("attrgetter", "itemgetter")),
+    *("_functools.reduce", "__builtin__.reduce"),
     *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in VALUES),
-    "torch.device",
+    *(f"{module}.{name}" for module in ("builtins", "exceptions") for name in EXCEPTIONS),
+    *("torch.device", "torch.serialization._get_layout"),
 )
 
 
@@ -168,6 +186,20 @@ def _named(name: str, *arguments: Any) -> Made:
     return Made(name, {"arguments": arguments})
 
 
+def _attribute(owner: Any, name: Any) -> Global | Made:
+    """Of a class or object that is inert itself: a class within a class, a bound method."""
+    if type(owner) not in (Global, Made) or not isinstance(name, str) or name[:2] == name[-2:] == "__":
+        raise Refused(f"builtins.getattr, {name} of a {type(owner).__name__}")
+    return Global(f"{owner.name}.{name}") if isinstance(owner, Global) else Made(f"{owner.kind}.{name}")
+
+
+def _type_of(value: Any, *others: Any) -> Made:
+    """The type of None or an ellipsis, which have no names; three arguments would make a class."""
+    if others:
+        raise Refused("builtins.type, a class that is made on the way")
+    return Made("type", {"arguments": (value,)})
+
+
 GLOBALS: Mapping[str, Callable[..., Any]] = {
     "collections.OrderedDict": ordered,
     "collections.defaultdict": _default,
@@ -184,7 +216,9 @@ GLOBALS: Mapping[str, Callable[..., Any]] = {
     **NUMPY,
     **dict.fromkeys((*STORAGES, *DTYPES), uncalled),
     **{name: partial(_named, name) for name in INERT},
-    **{f"{module}.{name}": uncalled for module in ("builtins", "__builtin__") for name in TYPES},
+    **{f"{module}.{name}": uncalled for module in ("builtins", "__builtin__") for name in (*TYPES, *SINGLE)},
+    **dict.fromkeys(("builtins.getattr", "__builtin__.getattr"), _attribute),
+    **dict.fromkeys(("builtins.type", "__builtin__.type"), _type_of),
     **dict.fromkeys(("builtins.set", "__builtin__.set", "builtins.frozenset", "__builtin__.frozenset"), _set),
     **dict.fromkeys(("builtins.bytes", "__builtin__.bytes", "builtins.bytearray", "__builtin__.bytearray"), decoded),
 }

@@ -15,13 +15,12 @@ from mmspec.pretrained.torch_archive import ALONE, read_content, read_state_dict
 
 
 def read_torch_file(path: str | Path) -> Any:
-    """What torch.save wrote: tensors and plain values, on the CPU, and names and states of other objects.
+    """What torch.save wrote, by its names: tensors and plain values, on the CPU, and names and states of other objects.
 
     Raises:
-        InputError: if there is no such file, it asks for what weights have no need of, or it is not whole.
+        InputError: if there is no such file, it is of another kind or holds no names, it asks for what weights have no
+            need of, or it is not whole.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path} is no file: give the path of a checkpoint.")
     try:
         return read_content(Path(path))
     except InputError:

@@ -5,6 +5,7 @@ import pytest
 from mmspec.config import compose, plain
 from mmspec.errors import InputError
 from mmspec.experiment.experiment import Experiment
+from mmspec.losses import SpectralLoss
 from mmspec.typed import read
 
 
@@ -33,3 +34,9 @@ def test_weights_and_distributions_that_take_the_place_of_the_process_know_auto_
 def test_auto_where_nothing_follows_from_the_data_is_a_wrong_value():
     with pytest.raises(InputError, match=r"process.std takes a number, not 'auto'"):
         experiment("process.std=auto").with_auto(0.5).process.build()
+
+
+def test_the_stft_loss_takes_the_loudness_of_the_data():
+    loss = experiment("regularizer=stft").with_auto(0.2).regularizer["stft"].loss
+    assert loss.arguments == {"loudness": 0.2}
+    assert loss.build(SpectralLoss, "regularizer.stft.loss", reduction="none").loudness == 0.2

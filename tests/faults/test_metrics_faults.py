@@ -11,8 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmspec.commands import evaluate
 from mmspec.config import CONF
 from mmspec.data import PackedDataset
-from mmspec.metrics.diversity import precision_recall
-from mmspec.metrics.frechet import kernel_distance, kernel_distance_in_blocks
+from mmspec.errors import InputError
+from mmspec.metrics.diversity import different_bins, precision_recall
+from mmspec.metrics.feature_distance import FeatureDistance
+from mmspec.metrics.features import Extractor
+from mmspec.metrics.frechet import frechet_distance, kernel_distance, kernel_distance_in_blocks, moments
 from mmspec.metrics.signals import SignalSet
 from mmspec.metrics.speech import PESQ
 from tests.packed import write_clips
@@ -149,15 +152,38 @@ def test_a_clip_with_many_pauses_is_a_missing_score(tmp_path, scorers, monkeypat
     assert verdict.warnings == ["1 of 3 pairs crash the package for pesq."]
 
 
-@pytest.mark.parametrize("level", [0.0, 1 / 32767])
-def test_a_silent_clip_does_not_own_the_stft_distance(tmp_path, level):
-    real = speech(4, 5)
+ODD = {  # real clips that leave no scale next to speech at 0.15
+    "silence": lambda time: 0 * time,
+    "dither": lambda time: np.random.default_rng(0).choice([-1, 0, 1], len(time)) / 32767,
+    "constant": lambda time: 0 * time + 0.01,
+    "hum": lambda time: 0.01 * np.sin(2 * np.pi * 50 * time),
+    "click": lambda time: (np.arange(len(time)) == 500) * 0.5,
+    "noise": lambda time: 1e-3 * np.random.default_rng(0).standard_normal(len(time)),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_silent_clip_does_not_own_the_stft_distance(tmp_path, name):
+    real = 0.15 * speech(4, 5) / speech(4, 5).std()
     fake = noisy(real)
-    real[1] = level * np.random.default_rng(0).choice([-1, 0, 1], real.shape[1])
+    real[1] = ODD[name](np.arange(real.shape[1]) / RATE)
     others = evaluated_pairs(tmp_path / "others", real[[0, 2, 3]], fake[[0, 2, 3]], perceptual=False)
     result = evaluated_pairs(tmp_path, real, fake, perceptual=False)
     assert result["metrics"]["mr_stft"] == pytest.approx(others["metrics"]["mr_stft"], rel=1e-6)
-    assert "1 of 4 pairs have a silent real clip, which leaves no scale for mr_stft." in result["warnings"]
+    said = "1 of 4 pairs have a real clip that is silent, or next to the others, which leaves no scale for mr_stft."
+    assert said in result["warnings"] and not any("mr_stft" in text for text in others["warnings"])
+
+
+def test_what_is_silent_is_a_matter_of_the_others(tmp_path):
+    """A set of -45 dB throughout is scored as auraloss does."""
+    auraloss = pytest.importorskip("auraloss")
+    real = 10 ** (-45 / 20) * speech(3, 5) / speech(3, 5).std()
+    fake = real + 1e-3 * np.random.default_rng(1).standard_normal(real.shape)
+    result = evaluated_pairs(tmp_path, real, fake, perceptual=False)
+    assert not any("mr_stft" in text for text in result["warnings"])
+    clips = [torch.from_numpy(stored(x)).float()[:, None, None] for x in (fake, real)]
+    expected = [auraloss.freq.MultiResolutionSTFTLoss()(x, y).item() for x, y in zip(*clips, strict=True)]
+    assert result["metrics"]["mr_stft"] == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_odd_pairs_from_elsewhere(tmp_path, shared, scorers):
@@ -167,3 +193,44 @@ def test_odd_pairs_from_elsewhere(tmp_path, shared, scorers):
     result = evaluated(tmp_path, str(folder / "stoi_short_real"), str(folder / "stoi_short_gen"))
     assert not {"mr_stft", "pesq", "stoi"} & set(result["metrics"])
     assert "4 of 4 pairs are too short or hold no speech for stoi." in result["warnings"]
+
+
+class Unbounded(Extractor):
+    """The logarithm of power, without a floor."""
+
+    name, definition = "unbounded", "log power"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.square().flatten(1).log()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_features_that_are_not_finite_are_no_distance(value):
+    """Precision came out as 0, kernel distances as NaN, and the Fréchet distance as a fault of linear algebra."""
+    generator = torch.Generator().manual_seed(0)
+    real, generated = (torch.randn(20, 3, generator=generator) for _ in range(2))
+    generated[7, 1] = value
+    distances = (
+        kernel_distance,
+        kernel_distance_in_blocks,
+        precision_recall,
+        lambda a, b: different_bins(a, b, 2),
+        lambda a, b: frechet_distance(moments(a), moments(b)),
+    )
+    for distance in distances:
+        for pair in ((real, generated), (generated, real)):
+            with pytest.raises(ValueError, match=r"1 of 20 feature vectors are not finite"):
+                distance(*pair)
+
+
+def test_an_extractor_that_is_not_finite_is_named(tmp_path):
+    clips = np.random.default_rng(0).uniform(0.1, 0.5, (4, 64))
+    clips[2, 5] = 0
+    write_clips(tmp_path / "clips", clips, RATE)
+    signals = SignalSet(PackedDataset(tmp_path / "clips"))
+    for found in (
+        lambda: signals.features(Unbounded()),
+        lambda: signals.statistic(FeatureDistance(Unbounded()).summary),
+    ):
+        with pytest.raises(InputError, match=r"unbounded is not finite for some of 4 signals of shape \[1, 64\] \(log"):
+            found()

@@ -9,6 +9,7 @@ from mmspec.data import DatasetMeta, write_packed
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Labels
 from mmspec.diffusion.processes import EDM
+from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, class_numbers
 from mmspec.networks import UNet
 
@@ -89,6 +90,7 @@ def test_a_preview_shows_the_classes_of_the_denoiser_in_turn(tmp_path, monkeypat
         (("apple", "grass", "sky"), ("grass", "sky", "sun")),
         (("apple", "grass", "sky"), ("0", "1", "2")),
         (("apple", "grass"), ("apple", "grass", "sky")),
+        (("0", "1", "2"), ("1", "2", "3")),  # "1" is a name of both, and not the first
         (tuple(map(str, range(20))), ("cat", "dog")),
     ],
 )
@@ -104,8 +106,33 @@ def test_other_names_are_refused_and_both_lists_are_named(tmp_path, capsys, know
 
 def test_a_class_is_chosen_by_its_name_first(tmp_path):
     denoiser = Denoiser.from_pretrained(base(tmp_path, ("1", "2", "3")))
-    chosen = [choose_classes(denoiser, wanted, 1).item() for wanted in ("1", 1, "2", "3", 3, "0", 0)]
-    assert chosen == [0, 0, 1, 2, 2, 0, 0]
+    assert [choose_classes(denoiser, wanted, 1).item() for wanted in ("1", 1, "2", "3", 3)] == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("wanted", [0, "0", 4])
+@pytest.mark.parametrize(
+    "names", [("1", "2", "3"), ("dog", "2", "3"), ("01", "02", "03"), ("1.0", "2.0", "3.0"), ("-1", "x")]
+)
+def test_where_a_name_is_a_number_a_number_is_a_name(tmp_path, names, wanted):
+    denoiser = Denoiser.from_pretrained(base(tmp_path, names))
+    with pytest.raises(InputError) as caught:
+        choose_classes(denoiser, wanted, 1)
+    assert str(caught.value) == f"labels={wanted} is no class: expected balanced, none, or one of {', '.join(names)}."
+    assert [choose_classes(denoiser, name, 1).item() for name in names] == list(range(len(names)))
+
+
+def test_where_no_name_is_a_number_a_number_is_a_place(tmp_path):
+    denoiser = Denoiser.from_pretrained(base(tmp_path, ("cat", "dog", "n02084071")))
+    assert [choose_classes(denoiser, wanted, 1).item() for wanted in (0, "1", 2, "dog")] == [0, 1, 2, 1]
+    with pytest.raises(InputError, match="a number from 0 to 2, or one of cat, dog"):
+        choose_classes(denoiser, 3, 1)
+
+
+def test_a_class_of_leading_zeros_is_named_on_the_command_line(tmp_path):
+    base(tmp_path / "base", ("01", "02"))
+    given = [f"from={tmp_path / 'base'}", f"out={tmp_path / 'out'}", "num=2", "steps=1", "device=cpu"]
+    assert main(["sample", *given, "labels=02"]) == 0
+    assert np.load(tmp_path / "out/labels.npy").tolist() == [1, 1]
 
 
 def test_names_that_do_not_go_together_have_no_numbers():

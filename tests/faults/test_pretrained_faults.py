@@ -1,17 +1,31 @@
 """Other people's weights: configurations that shapes do not reveal, and files that hold more than weights."""
 
 import argparse
+import array
 import collections
+import datetime
+import decimal
+import enum
+import fractions
+import http
+import ipaddress
 import json
+import logging
 import math
 import os
 import pathlib
 import pickle
+import random
+import re
 import subprocess
 import sys
+import time
 import types
+import uuid
 import warnings
 import zipfile
+import zoneinfo
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -24,6 +38,7 @@ from mmspec.losses import WaveletLoss
 from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import EDMUNet
 from mmspec.pretrained import diffusers_config, load_diffwave, load_edm, load_first_stage, load_ldm
+from mmspec.pretrained.diffusers_scheduler import SCHEDULERS, Scheduler, levels
 from mmspec.pretrained.torch_archive import read_state_dict
 from mmspec.pretrained.weights import read_torch_file
 from tests.pretrained.test_ldm import as_diffusers, configuration, key_maps, save_part
@@ -143,7 +158,7 @@ OTHERS = {  # a value of another kind than any that mmspec builds, where "anothe
 WITHOUT = {  # honoured, or without effect on what a model computes
     "unet": diffusers_config.UNET_WITHOUT_SHAPE,
     "vqvae": diffusers_config.FIRST_STAGE_WITHOUT_SHAPE,
-    "scheduler": (*diffusers_config.SCHEDULER_HONOURED, *diffusers_config.SCHEDULER_STEPS),
+    "scheduler": (*(field.name for field in fields(Scheduler)), *diffusers_config.SCHEDULER_STEPS),
 }
 KEYS = [
     *(("unet", key) for key in {**UNET, **diffusers_config.UNET}),
@@ -237,7 +252,8 @@ def test_what_the_network_predicts_is_honoured(write, tmp_path):
     for other in ("flow_prediction", ["epsilon"], None):
         file.write_text(json.dumps({**DDIM, "prediction_type": other}))
         with pytest.raises(
-            InputError, match=r"scheduler_config.json has prediction_type=.*: mmspec builds epsilon, v_"
+            InputError,
+            match=r"scheduler_config.json: prediction_type takes 'epsilon' or 'v_prediction' or 'sample', not ",
         ):
             load_ldm(tmp_path)
     old = {key: value for key, value in DDIM.items() if key != "prediction_type"}
@@ -269,15 +285,119 @@ def test_noise_levels_and_their_grid_are_honoured(write, tmp_path):
         process = load_ldm(tmp_path).process
         timesteps = process.nearest(process.sampling_sigmas(10)).tolist()
         assert (timesteps[0], timesteps[-1]) == ends
-    for key, value in {"set_alpha_to_one": False, "final_sigmas_type": "sigma_min"}.items():
-        file.write_text(json.dumps({**DDIM, key: value}))
+    ends = ({"set_alpha_to_one": False}, {"_class_name": "UniPCMultistepScheduler", "final_sigmas_type": "sigma_min"})
+    for said in ends:
+        file.write_text(json.dumps({**DDIM, **said}))
         assert load_ldm(tmp_path).process.sigma_end == pytest.approx(math.sqrt(0.0015 / (1 - 0.0015)), rel=1e-6)
     file.write_text(json.dumps({**DDIM, "beta_schedule": "sigmoid"}))
-    with pytest.raises(InputError, match="beta_schedule=sigmoid: mmspec builds linear, scaled_linear, squaredcos"):
+    with pytest.raises(InputError, match="beta_schedule takes 'linear' or 'scaled_linear' or 'squaredcos_cap_v2', not"):
         load_ldm(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "[[1, 2]]", "3", "{", ""])
+# Defaults of diffusers 0.35's constructors, key by key, and the keys that a class does not have
+LEADING, EVENLY = ("leading", 0.0001, 0.02), ("linspace", 0.0001, 0.02)
+KARRAS = ("linspace", 0.00085, 0.012)
+DEFAULTS = {  # spacing, beta_start, beta_end, whether it ends at 0, and whether so where a key says that it does not
+    "DDPMScheduler": (*LEADING, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "DDPMParallelScheduler": (*LEADING, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "DDIMScheduler": (*LEADING, True, {"set_alpha_to_one": False, "final_sigmas_type": True}),
+    "DDIMParallelScheduler": (*LEADING, True, {"set_alpha_to_one": False, "final_sigmas_type": True}),
+    "PNDMScheduler": (*LEADING, False, {"set_alpha_to_one": False, "final_sigmas_type": False}),
+    "LMSDiscreteScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "EulerDiscreteScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+    "EulerAncestralDiscreteScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "HeunDiscreteScheduler": (*KARRAS, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "KDPM2DiscreteScheduler": (*KARRAS, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "KDPM2AncestralDiscreteScheduler": (*KARRAS, True, {"set_alpha_to_one": True, "final_sigmas_type": True}),
+    "DPMSolverMultistepScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+    "DPMSolverSinglestepScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+    "DEISMultistepScheduler": (*EVENLY, False, {"set_alpha_to_one": False, "final_sigmas_type": False}),
+    "UniPCMultistepScheduler": (*EVENLY, True, {"set_alpha_to_one": True, "final_sigmas_type": False}),
+}
+
+
+def scheduler(folder, **config):
+    """Arguments of `LDM`, by a scheduler's configuration alone."""
+    (folder / "scheduler").mkdir(exist_ok=True)
+    (folder / "scheduler/scheduler_config.json").write_text(json.dumps(config))
+    return levels(folder)[0]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_key_that_is_absent_has_the_default_of_its_class(tmp_path, name):
+    spacing, beta_min, beta_max, ends_clean, said = DEFAULTS[name]
+    expected = {
+        "schedule": "linear", "timesteps": 1000, "beta_min": beta_min, "beta_max": beta_max, "prediction": "noise",
+        "ends_clean": ends_clean, "spacing": spacing, "steps_offset": 0,
+    }  # fmt: skip
+    assert scheduler(tmp_path, _class_name=name) == expected
+    for key, value in {"set_alpha_to_one": False, "final_sigmas_type": "sigma_min"}.items():
+        assert scheduler(tmp_path, _class_name=name, **{key: value})["ends_clean"] is said[key]
+    found = scheduler(tmp_path, _class_name=name, timestep_spacing="trailing", steps_offset=3, beta_start=0.001)
+    assert found["beta_min"] == 0.001
+    assert found["spacing"] == ("linspace" if name == "DPMSolverSinglestepScheduler" else "trailing")
+
+
+def test_a_clean_end_is_said_too(tmp_path):
+    assert scheduler(tmp_path, _class_name="PNDMScheduler", set_alpha_to_one=True)["ends_clean"] is True
+    assert scheduler(tmp_path, _class_name="DEISMultistepScheduler", set_alpha_to_one=True)["ends_clean"] is False
+
+
+WRONG = {
+    "scheduler": {
+        "num_train_timesteps": ["1000", None, 1000.5, [1000], True, 0, -1],
+        "beta_start": ["0.1", None, [0.1], True, {}, -0.1, 2],
+        "beta_end": ["0.1", None, [0.1], 1.0, float("nan"), float("inf")],
+        "beta_schedule": [None, 3, ["linear"], "Linear"],
+        "trained_betas": ["linear", 0.1, [], ["0.1"], [0.1, None], [[0.1]], [0.1, 0.2]],
+        "prediction_type": [None, 3, ["epsilon"], {}],
+        "timestep_spacing": [None, 3, ["leading"], "karras"],
+        "steps_offset": ["1", None, 1.5, [1], -1, True],
+        "set_alpha_to_one": ["false", None, 1, [True]],
+        "predict_epsilon": ["false", 1, [True]],
+        "_class_name": [3, ["DDIMScheduler"], {}, None],
+    },
+    "unet": {
+        "dropout": ["0.1", None, [0.1], -0.1, 1.5, float("nan")],
+        "sample_size": ["8", None, [8, None], {}, 8.5, -8, True, [8, -8]],
+        "block_out_channels": ["32", None, 32, ["32", "64"], [None, None], {}],
+        "layers_per_block": ["1", None, [1, 2], {}],
+        "norm_num_groups": ["32", None, [], {}],
+        "down_block_types": [None, "DownBlock2D", [1, 2], [None, None], [["DownBlock2D"], []]],
+        "in_channels": ["3", None, [], 3.5],
+        "_class_name": [3, ["UNet2DModel"], {}, None],
+    },
+    "vqvae": {
+        "scaling_factor": ["0.1", None, [0.1], {}, True, 0, -1, float("nan"), float("inf")],
+        "latent_channels": ["3", None, [], {}],
+        "block_out_channels": ["32", None, 32, [None] * 3],
+        "num_vq_embeddings": ["32", None, []],
+        "_class_name": [3, ["VQModel"], {}, None],
+    },
+}
+
+
+@pytest.mark.parametrize("part", WRONG)
+def test_values_of_wrong_types_get_one_sentence_that_names_file_and_key(write, part):
+    folder = write()
+    file = folder / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    right = json.loads(file.read_text())
+    for key, values in WRONG[part].items():
+        for value in values:
+            file.write_text(json.dumps({**right, key: value}))
+            with pytest.raises(InputError) as caught:
+                load_ldm(folder)
+            said = str(caught.value)
+            named = {"sample_size": "image_size", "_class_name": "holds none of|_class_name"}.get(key, key)
+            if (part, key) == ("scheduler", "num_train_timesteps"):
+                named = "timesteps"
+            if key in ("beta_start", "beta_end", "trained_betas"):
+                named = f"{key}|betas must lie between"
+            assert re.search(named, said), (key, value, said)
+            assert str(folder) in said and "\n" not in said and len(said) < 600, (key, value, said)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "[[1, 2]]", "3", "{", "", "[" * 100000])
 def test_configurations_that_are_none_get_one_sentence(write, tmp_path, text):
     folder = write()
     (folder / "scheduler/scheduler_config.json").write_text(text)
@@ -426,8 +546,27 @@ def test_weights_under_two_names_are_refused():
 class Config:
     """Somebody's own."""
 
+    class Inner:
+        """Of a class."""
+
     def __init__(self, **options):
         self.__dict__.update(options)
+
+    def method(self):
+        """Pickled as an attribute."""
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Order(enum.IntEnum):
+    FIRST = 1
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
 
 
 class EasyDict(dict):
@@ -465,6 +604,35 @@ EXTRAS = {
     "complex_tensor": torch.ones(2, dtype=torch.complex64),
     "uint16": torch.tensor([1, 2], dtype=torch.uint16),
     "class": Config,
+    "ellipsis": ...,
+    "not_implemented": NotImplemented,
+    "sparse": torch.eye(3).to_sparse(),
+    "rows": torch.eye(3).to_sparse_csr(),
+    "quantized": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+    "by_channel": torch.quantize_per_channel(torch.ones(2, 2), torch.ones(2), torch.zeros(2), 0, torch.quint8),
+    "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "meta": torch.empty(2, device="meta"),
+    "layout": torch.strided,
+    "conjugate": torch.ones(2, dtype=torch.complex64).conj(),
+    "odd_scalars": [np.complex64(1), np.datetime64("2020-01-01"), np.bytes_(b"x"), np.longdouble(1)],
+    "odd_arrays": [np.array([1, "a", None], object), np.zeros(2, [("a", "i4")]), np.ma.masked_array([1, 2], [0, 1])],
+    "default_of_numbers": collections.defaultdict(int, a=1),
+    "chain": collections.ChainMap({"a": 1}),
+    "user_dict": collections.UserDict(a=1),
+    "times": [datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), zoneinfo.ZoneInfo("UTC"), time.gmtime(0)],
+    "numbers": [fractions.Fraction(1, 2), decimal.Decimal("1.5"), 10**100, float("nan")],
+    "uuid": uuid.UUID(int=1),
+    "enums": [Colour.RED, Order.FIRST, Access.READ | Access.WRITE, http.HTTPStatus.OK],
+    "slices": [slice(1, 2, 3), slice(None)],
+    "types": [int, type(None), list[int], int | None, torch.nn.functional.gelu, torch.tanh],
+    "inner": [Config.Inner(), Config.Inner, Config(a=1).method],
+    "pattern": [re.compile("a"), re.I],
+    "exceptions": [ValueError("a"), RuntimeError],
+    "address": ipaddress.ip_address("1.1.1.1"),
+    "random": random.Random(0),
+    "logger": logging.getLogger("somebody"),
+    "packed": array.array("i", [1]),
+    "schedule": torch.optim.lr_scheduler.ExponentialLR(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))]), 0.9),
     "optimizer": torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict(),
 }
 
@@ -520,6 +688,8 @@ HOSTILE = {
     "torch.serialization.load": lambda: Calls(torch.load, "x"),
     "torch.hub.load": lambda: Calls(torch.hub.load, "x", "y"),
     "builtins.print": lambda: print,
+    "builtins.getattr": lambda: Calls(getattr, "", "join"),
+    "builtins.type": lambda: Calls(type, "Name", (), {}),
 }
 
 
@@ -546,6 +716,76 @@ def test_a_whole_module_is_refused_by_what_it_is(tmp_path):
         for load in (load_ldm, load_edm, load_diffwave):
             with pytest.raises(InputError, match=r"a whole object of torch.nn.modules.linear.Linear, not its weights"):
                 load(tmp_path / "x.ckpt")
+
+
+OTHER_CONTENTS = {
+    "a list": [1, 2],
+    "a tensor alone": torch.ones(3),
+    "a tuple": (torch.ones(1),),
+    "a str": "weights",
+    "a int": 3,
+    "a NoneType": None,
+}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("kind", OTHER_CONTENTS)
+def test_what_has_no_names_is_said_to_be_what_it_is(tmp_path, kind, legacy):
+    torch.save(OTHER_CONTENTS[kind], tmp_path / "x.ckpt", _use_new_zipfile_serialization=not legacy)
+    for load in (load_ldm, load_edm, load_diffwave, load_first_stage):
+        with pytest.raises(InputError, match=f"x.ckpt holds {kind}, no weights by their names"):
+            load(tmp_path / "x.ckpt")
+
+
+def test_files_of_other_kinds_are_said_to_be_what_they_are(tmp_path):
+    file = tmp_path / "x.ckpt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "program"))
+    np.savez(tmp_path / "arrays.npz", a=np.ones(2))
+    np.save(tmp_path / "array.npy", np.ones(2))
+    save_file({"a": torch.ones(2)}, tmp_path / "safe")
+    with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
+        archive.writestr("model.ckpt", b"1")
+    kinds = {
+        "is a TorchScript archive": (tmp_path / "program").read_bytes(),
+        "is an archive of NumPy's arrays": (tmp_path / "arrays.npz").read_bytes(),
+        "is an array of NumPy": (tmp_path / "array.npy").read_bytes(),
+        "is a file of safetensors, whose name must end": (tmp_path / "safe").read_bytes(),
+        "is an archive of other files": (tmp_path / "zip").read_bytes(),
+        "is compressed by gzip": b"\x1f\x8b\x08" + bytes(20),
+        "is an empty file": b"",
+        "is a page of HTML": b"\n<!DOCTYPE html><html></html>",
+    }
+    for kind, content in kinds.items():
+        file.write_bytes(content)
+        for load in (load_ldm, load_edm, load_diffwave, load_first_stage):
+            with pytest.raises(InputError, match=f"x.ckpt {kind}"):
+                load(file)
+    for load in (load_edm, load_diffwave):
+        with pytest.raises(InputError, match="is no file, but a folder"):
+            load(tmp_path)
+
+
+ODD_WEIGHTS = {
+    "complex64": lambda weight: weight.to(torch.complex64),
+    "int8": lambda weight: (100 * weight).to(torch.int8),
+    "bool": lambda weight: weight > 0,
+    "qint8": lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8),
+    "torch.sparse_coo": lambda weight: weight.to_sparse(),
+    "on the meta device": lambda weight: weight.to("meta"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_WEIGHTS)
+def test_weights_that_a_conversion_would_change_are_refused(kind):
+    """Codes of quantized weights, and the real part of complex ones, made a network of other numbers in silence."""
+    network, options = small_edm()
+    weights = dict(network.state_dict())
+    name = next(name for name, weight in weights.items() if weight.is_floating_point())
+    weights[name] = ODD_WEIGHTS[kind](weights[name])
+    with pytest.raises(InputError, match=f"the state dict: {name} is .*{kind}.*, where numbers of torch.float32 are"):
+        load_edm(weights, **options)
 
 
 def test_cut_files_of_the_old_format_are_refused(tmp_path):

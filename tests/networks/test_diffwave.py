@@ -112,7 +112,7 @@ def test_unconditional_networks_run_on_the_waveform_alone():
     [
         ({"dims": 2, "in_channels": 3}, "one channel of sound"),
         ({"num_classes": 10}, "data.labels=false"),
-        ({"residual_layers": 0}, "residual_layers=0"),
+        ({"residual_layers": 0}, "residual_layers must be 1 or more, not 0"),
     ],
 )
 def test_what_it_is_not_for_is_refused(options, message):

@@ -447,8 +447,8 @@ def test_context_where_there_is_none_and_none_where_there_is():
         ({"model_channels": 50, "head_channels": 32}, "100 channels do not split into 3 heads"),
         ({"model_channels": 5, "resample": "wavelet"}, "divisible by 4, got 10"),
         ({"attention_levels": (2,)}, "attention_levels"),
-        ({"num_blocks": 0}, "must be 1 or more, got 0 and 1"),
-        ({"patch_size": 0}, "must be 1 or more, got 1 and 0"),
+        ({"num_blocks": 0}, "num_blocks must be 1 or more, not 0"),
+        ({"patch_size": 0}, "patch_size must be 1 or more, not 0"),
     ],
 )
 def test_arguments_that_do_not_fit(options, message):

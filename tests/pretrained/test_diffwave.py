@@ -152,9 +152,9 @@ def test_files_that_are_no_checkpoints_get_one_sentence(tmp_path, lmnt):
     damaged = {"cut.pt": whole[:-5000], "start.pt": whole[:700], "text.pt": b"hello", "empty.pt": b""}
     for name, content in damaged.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name} is no whole file of torch.save"):
+        with pytest.raises(InputError, match=f"{name} is (no whole file of torch.save|an empty file)"):
             load_diffwave(tmp_path / name)
     with pytest.raises(InputError, match=r"nowhere\.pt is no file"):
         load_diffwave(tmp_path / "nowhere.pt")
-    with pytest.raises(InputError, match="holds no DiffWave"):
+    with pytest.raises(InputError, match="holds a list, no weights by their names"):
         load_diffwave(saved(tmp_path, [1, 2]))

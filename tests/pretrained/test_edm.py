@@ -184,7 +184,7 @@ def test_truncated_pickles_are_refused(references, name, tmp_path):
     data = references.file(f"edm/{name}.pkl").read_bytes()
     for kept in (0, 1, 2, 100, 5_000, len(data) // 2, len(data) - 1):
         (tmp_path / "cut.pkl").write_bytes(data[:kept])
-        with pytest.raises(InputError, match=r"cut.pkl is truncated, or not a pickle of an EDM network") as caught:
+        with pytest.raises(InputError, match=r"cut.pkl is (truncated, or not a pickle of|an empty file)") as caught:
             load_edm(tmp_path / "cut.pkl")
         assert "\n" not in str(caught.value)
 
@@ -204,13 +204,21 @@ def test_damaged_pickles_are_refused_or_harmless(references, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>404</html>", b"version https://git-lfs", pickle.dumps({"ema": None}), b"N."]
+    ("content", "said"),
+    [
+        (b"", "is an empty file"),
+        (b"<html>404</html>", "is a page of HTML"),
+        (b"version https://git-lfs", "is truncated, or not a pickle of an EDM network"),
+        (pickle.dumps({"ema": None}), r"is a pickle of dict with ema, and holds no averaged network \(ema\)"),
+        (pickle.dumps([1, 2]), "is a pickle of list, and holds no averaged network"),
+        (b"N.", "is a pickle of NoneType, and holds no averaged network"),
+    ],
 )
-def test_other_files_are_refused(content, tmp_path):
+def test_other_files_are_refused(content, said, tmp_path):
     (tmp_path / "other.pkl").write_bytes(content)
-    with pytest.raises(InputError, match=r"other.pkl is truncated, or not a pickle of an EDM network"):
+    with pytest.raises(InputError, match=f"other.pkl {said}"):
         load_edm(tmp_path / "other.pkl")
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is no file, but a folder"):
         load_edm(tmp_path)
 
 

@@ -66,11 +66,13 @@ def ddpm_sigmas(
 def ddpm_betas(
     schedule: str | Sequence[float] = "linear", timesteps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02
 ) -> Tensor:
-    """The betas of a schedule, ``[timesteps]`` float64; arguments as for `ddpm_sigmas`."""
+    """The betas of a schedule, ``[timesteps]`` float64; arguments, and what is raised, as for `ddpm_sigmas`."""
     if not isinstance(schedule, str):
         return torch.tensor(list(schedule), dtype=torch.float64)
     if timesteps < 1:
         raise ValueError(f"timesteps must be 1 or more, not {timesteps}.")
+    if not (0 < beta_min < 1 and 0 < beta_max < 1):
+        raise ValueError(f"betas must lie between 0 and 1, not from {beta_min} to {beta_max}.")
     if schedule == "linear":
         return torch.linspace(beta_min, beta_max, timesteps, dtype=torch.float64)
     if schedule == "scaled_linear":

@@ -33,7 +33,7 @@ class EDM(Process):
         std: float = 1.2,
     ) -> None:
         super().__init__()
-        if sigma_data <= 0 or not 0 < sigma_min < sigma_max:
+        if not (0 < sigma_data < math.inf and 0 < sigma_min < sigma_max < math.inf):
             raise ValueError(
                 f"EDM needs sigma_data > 0 and 0 < sigma_min < sigma_max, not sigma_data={sigma_data}, "
                 f"sigma_min={sigma_min}, sigma_max={sigma_max}."

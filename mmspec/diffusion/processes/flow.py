@@ -1,5 +1,7 @@
 """Flow matching (Lipman et al. 2023; Liu et al. 2023)."""
 
+import math
+
 import torch
 from torch import Generator, Tensor
 
@@ -21,6 +23,8 @@ class Flow(Process):
         super().__init__()
         if not 0 < t_min < t_max < 1:
             raise ValueError(f"Flow needs 0 < t_min < t_max < 1, not {t_min} and {t_max}.")
+        if not 0 < time_scale < math.inf:
+            raise ValueError(f"Flow needs time_scale > 0, not {time_scale}.")
         self.t_min, self.t_max, self.time_scale = t_min, t_max, time_scale
         self.sigma_min, self.sigma_max = t_min / (1 - t_min), t_max / (1 - t_max)
 

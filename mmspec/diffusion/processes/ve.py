@@ -1,5 +1,7 @@
 """The variance exploding path (Song et al. 2021)."""
 
+import math
+
 import torch
 from torch import Generator, Tensor
 
@@ -15,7 +17,7 @@ class VE(Process):
 
     def __init__(self, sigma_min: float = 0.02, sigma_max: float = 100.0) -> None:
         super().__init__()
-        if not 0 < sigma_min < sigma_max:
+        if not 0 < sigma_min < sigma_max < math.inf:
             raise ValueError(f"VE needs 0 < sigma_min < sigma_max, not {sigma_min} and {sigma_max}.")
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
 

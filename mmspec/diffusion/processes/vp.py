@@ -1,5 +1,7 @@
 """The variance preserving path (Song et al. 2021)."""
 
+import math
+
 import torch
 from torch import Generator, Tensor
 
@@ -19,7 +21,7 @@ class VP(Process):
         self, beta_d: float = 19.9, beta_min: float = 0.1, timesteps: int = 1000, epsilon_t: float = 1e-5
     ) -> None:
         super().__init__()
-        if beta_d <= 0 or beta_min <= 0 or timesteps < 2 or not 0 < epsilon_t < 1:
+        if not (0 < beta_d < math.inf and 0 < beta_min < math.inf and timesteps > 1 and 0 < epsilon_t < 1):
             raise ValueError(
                 f"VP needs beta_d > 0, beta_min > 0, timesteps > 1 and 0 < epsilon_t < 1, not beta_d={beta_d}, "
                 f"beta_min={beta_min}, timesteps={timesteps}, epsilon_t={epsilon_t}."
