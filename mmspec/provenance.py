@@ -7,7 +7,17 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+
+class Provenance(TypedDict, total=False):
+    """What is read of it in a file."""
+
+    command: str
+    versions: dict[str, str]
+    machine: str
+    git_commit: str | None
+
 
 PACKAGES = ("mmspec", "torch", "numpy", "accelerate")
 

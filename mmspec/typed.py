@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from mmspec.errors import InputError
 
@@ -42,6 +42,39 @@ def read(cls: type[T], config: object, where: str = "") -> T:
     hints = get_type_hints(cls, include_extras=True)
     values = {fields[key]: checked(value, hints[fields[key]], below(where, key)) for key, value in config.items()}
     return call(cls, values, where)
+
+
+def held(content: object, kind: Any, where: str) -> None:
+    """Hold what a file says against the ``TypedDict`` that states what is read of it; other keys may be anything.
+
+    Args:
+        content: as JSON or YAML has it; numbers may be NaN.
+        kind: a TypedDict, whose values may be TypedDicts.
+        where: the file, by which the error calls it.
+
+    Raises:
+        InputError: for a key that is needed and missing, or a value of another type.
+    """
+    if not isinstance(content, Mapping):
+        raise InputError(f"{where} takes keys and values, not {_shown(content)}.")
+    hints = get_type_hints(kind)
+    if missing := [key for key in sorted(kind.__required_keys__) if key not in content]:
+        raise InputError(f"{where} has no {missing[0]}.")
+    for key, hint in hints.items():
+        if key not in content:
+            continue
+        if is_typeddict(hint):
+            held(content[key], hint, f"{where}: {key}")
+        else:
+            checked(_without_nan(content[key]), hint, f"{where}: {key}")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return 0.0 if isinstance(value, float) and value != value else value
 
 
 def write(value: Any) -> Any:

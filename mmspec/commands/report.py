@@ -8,7 +8,7 @@ from mmspec.drawing.pictures import read_picture
 from mmspec.experiment.report import ReportOptions
 from mmspec.report.page import build
 from mmspec.report.runs import read_runs
-from mmspec.report.table import read_json
+from mmspec.report.table import read_table
 from mmspec.typed import read
 
 OPTIONS = (ReportOptions,)
@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> None:
         options.page,
         options.heading,
         max_samples=options.max_samples,
-        table=read_json(options.table) if options.table else None,
+        table=read_table(options.table) if options.table else None,
         figures=[read_picture(file) for file in options.figures],
     )
     for shown in runs:

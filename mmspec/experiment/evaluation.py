@@ -21,6 +21,7 @@ from mmspec.metrics.measure import Metric
 from mmspec.metrics.signals import SignalSet
 from mmspec.metrics.spectrum import Spectrum, mean_spectrum
 from mmspec.provenance import provenance
+from mmspec.report.runs import SampleFile
 from mmspec.training.run import Run
 
 
@@ -228,7 +229,7 @@ def _is_evaluation(file: Path) -> bool:
 def _resynthesized(samples: Path) -> Path | None:
     """The recordings that a vocoder made samples from."""
     file = samples / "sample.json"
-    recordings = read_json(file).get("recordings") if file.is_file() else None
+    recordings = read_json(file, SampleFile).get("recordings") if file.is_file() else None
     return Path(recordings) if recordings else None
 
 

@@ -3,11 +3,61 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from mmspec.data import PackedDataset
-from mmspec.errors import InputError
+from mmspec.files import read_json
 from mmspec.training.run import Run, flatten
+
+
+class Counted(TypedDict):
+    """How many signals of a set were evaluated."""
+
+    count: int
+
+
+class Located(Counted):
+    """Where they are, too."""
+
+    path: str
+
+
+class SpectrumFile(TypedDict):
+    """Mean power spectra."""
+
+    unit: str
+    frequency: list[float]
+    real: list[float]
+    generated: list[float]
+
+
+class MetricsFile(TypedDict):
+    """What a table reads of evaluation.json."""
+
+    metrics: dict[str, float]
+    units: NotRequired[dict[str, str]]
+    better: NotRequired[dict[str, str | None]]
+    definitions: NotRequired[dict[str, str]]
+
+
+class EvaluationFile(MetricsFile):
+    """What a page reads of evaluation.json."""
+
+    samples: Counted
+    reference: Located
+    spectrum: SpectrumFile
+    command: NotRequired[str]
+    warnings: NotRequired[list[str]]
+
+
+class SampleFile(TypedDict, total=False):
+    """What is read of sample.json."""
+
+    command: str
+    sampler: dict[str, object]
+    steps: int | None
+    guidance: float | None
+    recordings: str | None
 
 
 @dataclass(frozen=True)
@@ -84,9 +134,9 @@ def _read(folder: Path, name: str) -> ReportedRun:
         config=flatten(config),
         provenance=provenance,
         history=_history(folder / "metrics.jsonl"),
-        evaluation=read_results(run.evaluation),
+        evaluation=read_json(run.evaluation, EvaluationFile) if run.evaluation.is_file() else None,
         samples=PackedDataset(final) if (final / "meta.json").is_file() else None,
-        sampling=read_results(final / "sample.json") or {},
+        sampling=read_json(final / "sample.json", SampleFile) if (final / "sample.json").is_file() else {},
     )
 
 
@@ -99,28 +149,14 @@ def _names(folders: list[Path]) -> list[str]:
     return names
 
 
-def read_results(file: Path) -> dict[str, Any] | None:
-    """What a command wrote into a run; None where it has not.
-
-    Raises:
-        InputError: if it is damaged.
-    """
-    if not file.is_file():
-        return None
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file} is no JSON ({error}): delete it and run the command that writes it again.") from error
-    return content
-
-
 def _history(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        return []
-    lines = []
-    for line in file.read_text().splitlines():
+    """The lines of metrics.jsonl, but those that are none: a run in progress may be writing one."""
+    entries = []
+    for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # a run in progress may be writing this line
-    return lines
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            entries.append(entry)
+    return entries

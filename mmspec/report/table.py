@@ -26,8 +26,8 @@ import yaml
 from mmspec.drawing import tables
 from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
-from mmspec.files import replace_text
-from mmspec.report.runs import read_results
+from mmspec.files import read_json, replace_text
+from mmspec.report.runs import MetricsFile
 from mmspec.typed import read
 
 NOT_RUN = "not run here"
@@ -137,7 +137,7 @@ def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
             better.
     """
     files = sorted(folder.glob("*/evaluation.json"))
-    evaluations = {file.parent.name: content for file in files if (content := read_results(file))}
+    evaluations = {file.parent.name: read_json(file, MetricsFile) for file in files}
     rows: dict[str, list[Cell]] = {}
     for name, row in layout.rows.items():
         if row.runs is not None:
@@ -178,7 +178,7 @@ def write(table: ResultsTable, file: Path) -> None:
     replace_text(beside, json.dumps(asdict(table), indent=1) + "\n")
 
 
-def read_json(file: Path) -> ResultsTable:
+def read_table(file: Path) -> ResultsTable:
     """Read a table that `write` wrote.
 
     Raises:
@@ -225,7 +225,7 @@ def markdown(table: ResultsTable) -> str:
 
 def _is_json(file: Path) -> bool:
     try:
-        read_json(file)
+        read_table(file)
     except InputError:
         return False
     return True

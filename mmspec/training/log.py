@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmspec.files import append, replace_text
+from mmspec.files import append, replacing
 
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
@@ -116,11 +116,16 @@ def _now() -> str:
 def _drop_lines_after(file: Path, step: int) -> None:
     if not file.exists():
         return
-    kept = []
-    for line in file.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except json.JSONDecodeError:
-            continue  # the half line of a run that was killed while writing it
-    replace_text(file, "".join(line + "\n" for line in kept))
+    lines = file.read_bytes().splitlines(keepends=True)
+    with replacing(file) as beside:
+        beside.write_bytes(b"".join(line for line in lines if _stays(line, step)))
+
+
+def _stays(line: bytes, step: int) -> bool:
+    """Lines up to a step, and whole ones that are not ours; not the half line of a run that was killed meanwhile."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line.endswith(b"\n")
+    at = entry.get("step") if isinstance(entry, dict) else None
+    return not isinstance(at, int) or at <= step

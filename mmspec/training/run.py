@@ -6,18 +6,37 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
 from mmspec.errors import InputError
 from mmspec.files import exclusive, replace_text
-from mmspec.provenance import provenance
+from mmspec.provenance import Provenance, provenance
 from mmspec.training.checkpoint import is_complete, latest_checkpoint
+from mmspec.typed import held
 
 # Of a field that may change between two starts of a run: how long and how watched it is, not what is learnt.
 FREE = {"free": True}
 LOCK, CHECKSUM = ".lock", "_sha256"
+
+MEND = "restore it, or train anew in another folder"
+
+
+class DataPaths(TypedDict, total=False):
+    """The data of a run, as its config.yaml names them."""
+
+    train: str | None
+    test: str | None
+    crop: int | None
+
+
+class RunFile(TypedDict, total=False):
+    """What is read of config.yaml besides what a training reads."""
+
+    data: DataPaths
+    plugins: dict[str, str]
+    provenance: Provenance
 
 
 class Run:
@@ -61,7 +80,11 @@ class Run:
         except (yaml.YAMLError, UnicodeDecodeError):
             content = None
         if not isinstance(content, dict):
-            raise InputError(f"{self.config_file} holds no configuration: restore it, or train anew in another folder.")
+            raise InputError(f"{self.config_file} holds no configuration: {MEND}.")
+        try:
+            held(content, RunFile, str(self.config_file))
+        except InputError as error:
+            raise InputError(f"{str(error).removesuffix('.')}: {MEND}.") from None
         return content
 
     def data(self, name: str) -> Any:

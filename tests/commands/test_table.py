@@ -10,7 +10,7 @@ from mmspec.cli import main
 from mmspec.config import sweep
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.errors import InputError
-from mmspec.report.table import read_json
+from mmspec.report.table import read_table
 
 LAYOUT = """
 title: FID
@@ -47,7 +47,7 @@ def evaluated(folder, **metrics):
 
 def table(folder, layout, *overrides):
     assert main(["table", f"runs={folder}", f"layout={layout}", *overrides]) == 0
-    found = read_json(folder / "table.json")
+    found = read_table(folder / "table.json")
     return {name: dict(zip(found.columns, cells, strict=True)) for name, cells in found.rows.items()}
 
 

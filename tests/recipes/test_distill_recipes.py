@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from mmspec import from_pretrained
-from mmspec.report.table import read_json
+from mmspec.report.table import read_table
 from tests.recipe_runs import run
 
 LOOK = ["--num", "4", "--seeds", "0", "--students", "wavelet_unet", "--kinds", "both", "--also", ""]
@@ -39,7 +39,7 @@ def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
     code, _, error = run(name, *arguments, cwd=tmp_path)
     assert code == 0, error[-3000:]
     home = tmp_path / "exp" / name
-    table = read_json(home / "table.json")
+    table = read_table(home / "table.json")
     measured = {row: cells[0].mean for row, cells in table.rows.items() if cells[0].mean is not None}
     folders = {"Teacher": "teacher-0", "Wavelet gates, both": "wavelet_unet-both-0"}
     folders["Gates told the noise level, both"] = "noise_gated_unet-both-none-0"

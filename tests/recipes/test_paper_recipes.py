@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mmspec.data import PackedDataset
-from mmspec.report.table import read_json
+from mmspec.report.table import read_table
 from tests.recipe_runs import kill_in_each_stage, run
 
 LOOK = ["--num", "4", "--regularizers", "amplitude", "--strengths", "weighted", "sample.steps=2"]
@@ -37,7 +37,7 @@ def test_killed_in_each_stage_it_goes_on_to_the_same_table(tmp_path):
     code, out, error = run("afhq", *arguments, cwd=tmp_path)
     assert code == 0, error[-3000:]
     assert "not the official ones." in out
-    table = read_json(tmp_path / "exp/afhq/table.json")
+    table = read_table(tmp_path / "exp/afhq/table.json")
     assert table.rows["Baseline"][0].paper == 2.17 and table.rows["Best of these eight"][1].paper == 2.03
     column = table.columns.index("LSD VP (dB)")
     measured = {name: cells[column].mean for name, cells in table.rows.items()}
@@ -59,7 +59,7 @@ def test_given_weights_are_converted_fine_tuned_and_judged_by_fid(tmp_path, refe
     arguments = ["--data", source, "--weights", weights, "--inception", inception, *LOOK]
     code, _, error = run("cifar10", *arguments, "--regularizers", "none", cwd=tmp_path)
     assert code == 0, error[-3000:]
-    table = read_json(tmp_path / "exp/cifar10/table.json")
+    table = read_table(tmp_path / "exp/cifar10/table.json")
     ve, vp = table.rows["Baseline"][:2]
     assert (ve.paper, vp.paper) == (1.81, 1.84) and ve.mean > 0 and vp.mean is None
     assert not table.note and any("inception.pt" in text for text in table.definitions)
@@ -77,7 +77,7 @@ def test_checkerboards_are_drawn_and_learnt_from_scratch(tmp_path):
     assert code == 0, error[-3000:]
     train, _ = PackedDataset(tmp_path / "exp/data/checkerboard/train").batch(np.arange(100))
     assert train.shape == (100, 1, 16, 16) and set(train.unique().tolist()) == {-1.0, 1.0}
-    table = read_json(tmp_path / "exp/checkerboard/table.json")
+    table = read_table(tmp_path / "exp/checkerboard/table.json")
     plain, gated, everywhere = (row[0] for row in table.rows.values())
     assert plain.mean > 0 and gated.mean > 0 and everywhere.mean is None and plain.deviation > 0
     runs = {file.parent.name for file in (tmp_path / "exp/checkerboard/runs").glob("*/evaluation.json")}

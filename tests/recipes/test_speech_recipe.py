@@ -9,7 +9,7 @@ import soundfile
 
 from mmspec.cli import main
 from mmspec.data import PackedDataset
-from mmspec.report.table import read_json
+from mmspec.report.table import read_table
 from tests.recipe_runs import kill_in_each_stage, run
 
 LOOK = ["trainer.batch_size=2", "trainer.max_steps=2", "trainer.tensorboard=false", "sample.steps=2"]
@@ -43,7 +43,7 @@ def test_killed_in_each_stage_it_goes_on_to_the_vocoders_table(tmp_path, speech,
     assert (len(train), len(test), test.meta.sample_rate) == (5, 5, 22050)
     seconds = [soundfile.info(file).frames for file in sorted((speech / "wavs").glob("LJ00[12]*.wav"))]
     assert test.lengths.tolist() == seconds  # whole, and in order
-    table = read_json(tmp_path / "exp/speech/table.json")
+    table = read_table(tmp_path / "exp/speech/table.json")
     measured = {name: dict(zip(table.columns, cells, strict=True)) for name, cells in table.rows.items()}
     assert measured["Baseline"]["FAD"].paper == 1.994 and measured["Haar, 1e-4"]["MR-STFT"].paper == 1.1708
     rows = {"Base weights as they are": "diffwave-base-0", "Haar, 1e-4": "diffwave-haar-lambda_1e-4-0"}

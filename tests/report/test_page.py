@@ -285,7 +285,7 @@ def test_bad_input_is_refused(tmp_path, data):
     with pytest.raises(InputError, match="max_samples must be 1 or more"):
         reported([run], max_samples=0)
     (run / "evaluation.json").write_text("{")
-    with pytest.raises(InputError, match=r"evaluation\.json is no JSON"):
+    with pytest.raises(InputError, match=r"evaluation\.json is not JSON"):
         reported([run])
 
 
