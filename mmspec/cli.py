@@ -15,6 +15,7 @@ VERBS = {
     "train": "train or fine-tune a denoiser on a packed data set",
     "sample": "draw samples from a run, a checkpoint or a saved denoiser",
     "evaluate": "compare samples with held-out real data",
+    "compare": "say where two sets of pictures or recordings differ, by octave, and whether by chance",
     "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
     "analyze": "draw what a denoiser does at each frequency and noise level",
@@ -23,6 +24,7 @@ VERBS = {
 }
 POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "convert": ("format", "source", "out"),
+    "compare": ("real", "generated"),
     "analyze": ("figure",),
 }
 MULTIRUN = ("-m", "--multirun")

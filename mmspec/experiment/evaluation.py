@@ -14,7 +14,7 @@ from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.measures import MeasureOptions, chosen_measures
-from mmspec.experiment.pictures import remarks, signals_at
+from mmspec.experiment.signal_files import remarks, signals_at
 from mmspec.files import read_json
 from mmspec.metrics.comparison import compare, sets_of
 from mmspec.metrics.measure import Metric

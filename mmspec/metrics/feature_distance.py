@@ -1,5 +1,6 @@
 """Fréchet and kernel distance of two sets by feature vectors of their signals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,11 +8,14 @@ from torch import Tensor
 
 from mmspec.metrics.features import Extractor
 from mmspec.metrics.frechet import Moments, frechet_distance, kernel_distance, kernel_distance_in_blocks, moments
+from mmspec.metrics.mean_spectra import Ranged
 from mmspec.metrics.measure import Measure, Metric, Verdict
 from mmspec.metrics.signals import SignalSet
+from mmspec.metrics.statistics import Interval
 
 # The kernel distance sees at most so many vectors of each set, which bounds its memory.
 KERNEL_VECTORS = 2000
+HALVINGS = 40  # of sets, for the intervals of their distances
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,41 @@ class FeatureDistance(Measure):
             f"{dimensions} features, which is then biased upwards: use kernel_{name}, or more samples."
         )
         return Verdict([distance, kernel], [warning])
+
+
+def ranged_distances(extractor: Extractor, real: Tensor, generated: Tensor, seed: int = 0) -> list[Ranged]:
+    """Fréchet and kernel distance of features with intervals, and what they are between two halves of the real set.
+
+    Intervals are of random halves of both sets, whose distances scatter about their mean as those of whole sets do
+    about the truth (half-sampling; Politis and Romano 1994).
+
+    Args:
+        extractor: of the features.
+        real, generated: ``[N, D]`` and ``[M, D]``; of more than 2,000 the first ones.
+        seed: of the halves.
+    """
+    real, generated = (each[:KERNEL_VECTORS].double() for each in (real, generated))
+    counts = f"{extractor.definition}; {len(generated):,} generated, {len(real):,} real, biased upwards by few of them"
+    chosen: list[tuple[str, Callable[[Tensor, Tensor], float], str]] = [
+        ("frechet", lambda a, b: frechet_distance(moments(a), moments(b)), f"Fréchet distance of features: {counts}."),
+        ("kernel", kernel_distance, f"Squared maximum mean discrepancy (kernel of KID) of features: {counts}."),
+    ]
+    generator = torch.Generator().manual_seed(seed)
+    pairs = [(*_halves(real, generator), *_halves(generated, generator)) for _ in range(HALVINGS)]
+    ends, found = torch.tensor([0.025, 0.975], dtype=torch.float64), []
+    for name, distance, definition in chosen:
+        value = distance(real, generated)
+        draws = torch.tensor([distance(ours, theirs) for ours, _, theirs, _ in pairs], dtype=torch.float64)
+        null = torch.tensor([distance(first, second) for first, second, _, _ in pairs], dtype=torch.float64)
+        metric = Metric(f"{name}_{extractor.name}", value, definition, better="lower")
+        interval = Interval(*(value + draws.quantile(ends) - draws.mean()).tolist())
+        found.append(Ranged(metric, interval, Interval(*null.quantile(ends).tolist())))
+    return found
+
+
+def _halves(vectors: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    order = torch.randperm(len(vectors), generator=generator)
+    return vectors[order[: len(order) // 2]], vectors[order[len(order) // 2 :]]
 
 
 def gaussian_and_kernel(names: tuple[str, str], real: Tensor, generated: Tensor, definition: str, what: str) -> Verdict:

@@ -4,7 +4,7 @@ Everything is drawn from a seed: the same numbers give the same interval again.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,6 +88,27 @@ def widened_interval(draws: Tensor, found: Tensor, count: int, level: float = LE
     return low, high
 
 
+def difference_interval(
+    real: Tensor, generated: Tensor, difference: Callable[[Tensor, Tensor], Tensor], seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What differs between two sets, and 95% of it.
+
+    Args:
+        real, generated: ``[N, ...]`` and ``[M, ...]``.
+        difference: of means of two sets, ``[repetitions, ...]`` each.
+        seed: of the bootstrap.
+
+    Returns:
+        ``(found, low, high)``, each in the shape of a difference, float64.
+
+    Raises:
+        ValueError: for fewer than 2 signals on a side.
+    """
+    found = difference(real.double().mean(0, keepdim=True), generated.double().mean(0, keepdim=True))[0]
+    draws = difference(*(bootstrap_means(each, seed=2 * seed + side) for side, each in enumerate((real, generated))))
+    return found, *widened_interval(draws, found, min(len(real), len(generated)))
+
+
 def half_differences(
     values: Tensor, difference: Callable[[Tensor, Tensor], Tensor], repetitions: int = REPETITIONS, seed: int = 0
 ) -> Tensor:
@@ -148,6 +169,16 @@ def _split_means(values: Tensor, first: int, repetitions: int, seed: int) -> tup
     both = ours / first, (flat.sum(0) - ours) / (count - first)
     ours, others = (means.reshape(repetitions, *values.shape[1:]) for means in both)
     return ours, others
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several tests, adjusted so that the chance of any false one keeps its level (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = least
+    return adjusted
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from mmspec.spectral.fourier import band_energy, frequencies_per_bin, radial_power_spectrum, spectrum
 from mmspec.spectral.octaves import (
     frequencies_per_octave,
+    mirrored,
     octave_edges,
     octave_energy,
     oriented_octave_energy,
@@ -17,6 +18,7 @@ __all__ = [
     "frequencies_per_bin",
     "frequencies_per_octave",
     "idwt",
+    "mirrored",
     "octave_edges",
     "octave_energy",
     "oriented_octave_energy",

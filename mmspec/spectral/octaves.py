@@ -113,6 +113,28 @@ def tapered(x: Tensor) -> Tensor:
     return (x - mean) * window / window.square().mean().sqrt()
 
 
+def mirrored(x: Tensor) -> Tensor:
+    """With its mirror image behind it along each axis, so that its ends meet: a picture has no step at its borders.
+
+    The transform of the result is the cosine transform of x (DCT-II), and every sample counts alike. Mean square and
+    frequencies per sample stay; a frequency has twice as many cycles in the doubled signal.
+
+    Args:
+        x: ``[B, C, T]`` or ``[B, C, H, W]``.
+
+    Returns:
+        ``[B, C, 2 T]`` or ``[B, C, 2 H, 2 W]``.
+
+    Raises:
+        TypeError: if x is not floating point.
+        ValueError: if x has not one or two spatial axes.
+    """
+    x = as_signal(x)
+    for axis in spatial_axes(x):
+        x = torch.cat([x, x.flip(axis)], axis)
+    return x
+
+
 def _sums(x: Tensor, index: Tensor, count: int) -> Tensor:
     """Energy of the frequencies of one index, ``[B, C, count]``."""
     half = torch.fft.rfftn(x, dim=spatial_axes(x), norm="forward").abs().square().flatten(2)

@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import scipy.fft
 import torch
 
 from mmspec.spectral import (
     frequencies_per_octave,
+    mirrored,
     octave_edges,
     octave_energy,
     oriented_octave_energy,
@@ -94,6 +96,18 @@ def test_a_taper_keeps_the_energy_of_a_ramp_where_it_is() -> None:
     plain, faded = octave_energy(ramp)[0, 0], octave_energy(tapered(ramp))[0, 0]
     assert 10 * (plain[-1] / plain.sum()).log10() > -30
     assert 10 * (faded[-1] / faded.sum()).log10() < -90
+
+
+@pytest.mark.parametrize("size", [(9,), (8, 8), (7, 12)])
+def test_mirrored_signals_have_the_energies_of_the_cosine_transform(size: tuple[int, ...]) -> None:
+    x = signal(1, 1, *size)
+    coefficients = scipy.fft.dctn(x[0, 0].numpy(), norm="ortho") ** 2 / math.prod(size)
+    pitch = np.meshgrid(*[np.arange(n) / (2 * n) for n in size], indexing="ij")  # cycles per sample
+    cycles = np.sqrt(sum(each**2 for each in pitch)) * max(size)
+    edges = octave_edges(size)
+    index = np.searchsorted(edges[1:-1], cycles.round(6)) + 1
+    expected = [coefficients[(index == k) & (cycles > 0)].sum() for k in range(1, len(edges))]
+    np.testing.assert_allclose(octave_energy(mirrored(x), len(edges) - 1)[0, 0], expected, atol=1e-12)
 
 
 def test_gradients_are_finite_at_silence() -> None:
