@@ -119,9 +119,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--arms", type=listed(str), default=list(ARMS))
     parser.add_argument("--seeds", type=listed(int), default=[0, 1, 2, 3, 4])
     parser.add_argument("--steps", type=listed(int), default=[5, 200])
-    for name, default in (("pictures", 50), ("crop", 128), ("batch", 4)):
+    for name, default in (("pictures", 60), ("crop", 128), ("batch", 4)):
         parser.add_argument(f"--{name}", type=whole_number, default=default)
-    for name, default in (("learning-rate", 1e-4), ("share", 0.5)):
+    for name, default in (("learning-rate", 3e-5), ("share", 0.5)):
         parser.add_argument(f"--{name}", type=float, default=default)
     options = parser.parse_args(arguments)
     return run(lambda: _measure_all(options))
