@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure_all(options: argparse.Namespace) -> str:
     stage, train, settings = _opened(options)
     held_out = pictures(options.test, settings.pictures)
-    latents = _encoded(stage, held_out.split(1))
+    latents = _encoded(stage, held_out.split(1), 0)
     untreated = options.results / "untreated.json"
     if not is_done(untreated, asdict(settings)):
         found = round_trip(stage, held_out, latents).write()
@@ -139,7 +139,7 @@ def _measure_all(options: argparse.Namespace) -> str:
         files = {arm: options.results / f"{arm}-{seed}.json" for arm in options.arms}
         left = [arm for arm, file in files.items() if not is_done(file, asdict(settings))]
         seen = list(crops(train, settings, seed)) if left else []
-        batches = [(x, _encoded(stage, [x])) for x in seen]
+        batches = list(zip(seen, _encoded(stage, seen, seed).split(settings.batch), strict=True)) if left else []
         for arm in left:
             start = time.monotonic()
             treated = load_first_stage(options.first_stage)
@@ -172,8 +172,9 @@ def _opened(options: argparse.Namespace) -> tuple[FirstStage, PackedDataset, Set
 
 
 @torch.no_grad()
-def _encoded(stage: FirstStage, parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat([stage.encode(x) for x in parts])
+def _encoded(stage: FirstStage, parts: Sequence[Tensor], seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)  # of a first stage that draws: all arms decode the same latents
+    return torch.cat([stage.encode(x, generator) for x in parts])
 
 
 if __name__ == "__main__":
