@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         required=True,
         metavar="PATH",
-        help="CompVis's checkpoint of a first stage or of a whole model, a diffusers folder, a run or a saved denoiser",
+        help="CompVis's checkpoint of a first stage or of a whole model, one of TAESD's two files, a folder of "
+        "diffusers or `mmspec convert`, a run or a saved denoiser",
     )
     parser.add_argument(
         "--scale-factor", type=float, metavar="X", help="of the latents (default: as the first stage says, else 1)"

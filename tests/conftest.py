@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from tests.references import References
 
@@ -22,3 +23,11 @@ def shared() -> Path:
 def references(tmp_path_factory: pytest.TempPathFactory) -> References:
     """Golden values: the shared folder's where it is, else the small ones of ``tests/golden``."""
     return References(SHARED, tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="session")
+def published(shared: Path) -> nn.Module:
+    """The tiny autoencoder of FLUX.2's latents."""
+    from mmspec.pretrained import load_first_stage
+
+    return load_first_stage(shared / "data/taef2_encoder.pth")

@@ -16,6 +16,6 @@ def run(cfg: DictConfig) -> None:
         InputError: if the weights cannot be read, or a key cannot be used.
     """
     options = read(ConvertOptions, plain(cfg))
-    denoiser = convert(options)
-    parameters = sum(parameter.numel() for parameter in denoiser.network.parameters())
-    print(f"{type(denoiser.network).__name__} of {parameters:,} parameters in {options.out}")
+    made = convert(options)
+    parameters = sum(parameter.numel() for parameter in made.parameters())
+    print(f"{type(made).__name__} of {parameters:,} parameters in {options.out}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmspec.components import Component
@@ -16,10 +16,10 @@ from mmspec.diffusion.conditions import Condition, Labels, Spectrogram
 from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
 from mmspec.errors import InputError
-from mmspec.files import refuse_lfs_pointer, replace_text
+from mmspec.files import replace_text
 from mmspec.losses.weighting import noise_level, per_sample
 from mmspec.networks import FirstStage, Network
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import put_file
 from mmspec.typed import read
 
 FORMAT, EARLIER = "mmspec-denoiser-2", "mmspec-denoiser-1"  # the earlier one called the process "preconditioning"
@@ -193,10 +193,10 @@ class Denoiser(nn.Module):
         conditioner = first_stage = None
         if saved.conditioner is not None:
             conditioner = saved.conditioner.build(LogMel, f"{where} conditioner")
-        _load_weights(network, folder / WEIGHTS)
+        put_file(network, folder / WEIGHTS)
         if saved.first_stage is not None:
             first_stage = saved.first_stage.build(FirstStage, f"{where} first_stage")
-            _load_weights(first_stage, folder / FIRST_STAGE_WEIGHTS)
+            put_file(first_stage, folder / FIRST_STAGE_WEIGHTS)
         signal = saved.signal
         denoiser = cls(network, process, signal.shape, signal.sample_rate, signal.classes, conditioner, first_stage)
         return denoiser.to(device).eval()
@@ -254,12 +254,3 @@ def _local_folder(source: str | Path) -> Path:
             f"{source} is neither a folder here nor could it be fetched from the Hugging Face hub "
             f"({type(error).__name__}): give the path of a folder with config.json and model.safetensors."
         ) from None
-
-
-def _load_weights(network: nn.Module, file: Path) -> None:
-    refuse_lfs_pointer(file)
-    try:
-        weights: dict[str, Any] = load_file(file)
-    except Exception as error:
-        raise InputError(f"{file} cannot be read as safetensors ({error}): copy or export it again.") from None
-    put_weights(network, weights, str(file))

@@ -1,16 +1,24 @@
-"""Other people's weights, as the folder of a denoiser."""
+"""Other people's weights, as the folder of a denoiser, or of a first stage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from torch import nn
+
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.files import content_sha256, staged
-from mmspec.pretrained import load_diffwave, load_edm, load_ldm
+from mmspec.networks import FirstStage
+from mmspec.pretrained import load_diffwave, load_edm, load_first_stage, load_ldm
 
-FORMATS: dict[str, Callable[..., Denoiser]] = {"edm": load_edm, "diffwave": load_diffwave, "ldm": load_ldm}
+FORMATS: dict[str, Callable[..., Denoiser | FirstStage]] = {
+    "edm": load_edm,
+    "diffwave": load_diffwave,
+    "ldm": load_ldm,
+    "first_stage": load_first_stage,
+}
 
 
 @dataclass(frozen=True)
@@ -29,14 +37,15 @@ class LDMOptions:
 class ConvertOptions:
     """The options of ``mmspec convert``: conf/convert.yaml explains each."""
 
-    format: Literal["edm", "diffwave", "ldm"]
+    format: Literal["edm", "diffwave", "ldm", "first_stage"]
     source: str
     out: Path
     ldm: LDMOptions = field(default_factory=LDMOptions)
 
 
-def convert(options: ConvertOptions) -> Denoiser:
-    """Read the weights, and write the denoiser as `Denoiser.save_pretrained` does, whole or not at all.
+def convert(options: ConvertOptions) -> nn.Module:
+    """Read the weights, and write them as `Denoiser.save_pretrained` or `FirstStage.save_pretrained` does, whole or not
+    at all; returns the network, or the first stage.
 
     Raises:
         InputError: if they cannot be read, the options are not of their format, or the folder holds anything but what
@@ -47,16 +56,16 @@ def convert(options: ConvertOptions) -> Denoiser:
     given = {name: value for name, value in vars(options.ldm).items() if value is not None}
     if given and options.format != "ldm":
         raise InputError(f"ldm.{next(iter(given))} is for the format ldm, not for {options.format}: leave it out.")
-    denoiser = FORMATS[options.format](options.source, **given)
+    made = FORMATS[options.format](options.source, **given)
     with staged(options.out) as folder:
-        denoiser.save_pretrained(folder)
+        made.save_pretrained(folder)
         if (
             options.out.exists()
             and any(options.out.iterdir())
             and content_sha256(options.out) != content_sha256(folder)
         ):
             raise InputError(
-                f"{options.out} holds another denoiser, or something else, than these weights make: move it away, or "
+                f"{options.out} holds other weights, or something else, than these weights make: move it away, or "
                 "give another out=FOLDER."
             )
-    return denoiser
+    return made.network if isinstance(made, Denoiser) else made

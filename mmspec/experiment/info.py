@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +13,8 @@ from mmspec.errors import InputError
 from mmspec.experiment.machine import machine_facts
 from mmspec.experiment.sources import open_denoiser
 from mmspec.metrics.cost import count, measure
-from mmspec.networks import Network, make_network
+from mmspec.networks import FirstStage, Network, make_network
+from mmspec.pretrained.first_stage import is_saved_first_stage
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class InfoOptions:
 
 
 def facts(options: InfoOptions) -> dict[str, Any]:
-    """What the options ask for: of a denoiser, a network, or else of the machine."""
+    """What the options ask for: of a denoiser, a first stage, a network, or else of the machine."""
     if options.from_ is not None:
+        if is_saved_first_stage(Path(options.from_)):
+            return _first_stage_facts(FirstStage.from_pretrained(options.from_))
         return _denoiser_facts(open_denoiser(options.from_)[0], options)
     if options.network is None:
         return machine_facts()
@@ -81,4 +85,14 @@ def _denoiser_facts(denoiser: Denoiser, options: InfoOptions) -> dict[str, Any]:
         "signal_shape": denoiser.signal_shape,
         "sample_rate": denoiser.sample_rate,
         "classes": denoiser.classes,
+    }
+
+
+def _first_stage_facts(stage: FirstStage) -> dict[str, Any]:
+    return {
+        "first_stage": type(stage).__name__,
+        "config": stage.config,
+        "parameters": sum(parameter.numel() for parameter in stage.parameters()),
+        "factor": stage.factor,
+        "sha256": stage.sha256(),
     }

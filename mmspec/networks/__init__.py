@@ -8,10 +8,12 @@ from mmspec.networks.edm_unet import EDMUNet
 from mmspec.networks.first_stage import AutoencoderKL, FirstStage, VQModel
 from mmspec.networks.gating import WaveletDown, WaveletUp
 from mmspec.networks.network import Network, make_network
+from mmspec.networks.tiny_autoencoder import AutoencoderTiny
 from mmspec.networks.unet import UNet
 
 __all__ = [
     "AutoencoderKL",
+    "AutoencoderTiny",
     "ClassContextUNet",
     "DiffWave",
     "EDMUNet",

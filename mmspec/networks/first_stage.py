@@ -4,72 +4,81 @@ Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Mode
 """
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
-from mmspec.components import Configured
+from mmspec.components import Component, Configured
+from mmspec.errors import InputError
+from mmspec.files import replace_text
 from mmspec.networks.autoencoder import Decoder, Encoder
 from mmspec.networks.layers import conv
 from mmspec.networks.ranges import check_ranges, check_scale
+from mmspec.networks.weights import put_file
 
 LEAST = {  # value of the arguments
     **dict.fromkeys(("in_channels", "channels", "channel_mult", "num_blocks", "z_channels", "embed_channels"), 1),
     "num_codes": 1,
 }
+
+FORMAT, WEIGHTS = "mmspec-first-stage-1", "model.safetensors"
 LOGVAR_RANGE = (-30.0, 20.0)
 QUANTIZED_AT_ONCE = 1 << 14  # vectors; bounds the memory for their distances to all codes
 
 
 class FirstStage(Configured, nn.Module, ABC):
-    """What `AutoencoderKL` and `VQModel` share: a frozen pair of encoder and decoder.
+    """A frozen pair of encoder and decoder; a subclass is known by its name, its constructor's arguments are its
+    ``config``.
 
     Signals are ``[B, C, *spatial]`` in [-1, 1], latents ``[B, embed_channels, *(spatial / factor)]``, as a denoiser
     sees them: times ``scale_factor``. What is kept of a signal to draw its latents from, its moments, is
     ``[B, moment_channels, *(spatial / factor)]``.
 
-    Attributes:
-        config: constructor arguments.
-        factor: by how much latents are smaller along each axis.
+    Args:
+        dims: 1 for waveforms, 2 for images.
+        in_channels: of the signals.
+        embed_channels: of the latents.
         moment_channels: of `moments`.
+        factor: by how much latents are smaller along each axis.
+        scale_factor: latents are multiplied by it.
+
+    Attributes:
+        config: constructor arguments of the subclass.
     """
 
-    moment_channels: int
-
-    def __init__(self, moments_per_channel: int) -> None:
+    def __init__(
+        self,
+        dims: int,
+        in_channels: int,
+        embed_channels: int,
+        moment_channels: int,
+        factor: int,
+        scale_factor: float,
+    ) -> None:
         super().__init__()
-        config = self.config
-        dims, z_channels, embed_channels = config["dims"], config["z_channels"], config["embed_channels"]
-        if dims not in (1, 2):
-            raise ValueError(f"dims must be 1 or 2, got {dims}")
-        check_ranges(config, LEAST)
-        check_scale("scale_factor", config["scale_factor"])
-        widths = [config["channels"] * mult for mult in config["channel_mult"]]
-        if len(widths) < 2 or any(width % 32 for width in widths):
-            raise ValueError(f"a first stage needs two or more levels, of widths that 32 divides, got {widths}")
-        if not all(0 <= level < len(widths) for level in config["attention_levels"]):
-            raise ValueError(f"attention_levels must lie in 0 to {len(widths) - 1}, got {config['attention_levels']}")
-        self.dims, self.in_channels, self.embed_channels = dims, config["in_channels"], embed_channels
-        self.factor = 2 ** (len(widths) - 1)
-        self.moment_channels = moments_per_channel * embed_channels
-        self.scale_factor: float = config["scale_factor"]
-        levels = (widths, config["num_blocks"], config["attention_levels"], config["middle_attention"])
-        encoded = moments_per_channel * z_channels
-        self.encoder = Encoder(dims, config["in_channels"], encoded, *levels)
-        self.decoder = Decoder(dims, z_channels, config["in_channels"], *levels)
-        self.quant_conv = conv(dims, encoded, self.moment_channels, kernel_size=1)
-        self.post_quant_conv = conv(dims, embed_channels, z_channels, kernel_size=1)
+        self.dims, self.in_channels, self.embed_channels = dims, in_channels, embed_channels
+        self.moment_channels, self.factor, self.scale_factor = moment_channels, factor, scale_factor
 
     def moments(self, x: Tensor) -> Tensor:
-        """What latents of signals are drawn from: ``[B, C, *n]`` -> ``[B, moment_channels, *(n / factor)]``."""
+        """What latents of signals are drawn from: ``[B, C, *n]`` -> ``[B, moment_channels, *(n / factor)]``.
+
+        Raises:
+            ValueError: for signals of another shape.
+        """
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
             spatial = {1: "T", 2: "H, W"}[self.dims]
             raise ValueError(f"this first stage takes [B, {self.in_channels}, {spatial}], got {list(x.shape)}")
-        out: Tensor = self.quant_conv(self.encoder(x))
-        return out
+        return self._moments(x)
+
+    @abstractmethod
+    def _moments(self, x: Tensor) -> Tensor:
+        """`moments` of signals whose shape has been checked."""
 
     @abstractmethod
     def draw(self, moments: Tensor, generator: Generator | None = None) -> Tensor:
@@ -81,10 +90,9 @@ class FirstStage(Configured, nn.Module, ABC):
         """
         return self.draw(self.moments(x), generator)
 
+    @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
         """Signals of latents: ``[B, embed_channels, *n]`` -> ``[B, C, *(n factor)]``, nominally in [-1, 1]."""
-        out: Tensor = self.decoder(self.post_quant_conv(z / self.scale_factor))
-        return out
 
     def latent_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape ``(embed_channels, *n)`` of the latents of signals ``(C, *spatial)``."""
@@ -98,11 +106,72 @@ class FirstStage(Configured, nn.Module, ABC):
             digest.update(tensor.detach().float().cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, folder / WEIGHTS)
+        config = {"format": FORMAT, "first_stage": Component.of(self).write()}
+        replace_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "FirstStage":
+        """Read what `save_pretrained` wrote, frozen and in evaluation mode; nothing in it is executed.
+
+        Raises:
+            InputError: if the folder holds no first stage, its class is unknown, or its weights do not fit its config.
+        """
+        file = Path(folder) / "config.json"
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file} cannot be read as JSON ({error}): copy or convert it again.") from None
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise InputError(f"{folder} holds no first stage of mmspec's: give a folder that `mmspec convert` wrote.")
+        stage = Component.read(config.get("first_stage"), f"{file}: first_stage").build(cls, f"{file}: first_stage")
+        put_file(stage, Path(folder) / WEIGHTS)
+        return stage.eval().requires_grad_(False)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "FirstStage":
         return self  # frozen: a copy of a denoiser, such as its average, shares it
 
 
-class AutoencoderKL(FirstStage):
+class _LatentDiffusion(FirstStage):
+    """What `AutoencoderKL` and `VQModel` share: encoder and decoder of Rombach et al., a 1x1 convolution from and to
+    the latents.
+    """
+
+    def __init__(self, moments_per_channel: int) -> None:
+        config = self.config
+        dims, z_channels, embed_channels = config["dims"], config["z_channels"], config["embed_channels"]
+        if dims not in (1, 2):
+            raise ValueError(f"dims must be 1 or 2, got {dims}")
+        check_ranges(config, LEAST)
+        check_scale("scale_factor", config["scale_factor"])
+        widths = [config["channels"] * mult for mult in config["channel_mult"]]
+        if len(widths) < 2 or any(width % 32 for width in widths):
+            raise ValueError(f"a first stage needs two or more levels, of widths that 32 divides, got {widths}")
+        if not all(0 <= level < len(widths) for level in config["attention_levels"]):
+            raise ValueError(f"attention_levels must lie in 0 to {len(widths) - 1}, got {config['attention_levels']}")
+        channels, moments = config["in_channels"], moments_per_channel * embed_channels
+        super().__init__(dims, channels, embed_channels, moments, 2 ** (len(widths) - 1), config["scale_factor"])
+        levels = (widths, config["num_blocks"], config["attention_levels"], config["middle_attention"])
+        encoded = moments_per_channel * z_channels
+        self.encoder = Encoder(dims, channels, encoded, *levels)
+        self.decoder = Decoder(dims, z_channels, channels, *levels)
+        self.quant_conv = conv(dims, encoded, moments, kernel_size=1)
+        self.post_quant_conv = conv(dims, embed_channels, z_channels, kernel_size=1)
+
+    def _moments(self, x: Tensor) -> Tensor:
+        out: Tensor = self.quant_conv(self.encoder(x))
+        return out
+
+    def decode(self, z: Tensor) -> Tensor:
+        out: Tensor = self.decoder(self.post_quant_conv(z / self.scale_factor))
+        return out
+
+
+class AutoencoderKL(_LatentDiffusion):
     """A first stage whose latents are normally distributed (Rombach et al. 2022, "KL-reg.").
 
     Args:
@@ -147,7 +216,7 @@ class AutoencoderKL(FirstStage):
         return self.scale_factor * (mean + (0.5 * logvar).exp() * noise)
 
 
-class VQModel(FirstStage):
+class VQModel(_LatentDiffusion):
     """A first stage with a codebook, which its decoder looks latents up in (Rombach et al. 2022, "VQ-reg.").
 
     Latents are what the encoder puts out, before they are looked up: a denoiser works on those.

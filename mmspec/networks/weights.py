@@ -1,12 +1,29 @@
 """Weights put in their place."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmspec.errors import InputError
+from mmspec.files import refuse_lfs_pointer
+
+
+def put_file(network: nn.Module, file: Path) -> None:
+    """Give a network the weights in a file of safetensors, as `put_weights` does.
+
+    Raises:
+        InputError: if it cannot be read, or does not fit.
+    """
+    refuse_lfs_pointer(file)
+    try:
+        weights: dict[str, Any] = load_file(file)
+    except Exception as error:
+        raise InputError(f"{file} cannot be read as safetensors ({error}): copy or export it again.") from None
+    put_weights(network, weights, str(file))
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmspec.errors import InputError
 from mmspec.pretrained import diffusers_config as known
+from mmspec.pretrained import taesd
 from mmspec.pretrained.compvis import count, first_stage_options, unet_options
 from mmspec.pretrained.diffusers_config import Config
 from mmspec.pretrained.diffusers_weights import read_folder
@@ -18,7 +19,8 @@ from mmspec.typed import checked
 
 KL_SCALE = 0.18215  # diffusers' default
 TEXT_UNET = "UNet2DConditionModel"
-UNETS, FIRST_STAGE_NAMES = ("UNet2DModel", TEXT_UNET), ("AutoencoderKL", "VQModel")
+UNETS, TINY = ("UNet2DModel", TEXT_UNET), "AutoencoderTiny"
+FIRST_STAGE_NAMES = ("AutoencoderKL", "VQModel", TINY)
 OLD_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}  # of 2022
 UNET_NAMES = {
     "time_embedding.linear_1.": "time_embed.0.",
@@ -89,7 +91,8 @@ def unet(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def first_stage(folder: Path) -> tuple[dict[str, Tensor], float]:
-    """State dict, under CompVis's names, and scale factor of the first stage in a folder or its "vae" or "vqvae".
+    """State dict, under the names that mmspec gives it, and scale factor of the first stage in a folder or its "vae" or
+    "vqvae".
 
     A VQModel that says diffusers' default of the scale, 0.18215, says nothing: the models were trained without one.
 
@@ -97,19 +100,27 @@ def first_stage(folder: Path) -> tuple[dict[str, Tensor], float]:
         InputError: as of `unet`.
     """
     file, config = _part(folder, ("vae", "vqvae"), FIRST_STAGE_NAMES)
-    known.refuse_others(config, file, known.FIRST_STAGE)
-    scale = checked(config.get("scaling_factor", KL_SCALE), float, f"{file}: scaling_factor")
+    tiny = config["_class_name"] == TINY
+    fixed, without_shape = (
+        (known.TINY, known.TINY_WITHOUT_SHAPE) if tiny else (known.FIRST_STAGE, known.FIRST_STAGE_WITHOUT_SHAPE)
+    )
+    known.refuse_others(config, file, fixed)
+    scale = checked(config.get("scaling_factor", 1.0 if tiny else KL_SCALE), float, f"{file}: scaling_factor")
     if not 0 < scale < math.inf:
         raise InputError(f"{file} has scaling_factor={scale}: expected a number above 0; give scale_factor=.")
-    weights = autoencoder_names(read_folder(file.parent))
+    stored = read_folder(file.parent)
     try:
-        _, options = first_stage_options(weights)
+        weights = taesd.plain_names(stored) if tiny else autoencoder_names(stored)
+        shapes = known.tiny_shapes(taesd.options(weights)[1]) if tiny else _shapes(weights)
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise InputError(f"{file.parent} holds no first stage that mmspec knows ({_reason(error)}).") from None
-    built = {**known.FIRST_STAGE, **known.first_stage_shapes(options)}
-    known.refuse_others(config, file, built, known.FIRST_STAGE_WITHOUT_SHAPE)
+    known.refuse_others(config, file, {**fixed, **shapes}, without_shape)
     unscaled = config["_class_name"] == "VQModel" and scale == KL_SCALE
     return weights, 1.0 if unscaled else float(scale)
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> known.Values:
+    return known.first_stage_shapes(first_stage_options(weights)[1])
 
 
 def unet_names(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:

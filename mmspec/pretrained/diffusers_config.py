@@ -67,6 +67,16 @@ FIRST_STAGE: Values = {
     "use_quant_conv": (True,),
 }
 FIRST_STAGE_WITHOUT_SHAPE = ("scaling_factor", "force_upcast", "sample_size")  # honoured; of half floats; of tiles
+TINY: Values = {
+    "act_fn": ("relu",),
+    "shift_factor": (None, 0),
+    "upsample_fn": ("nearest",),
+    "upsampling_scaling_factor": (2,),
+}
+TINY_WITHOUT_SHAPE = (
+    *("scaling_factor", "force_upcast"),  # honoured; of half floats
+    *("latent_magnitude", "latent_shift"),  # of latents that are written as pictures
+)
 SCHEDULER: Values = {
     "final_sigmas_type": ("zero", "sigma_min"),  # honoured, both
     "flow_shift": (None, 1),
@@ -176,6 +186,22 @@ def first_stage_shapes(options: dict[str, Any]) -> Values:
         "latent_channels": (z_channels,),
         "vq_embed_dim": (None, embed) if embed == z_channels else (embed,),
         **codes,
+    }
+
+
+def tiny_shapes(options: dict[str, Any]) -> Values:
+    """As `first_stage_shapes`, of an AutoencoderTiny; ``options``: its arguments."""
+    blocks = options["num_blocks"]
+    widths = ([options["channels"]] * len(blocks),)
+    return {
+        "in_channels": (options["in_channels"],),
+        "out_channels": (options["in_channels"],),
+        "latent_channels": (options["embed_channels"],),
+        "encoder_block_out_channels": widths,
+        "decoder_block_out_channels": widths,
+        "block_out_channels": widths,
+        "num_encoder_blocks": (blocks,),
+        "num_decoder_blocks": (blocks[::-1],),
     }
 
 

@@ -1,4 +1,4 @@
-"""First stages of latent diffusion out of CompVis's checkpoints, diffusers folders and saved denoisers."""
+"""First stages of latent diffusion out of CompVis's checkpoints, TAESD's files, diffusers folders and our own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +10,11 @@ from mmspec.components import Component
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.networks import FirstStage
+from mmspec.networks.first_stage import FORMAT
 from mmspec.networks.weights import put_weights
-from mmspec.pretrained import diffusers
+from mmspec.pretrained import diffusers, taesd
 from mmspec.pretrained.compvis import first_stage_options
+from mmspec.pretrained.diffusers_config import read_config
 from mmspec.pretrained.weights import plain_names, read_weights
 
 IN_CHECKPOINT = "first_stage_model."  # in front of its names in the checkpoint of a whole model
@@ -24,8 +26,9 @@ def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: fl
 
     Args:
         source: CompVis's checkpoint of a first stage or of a whole latent diffusion model (nothing in it is executed),
-            its state dict, a diffusers folder with an AutoencoderKL or a VQModel, or a folder that
-            `Denoiser.save_pretrained` wrote of a denoiser with a first stage.
+            its state dict, one of TAESD's two files, the other beside it, a diffusers folder with an AutoencoderKL, a
+            VQModel or an AutoencoderTiny, or a folder that `FirstStage.save_pretrained` wrote, or
+            `Denoiser.save_pretrained` of a denoiser with a first stage.
         scale_factor: of the latents. None takes what the source says, else 1; CompVis's checkpoints leave it to their
             YAML, except where it was measured.
 
@@ -36,14 +39,27 @@ def load_first_stage(source: str | Path | Mapping[str, Tensor], scale_factor: fl
         return first_stage(plain_names(source, "the state dict"), "the state dict", scale_factor)
     path = Path(source)
     if not path.is_dir():
-        return first_stage(read_weights(path), str(path), scale_factor)
+        return first_stage(taesd.with_other_half(read_weights(path), path), str(path), scale_factor)
     if diffusers.is_saved_denoiser(path):
-        stage = Denoiser.from_pretrained(path).first_stage
-        if stage is None:
-            raise InputError(f"{path} is a denoiser of signals themselves: give one with a first stage.")
+        stage = _saved(path)
         return stage if scale_factor is None else _made(stage.state_dict(), str(path), scale_factor)
     weights, stored = diffusers.first_stage(path)
     return _made(weights, str(path), stored if scale_factor is None else scale_factor)
+
+
+def is_saved_first_stage(folder: Path) -> bool:
+    """Whether a folder is one that `FirstStage.save_pretrained` wrote."""
+    file = folder / "config.json"
+    return file.is_file() and read_config(file).get("format") == FORMAT
+
+
+def _saved(path: Path) -> FirstStage:
+    if is_saved_first_stage(path):
+        return FirstStage.from_pretrained(path)
+    stage = Denoiser.from_pretrained(path).first_stage
+    if stage is None:
+        raise InputError(f"{path} is a denoiser of signals themselves: give one with a first stage.")
+    return stage
 
 
 def first_stage(weights: Mapping[str, Tensor], where: str, scale_factor: float | None = None) -> FirstStage:
@@ -61,10 +77,11 @@ def first_stage(weights: Mapping[str, Tensor], where: str, scale_factor: float |
 
 def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None) -> FirstStage:
     try:
-        name, options = first_stage_options(weights)
+        name, options = (taesd.options if taesd.is_tiny(weights) else first_stage_options)(weights)
     except (KeyError, ValueError, ZeroDivisionError) as error:
         raise InputError(
-            f"{where} holds no first stage that mmspec knows, an AutoencoderKL or a VQModel ({_reason(error)})."
+            f"{where} holds no first stage that mmspec knows, an AutoencoderKL, VQModel or AutoencoderTiny "
+            f"({_reason(error)})."
         ) from None
     component = Component(name, {**options, "scale_factor": 1.0 if scale_factor is None else scale_factor})
     with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit

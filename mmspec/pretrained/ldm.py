@@ -233,7 +233,7 @@ def _denoiser(
             f"{where} has a UNet for latents of {network.in_channels} channels and a first stage that makes "
             f"{stage.embed_channels}: they are not of one model."
         )
-    shape = (network.in_channels, *sizes)
+    shape: tuple[int, ...] = (network.in_channels, *sizes)
     if stage is not None:
         shape = (stage.in_channels, *(size * stage.factor for size in sizes))
     classes = [str(i) for i in range(network.num_classes)] or None

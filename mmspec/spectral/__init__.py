@@ -6,6 +6,7 @@ from mmspec.spectral.octaves import (
     mirrored,
     octave_edges,
     octave_energy,
+    octave_part,
     oriented_octave_energy,
     tapered,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "mirrored",
     "octave_edges",
     "octave_energy",
+    "octave_part",
     "oriented_octave_energy",
     "radial_power_spectrum",
     "spectrogram",

@@ -80,6 +80,32 @@ def oriented_octave_energy(x: Tensor, count: int | None = None) -> Tensor:
     return sums[..., 1:].reshape(*sums.shape[:2], -1, kinds)
 
 
+def octave_part(x: Tensor, octave: int, count: int | None = None) -> Tensor:
+    """The part of x in one octave; with its mean value, the parts of all octaves sum to x.
+
+    Args:
+        x: ``[B, C, T]`` or ``[B, C, H, W]``.
+        octave: from 0, the lowest.
+        count: of octaves, as for `octave_edges`.
+
+    Returns:
+        In the shape of x.
+
+    Raises:
+        TypeError: if x is not floating point.
+        ValueError: if x has not one or two spatial axes, or there is no such octave.
+    """
+    x = as_signal(x)
+    size = tuple(x.shape[2:])
+    octaves = len(octave_edges(size, count)) - 1
+    if not 0 <= octave < octaves:
+        raise ValueError(f"octave must be 0 to {octaves - 1}, not {octave}.")
+    half = torch.fft.rfftn(x, dim=spatial_axes(x))
+    inside = (_octaves(size, count, x.device) == octave + 1).reshape(half.shape[2:])
+    part: Tensor = torch.fft.irfftn(half * inside, s=size, dim=spatial_axes(x))
+    return part
+
+
 def frequencies_per_octave(size: Sequence[int], count: int | None = None) -> Tensor:
     """How many frequencies of the full spectrum lie in each octave, ``[octaves]`` int64.
 

@@ -11,10 +11,15 @@ from data_prep.latents import main as make_latents
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
 from mmspec.diffusion import Denoiser
-from mmspec.networks import AutoencoderKL, VQModel
+from mmspec.networks import AutoencoderKL, AutoencoderTiny, VQModel
 from tests.packed import write_clips, write_pictures
 
-FIRST_STAGES = {"kl": AutoencoderKL, "vq": VQModel}
+LEVELS = {"channels": 32, "channel_mult": (1, 1), "num_blocks": 1}
+FIRST_STAGES = {
+    "kl": lambda: AutoencoderKL(**LEVELS),
+    "vq": lambda: VQModel(**LEVELS),
+    "tiny": lambda: AutoencoderTiny(channels=8, num_blocks=(1, 1), pooled=True),
+}
 SMALL = [
     "network.model_channels=8",
     "network.channel_mult=[1,2]",
@@ -31,7 +36,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Pictures, and a first stage of each kind as CompVis saves it."""
+    """Pictures, and a first stage of each kind as a checkpoint."""
     folder = tmp_path_factory.mktemp("latent")
     rng = np.random.default_rng(0)
     for side in ("train", "test"):
@@ -41,7 +46,7 @@ def home(tmp_path_factory):
         write_packed(folder / side, pixels, np.arange(10) % 2, meta=meta)
     torch.manual_seed(0)
     for name, made in FIRST_STAGES.items():
-        stage = made(channels=32, channel_mult=(1, 1), num_blocks=1)
+        stage = made()
         torch.save({"state_dict": stage.state_dict()}, folder / f"{name}.ckpt")
         assert make_latents([str(folder / "train"), str(folder / f"latents-{name}"), "--first-stage",
                              str(folder / f"{name}.ckpt")]) == 0  # fmt: skip
@@ -104,7 +109,7 @@ def test_a_cut_run_goes_on_where_it_was(home):
 
 
 def test_sigma_data_is_that_of_latents(home):
-    stage = FIRST_STAGES["vq"](channels=32, channel_mult=(1, 1), num_blocks=1)
+    stage = FIRST_STAGES["vq"]()
     stage.load_state_dict(torch.load(home / "vq.ckpt", weights_only=True)["state_dict"])
     with torch.no_grad():
         deviation = stage.encode(PackedDataset(home / "train").batch(range(10))[0]).std(correction=0).item()

@@ -12,6 +12,7 @@ from mmspec.spectral import (
     mirrored,
     octave_edges,
     octave_energy,
+    octave_part,
     oriented_octave_energy,
     tapered,
 )
@@ -114,3 +115,22 @@ def test_gradients_are_finite_at_silence() -> None:
     x = torch.zeros(2, 1, 9, 8, requires_grad=True)
     (octave_energy(tapered(x)).sum() + oriented_octave_energy(x).sum()).backward()
     assert not x.grad.any()
+
+
+@pytest.mark.parametrize("size", [(48,), (16, 12), (15, 9)])
+def test_parts_of_all_octaves_and_the_mean_make_the_signal(size):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    axes = tuple(range(2, x.ndim))
+    energy = octave_energy(x)
+    parts = [octave_part(x, octave) for octave in range(energy.shape[-1])]
+    torch.testing.assert_close(sum(parts) + x.mean(axes, keepdim=True), x)
+    for octave, part in enumerate(parts):
+        alone = torch.zeros_like(energy)
+        alone[..., octave] = energy[..., octave]
+        torch.testing.assert_close(octave_energy(part), alone)
+
+
+@pytest.mark.parametrize("octave", [-1, 3])
+def test_there_is_no_octave_above_the_highest(octave):
+    with pytest.raises(ValueError, match="octave must be 0 to 2"):
+        octave_part(torch.zeros(1, 1, 16), octave)
