@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure_all(options: argparse.Namespace) -> str:
     stage, train, settings = _opened(options)
     held_out = pictures(options.test, settings.pictures)
-    latents = _encoded(stage, held_out.split(1), 0)
+    latents = _encoded(stage, torch.split(held_out, 1), 0)
     untreated = options.results / "untreated.json"
     if not is_done(untreated, asdict(settings)):
         found = round_trip(stage, held_out, latents).write()

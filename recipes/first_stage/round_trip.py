@@ -1,6 +1,7 @@
 """What comes back of held-out pictures through a first stage, picture by picture."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,12 +28,12 @@ class RoundTrip:
     log_spectral_distance: Tensor
     bias: Tensor
 
-    def write(self) -> dict[str, list]:
+    def write(self) -> dict[str, list[Any]]:
         """As JSON has it."""
         return {name: rounded(values) for name, values in asdict(self).items()}
 
 
-def rounded(values: Tensor) -> list:
+def rounded(values: Tensor) -> list[Any]:
     """As JSON has it, with four digits behind the point: ``[N]`` or ``[N, octaves]``."""
     return values.double().round(decimals=DIGITS).tolist()
 

@@ -93,10 +93,10 @@ def _with_intervals(values: Tensor, shown: Callable[[Tensor], Tensor], form: str
     found = shown(values.mean(0))
     low, high = widened_interval(shown(bootstrap_means(values)), found, len(values))
     cells = torch.stack([found, low, high], -1)
-    return [[_cell(*cell.tolist(), form) for cell in row] for row in cells]
+    return [[_cell(form, *cell) for cell in row] for row in cells.tolist()]
 
 
-def _cell(value: float, low: float, high: float, form: str) -> str:
+def _cell(form: str, value: float, low: float, high: float) -> str:
     return f"{form.format(value)} [{form.format(low)}, {form.format(high)}]"
 
 
@@ -174,7 +174,7 @@ def _differences(step: int, after: Mapping[str, Mapping[int, Any]], names: list[
             continue
         ours, base = (_measured({seed: of[seed] for seed in both}) for of in (found, after[BASE]))
         effects = [paired_difference(difference) for difference in (ours - base).unbind(-1)]
-        shown = [f"{each.mean:+.2f} [{each.interval.low:+.2f}, {each.interval.high:+.2f}]" for each in effects]
+        shown = [_cell("{:+.2f}", each.mean, each.interval.low, each.interval.high) for each in effects]
         rows += [[NAMES[arm], str(len(both)), *shown]]
         if arm != "untreated":
             rows += [["could have been seen", "", *(f"{each.detectable:.2f}" for each in effects)]]

@@ -5,6 +5,7 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -53,8 +54,9 @@ def _measure(options: argparse.Namespace) -> str:
     file = options.results / "transfer.json"
     if is_done(file, settings):
         return f"{file}: done before"
-    generator, found = torch.Generator().manual_seed(0), {"decoder": [], "encoder": []}
-    for x in pictures(options.test, options.pictures).split(1):
+    generator = torch.Generator().manual_seed(0)
+    found: dict[str, list[torch.Tensor]] = {"decoder": [], "encoder": []}
+    for x in torch.split(pictures(options.test, options.pictures), 1):
         with torch.no_grad():
             z = _latents(stage, x)
         for name, function, given in (("decoder", stage.decode, z), ("encoder", partial(_latents, stage), x)):
@@ -70,7 +72,7 @@ def _latents(stage: FirstStage, x: torch.Tensor) -> torch.Tensor:
     return stage.encode(x, torch.Generator().manual_seed(0))
 
 
-def _significant(values: torch.Tensor) -> list:
+def _significant(values: torch.Tensor) -> list[Any]:
     """As JSON has it, with five significant digits: ``[pictures, levels, octaves, octaves]``."""
     scale = 10 ** (DIGITS - 1 - values.abs().clamp_min(1e-30).log10().floor())
     return ((values * scale).round() / scale).tolist()
