@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmspec.diffusion.denoiser import expand_sigma
+from mmspec.metrics.octaves import SILENCE
 from mmspec.metrics.statistics import bootstrap_means, simultaneous_interval
 from mmspec.spectral import mirrored, octave_edges, octave_energy, octave_product, radial_power_spectrum
 from mmspec.spectral.fourier import radius
@@ -67,16 +68,16 @@ def bias_db(denoised: Tensor, shared: Tensor) -> Tensor:
     Returns:
         In their shape; above 0 noise is kept, below the signal is damped. Within 60 dB either way.
     """
-    gain = shared / denoised.clamp(min=torch.finfo(denoised.dtype).tiny)
+    gain = shared / denoised.clamp(min=SILENCE)
     decibels = -20 * gain.clamp(min=1e-12).log10()
-    return torch.where(denoised > 0, decibels, 0).clamp(-FURTHEST_DB, FURTHEST_DB)
+    return torch.where(denoised > SILENCE, decibels, 0).clamp(-FURTHEST_DB, FURTHEST_DB)
 
 
 class Bias(NamedTuple):
-    """`bias_db` of several noise levels, with intervals that hold for all levels and octaves together.
+    """In dB, with intervals that hold for all values together at 95%.
 
     Attributes:
-        decibels, low, high: ``[levels, octaves]`` float64.
+        decibels, low, high: ``[levels, octaves]`` float64, or ``[octaves]``.
     """
 
     decibels: Tensor
@@ -85,7 +86,7 @@ class Bias(NamedTuple):
 
 
 def denoising_bias(levels: Sequence[Energies], seed: int = 0) -> Bias:
-    """The bias at each noise level, with 95% of it, by drawing signals with replacement.
+    """`bias_db` at each noise level, ``[levels, octaves]``, by drawing signals with replacement.
 
     Args:
         levels: of the same signals at each.
@@ -95,9 +96,28 @@ def denoising_bias(levels: Sequence[Energies], seed: int = 0) -> Bias:
         ValueError: for fewer than 2 signals.
     """
     denoised, shared = (torch.stack([getattr(each, name) for each in levels], 1) for name in ("denoised", "shared"))
-    found = bias_db(denoised.mean(0), shared.mean(0))
-    draws = bias_db(bootstrap_means(denoised, seed=seed), bootstrap_means(shared, seed=seed))
-    return Bias(found, *simultaneous_interval(draws, found, len(denoised)))
+    return _drawn(bias_db, denoised, shared, seed)
+
+
+def bias_against(levels: Sequence[Energies], reference: Sequence[Energies], seed: int = 0) -> Bias:
+    """Energy of one denoiser over that of another, ``[levels, octaves]``; arguments as for `denoising_bias`.
+
+    Raises:
+        ValueError: for fewer than 2 signals.
+    """
+    ours, theirs = (torch.stack([each.denoised for each in part], 1) for part in (levels, reference))
+    return _drawn(_over_db, ours, theirs, seed)
+
+
+def _over_db(ours: Tensor, theirs: Tensor) -> Tensor:
+    return (10 * (ours.clamp(min=SILENCE) / theirs.clamp(min=SILENCE)).log10()).clamp(-FURTHEST_DB, FURTHEST_DB)
+
+
+def _drawn(decibels: Callable[[Tensor, Tensor], Tensor], ours: Tensor, theirs: Tensor, seed: int) -> Bias:
+    """Of means over signals, the first axis."""
+    found = decibels(ours.mean(0), theirs.mean(0))
+    draws = decibels(bootstrap_means(ours, seed=seed), bootstrap_means(theirs, seed=seed))
+    return Bias(found, *simultaneous_interval(draws, found, len(ours)))
 
 
 def as_it_is(x: Tensor) -> Tensor:
@@ -146,17 +166,37 @@ class WienerDenoiser:
     """
 
     def __init__(self, signals: Signals) -> None:
-        powers = torch.cat([radial_power_spectrum(mirrored(x0.cpu().double()))[1] for x0, _ in signals])
+        powers = torch.cat([_by_radius(mirrored(x0.cpu().double())) for x0, _ in signals])
         self.power = powers.mean(0)
 
     def __call__(self, x: Tensor, sigma: Tensor, **cond: Tensor) -> Tensor:
         """Denoised signals in the shape of x, ``[B, C, *spatial]``, whose mean values stay; ``sigma`` is ``[B]``."""
         whole, axes = mirrored(x), tuple(range(2, x.ndim))
-        bins = (radius(tuple(whole.shape[2:]), x.device) + 0.5).floor().long()
-        power = self.power.to(whole)[:, bins]
+        power = self.power.to(whole)[:, _bins(whole)]
         gain = power / (power + expand_sigma(sigma, whole).square())
         gain.flatten(2)[..., 0] = 1
         denoised: Tensor = torch.fft.ifftn(torch.fft.fftn(whole, dim=axes) * gain, dim=axes).real
         for axis in axes:
             denoised = denoised.narrow(axis, 0, x.shape[axis])
         return denoised
+
+
+def _by_radius(whole: Tensor) -> Tensor:
+    """Mean power of mirrored signals at all frequencies of one radius, ``[B, C, bins]``; of white noise its variance.
+
+    Mirrored noise has twice its power where an axis has no wave, and none at the highest frequency of an axis.
+    """
+    power = radial_power_spectrum(whole)[1]
+    white = torch.ones(1, 1, *whole.shape[2:], dtype=whole.dtype)
+    for axis in range(2, whole.ndim):
+        white.narrow(axis, 0, 1).mul_(2)
+        white.narrow(axis, whole.shape[axis] // 2, 1).zero_()
+    bins = _bins(whole)
+    total = torch.zeros(power.shape[-1], dtype=whole.dtype).scatter_add(0, bins.flatten(), white.flatten())
+    count = torch.bincount(bins.flatten())
+    return power * count / total.clamp(min=1)
+
+
+def _bins(whole: Tensor) -> Tensor:
+    """Which radius each frequency of the full spectrum has, rounded to whole cycles, ``[*spatial]``."""
+    return (radius(tuple(whole.shape[2:]), whole.device) + 0.5).floor().long()
