@@ -26,7 +26,7 @@ from mmspec.diagnosis.denoising import (
     denoising_bias,
     measure_energies,
 )
-from mmspec.diagnosis.findings import Axis, Denoising, Finding, Spectrum, findings, verdict
+from mmspec.diagnosis.findings import Axis, Denoising, Finding, OctaveBias, findings, verdict
 from mmspec.diagnosis.levels import drawn_shares, noise_levels
 from mmspec.diagnosis.loss import LossShares, loss_shares
 from mmspec.diagnosis.round_trip import round_trip_bias
@@ -123,7 +123,7 @@ class Diagnosis:
     denoising: Denoising
     decoded: tuple[Axis, Bias] | None
     loss: LossShares
-    first_stage: Spectrum | None
+    first_stage: OctaveBias | None
     samples: ReportCard | None
     count: int
 
@@ -260,7 +260,7 @@ def _decoded(options: DiagnoseOptions, data: HeldOut, signals: Signals, sigmas: 
     return axis, denoising_bias(levels, options.seed)
 
 
-def _first_stage(options: DiagnoseOptions, data: HeldOut) -> Spectrum:
+def _first_stage(options: DiagnoseOptions, data: HeldOut) -> OctaveBias:
     """What a round trip makes of held-out signals, as files hold it."""
     real, device = data.set_of(options.num), next(data.denoiser.parameters()).device
     generator, decoded = torch.Generator(device).manual_seed(options.seed), []
@@ -275,11 +275,11 @@ def _first_stage(options: DiagnoseOptions, data: HeldOut) -> Spectrum:
         theirs = SignalSet(PackedDataset(Path(scratch) / "decoded")).statistic(described)
     bias = round_trip_bias(real.statistic(described), theirs, options.seed)
     axis = Axis(theirs.octaves.edges, _words(theirs.octaves.unit))
-    return Spectrum(axis, bias, (bias.low > 0) | (bias.high < 0))
+    return OctaveBias(axis, bias, (bias.low > 0) | (bias.high < 0))
 
 
 def _samples(options: DiagnoseOptions, data: HeldOut) -> ReportCard:
-    """Samples drawn as `mmspec sample` draws them, beside real signals."""
+    """Samples drawn as ``mmspec sample`` draws them, beside real signals."""
     vocoder = data.denoiser.conditioner is not None
     num = min(options.samples, len(data.dataset)) if vocoder else options.samples
     with tempfile.TemporaryDirectory(prefix="mmspec-") as scratch:
@@ -302,12 +302,12 @@ def _samples(options: DiagnoseOptions, data: HeldOut) -> ReportCard:
     return report_card(data.set_of(REAL).statistic(described), ours, options.seed)
 
 
-def _spectrum(card: ReportCard) -> Spectrum:
+def _spectrum(card: ReportCard) -> OctaveBias:
     """Samples beside real signals; differs is what the card says of energies, at 5% over all octaves together."""
     axis = Axis([*(each.low for each in card.octaves), card.octaves[-1].high], _words(card.octaves[0].unit))
     columns = [[each.bias_db, each.interval.low, each.interval.high] for each in card.octaves]
     bias = Bias(*torch.tensor(columns, dtype=torch.float64).T)
-    return Spectrum(axis, bias, torch.tensor([each.bias_differs for each in card.octaves]))
+    return OctaveBias(axis, bias, torch.tensor([each.bias_differs for each in card.octaves]))
 
 
 def _words(unit: str) -> str:
