@@ -16,6 +16,7 @@ VERBS = {
     "sample": "draw samples from a run, a checkpoint or a saved denoiser",
     "evaluate": "compare samples with held-out real data",
     "compare": "say where two sets of pictures or recordings differ, by octave, and whether by chance",
+    "diagnose": "say what is wrong with the spectra of a denoiser, its first stage and its samples",
     "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
     "analyze": "draw what a denoiser does at each frequency and noise level",

@@ -7,7 +7,7 @@ from mmspec.metrics.report_card import OctaveComparison, ReportCard
 
 def card_figures(card: ReportCard) -> list[Figure]:
     """Bias by octave with its interval, by part where there are several, and how well octaves tell the sets apart."""
-    figures = [_bias(card.octaves), _apart(card.octaves)]
+    figures = [bias_by_octave(card.octaves), _apart(card.octaves)]
     for title, cuts in (("Bias by channel", card.channels), ("Bias by orientation", card.orientations)):
         if cuts:
             lines = [(cut.name, cut.bias_db) for cut in cuts]
@@ -15,7 +15,8 @@ def card_figures(card: ReportCard) -> list[Figure]:
     return figures
 
 
-def _bias(octaves: list[OctaveComparison]) -> Figure:
+def bias_by_octave(octaves: list[OctaveComparison]) -> Figure:
+    """Generated over real with intervals, beside what two halves of the real set differ by."""
     drawing, (axes,) = canvas()
     places = range(len(octaves))
     axes.fill_between(

@@ -21,7 +21,7 @@ from mmspec.metrics.feature_distance import ranged_distances
 from mmspec.metrics.features import extractor
 from mmspec.metrics.mean_spectra import Ranged
 from mmspec.metrics.octaves import described
-from mmspec.metrics.report_card import Cut, ReportCard, report_card, verdict
+from mmspec.metrics.report_card import Cut, OctaveComparison, ReportCard, report_card, verdict
 from mmspec.metrics.signals import SignalSet
 from mmspec.provenance import provenance
 
@@ -83,7 +83,7 @@ class Comparison:
         return {
             "verdict": self.verdict,
             "differs": self.card.differs,
-            "octaves": [_plain(asdict(octave)) for octave in self.card.octaves],
+            "octaves": [octave_as_json(octave) for octave in self.card.octaves],
             "channels": {cut.name: _cut(cut) for cut in self.card.channels},
             "orientations": {cut.name: _cut(cut) for cut in self.card.orientations},
             "metrics": {each.metric.name: _metric(each) for each in (*self.card.metrics, *self.distances)},
@@ -156,10 +156,11 @@ def _must_match(options: CompareOptions, real: PackedDataset, generated: PackedD
         )
 
 
-def _plain(octave: dict[str, Any]) -> dict[str, Any]:
-    """Intervals as pairs."""
-    pairs = {key: list(value.values()) for key, value in octave.items() if isinstance(value, dict)}
-    return {**octave, **pairs}
+def octave_as_json(octave: OctaveComparison) -> dict[str, Any]:
+    """An octave's fields, intervals as pairs."""
+    fields = asdict(octave)
+    pairs = {key: list(value.values()) for key, value in fields.items() if isinstance(value, dict)}
+    return {**fields, **pairs}
 
 
 def _cut(cut: Cut) -> dict[str, Any]:

@@ -88,6 +88,32 @@ def widened_interval(draws: Tensor, found: Tensor, count: int, level: float = LE
     return low, high
 
 
+def simultaneous_interval(draws: Tensor, found: Tensor, count: int, level: float = LEVEL) -> tuple[Tensor, Tensor]:
+    """Intervals of many values that hold for all of them together: Student's, each at a level of its own (Bonferroni).
+
+    Quantiles of bootstrap draws do not reach so far, so their standard deviation is taken. Relations between values are
+    left aside: taking them in ("max-t") makes intervals 5% narrower, and those of 16 signals cover 92% alone.
+
+    Args:
+        draws: ``[repetitions, ...]``.
+        found: ``[...]``, of the signals as they are.
+        count: signals that were drawn from.
+        level: probability with which no value lies outside.
+
+    Returns:
+        ``(low, high)``, ``[...]`` float64 each.
+
+    Raises:
+        ValueError: for fewer than 2 signals.
+    """
+    from scipy.stats import t
+
+    _count(range(count), at_least=2)
+    errors = t.isf((1 - level) / 2 / found.numel(), count - 1) * math.sqrt(count / (count - 1))
+    width = errors * draws.double().std(0)
+    return found - width, found + width
+
+
 def difference_interval(
     real: Tensor, generated: Tensor, difference: Callable[[Tensor, Tensor], Tensor], seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,6 +7,7 @@ from mmspec.spectral.octaves import (
     octave_edges,
     octave_energy,
     octave_part,
+    octave_product,
     oriented_octave_energy,
     tapered,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "octave_edges",
     "octave_energy",
     "octave_part",
+    "octave_product",
     "oriented_octave_energy",
     "radial_power_spectrum",
     "spectrogram",

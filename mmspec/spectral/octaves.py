@@ -51,8 +51,30 @@ def octave_energy(x: Tensor, count: int | None = None) -> Tensor:
         TypeError: if x is not floating point.
         ValueError: if x has not one or two spatial axes, or for fewer octaves than one.
     """
-    x = as_signal(x)
-    return _sums(x, _octaves(tuple(x.shape[2:]), count, x.device), len(octave_edges(x.shape[2:], count)))[..., 1:]
+    return octave_product(x, x, count)
+
+
+def octave_product(x: Tensor, y: Tensor, count: int | None = None) -> Tensor:
+    """What two signals have in common in each octave: the real part of ``conj(X) Y``, summed over its frequencies.
+
+    With the product of the mean values it sums to the mean of ``x y`` (Parseval).
+
+    Args:
+        x, y: ``[B, C, T]`` or ``[B, C, H, W]``, both.
+        count: of octaves, as for `octave_edges`.
+
+    Returns:
+        ``[B, C, octaves]``, the lowest octave first; negative where one is rather the other's negative.
+
+    Raises:
+        TypeError: if one is not floating point.
+        ValueError: if they differ in shape, have not one or two spatial axes, or for fewer octaves than one.
+    """
+    if x.shape != y.shape:
+        raise ValueError(f"signals of one shape have octaves in common, not {list(x.shape)} and {list(y.shape)}.")
+    x, y = as_signal(x), as_signal(y)
+    size = tuple(x.shape[2:])
+    return _sums(x, y, _octaves(size, count, x.device), len(octave_edges(size, count)))[..., 1:]
 
 
 def oriented_octave_energy(x: Tensor, count: int | None = None) -> Tensor:
@@ -76,7 +98,7 @@ def oriented_octave_energy(x: Tensor, count: int | None = None) -> Tensor:
     size, kinds = tuple(x.shape[2:]), len(ORIENTATIONS)
     octaves = _octaves(size, count, x.device)
     index = torch.where(octaves == 0, 0, 1 + kinds * (octaves - 1) + _orientations(size, x.device))
-    sums = _sums(x, index, 1 + kinds * (len(octave_edges(size, count)) - 1))
+    sums = _sums(x, x, index, 1 + kinds * (len(octave_edges(size, count)) - 1))
     return sums[..., 1:].reshape(*sums.shape[:2], -1, kinds)
 
 
@@ -161,9 +183,11 @@ def mirrored(x: Tensor) -> Tensor:
     return x
 
 
-def _sums(x: Tensor, index: Tensor, count: int) -> Tensor:
-    """Energy of the frequencies of one index, ``[B, C, count]``."""
-    half = torch.fft.rfftn(x, dim=spatial_axes(x), norm="forward").abs().square().flatten(2)
+def _sums(x: Tensor, y: Tensor, index: Tensor, count: int) -> Tensor:
+    """What x and y have in common at the frequencies of one index, ``[B, C, count]``."""
+    ours = torch.fft.rfftn(x, dim=spatial_axes(x), norm="forward")
+    theirs = ours if y is x else torch.fft.rfftn(y, dim=spatial_axes(y), norm="forward")
+    half = (ours.real * theirs.real + ours.imag * theirs.imag).flatten(2)
     half = half * _multiplicity(tuple(x.shape[2:]), x.device)
     nothing: Tensor = half.new_zeros(*half.shape[:2], count)
     return nothing.scatter_add(-1, index.expand(half.shape), half)

@@ -138,7 +138,7 @@ class Run:
         return latest_checkpoint(self.checkpoints) if resume in ("auto", "none") else Path(resume)
 
     def _refuse_other(self, config: Mapping[str, Any], free: Collection[str]) -> None:
-        before, now = flatten(_renewed(self.config)), flatten(config)
+        before, now = flatten(renewed(self.config)), flatten(config)
         plugins = {key.removeprefix("plugins."): value for key, value in before.items() if key.startswith("plugins.")}
         refuse_other_plugins(plugins, config.get("plugins") or {}, str(self.folder))
         changed = [
@@ -232,7 +232,7 @@ def refuse_other_plugins(needed: Mapping[str, str], given: Mapping[str, str], wh
 OWN_WEIGHT = {"EDM": "EDMWeight", "Flow": "VelocityWeight"}  # of other processes, NoisePredictionWeight
 
 
-def _renewed(config: Mapping[str, Any]) -> dict[str, Any]:
+def renewed(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration of before processes were one object, in today's keys."""
     process = config.get("process") or {}
     if "preconditioning" not in process:

@@ -14,6 +14,7 @@ from mmspec.metrics.statistics import (
     permutation_p,
     sign_flip_p,
     sign_p,
+    simultaneous_interval,
     smallest_effect,
     widened_interval,
 )
@@ -74,6 +75,17 @@ def test_intervals_of_paired_differences_cover_them(seeds: int, signals: int) ->
         differences = 0.3 + of_seed + (0.5 * of_signal if signals > 1 else 0)
         inside += 0.3 in paired_difference(differences, 400).interval
     assert 0.93 <= inside / EXPERIMENTS <= 0.97
+
+
+@pytest.mark.parametrize("signals", [16, 48])
+def test_simultaneous_intervals_cover_all_values_together(signals: int) -> None:
+    """20 values that are related, as neighbouring octaves and noise levels are, and scatter differently."""
+    mixed = normal(EXPERIMENTS, signals, 10, seed=3) @ normal(10, 20, seed=4) * torch.logspace(-1, 1, 20)
+    inside = 0
+    for values in mixed.to(torch.float64):
+        low, high = simultaneous_interval(bootstrap_means(values, 300), values.mean(0), signals)
+        inside += bool(((low <= 0) & (high >= 0)).all())
+    assert inside / EXPERIMENTS == pytest.approx(0.95, abs=SCATTER)
 
 
 def test_intervals_know_what_lies_inside() -> None:

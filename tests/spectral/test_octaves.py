@@ -13,6 +13,7 @@ from mmspec.spectral import (
     octave_edges,
     octave_energy,
     octave_part,
+    octave_product,
     oriented_octave_energy,
     tapered,
 )
@@ -57,6 +58,15 @@ def test_energies_are_those_of_loops_and_obey_parseval(size: tuple[int, ...], dt
         oriented = oriented_octave_energy(x)
         loops = [[expected.get((k, kind), 0) for kind in ORIENTATIONS] for k in reversed(range(octaves))]
         np.testing.assert_allclose(oriented[1, 2], loops, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_two_signals_share_is_their_polarization(size: tuple[int, ...]) -> None:
+    x, y = signal(2, 3, *size), signal(4, 3, *size)[2:]
+    polarized = (octave_energy(x + y) - octave_energy(x - y)) / 4
+    torch.testing.assert_close(octave_product(x, y), polarized)
+    with pytest.raises(ValueError, match="one shape"):
+        octave_product(x, y[:1])
 
 
 def test_edges_are_octaves_below_half_the_sampling_frequency() -> None:
