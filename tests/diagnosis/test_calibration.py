@@ -5,6 +5,7 @@ import torch
 
 from mmspec.diagnosis.calibration import calibrate
 from mmspec.diffusion import sample
+from mmspec.diffusion.guidance import Guided
 from mmspec.diffusion.processes.process import karras_sigmas
 from mmspec.errors import InputError
 from mmspec.metrics.statistics import bootstrap_means, widened_interval
@@ -130,3 +131,16 @@ def test_levels_ascend_in_whatever_order_they_are_given():
 def test_too_few_signals_are_refused():
     with pytest.raises(InputError, match="29 signals are too few to calibrate on: give 30 or more"):
         calibrated(Filtered((64,)), count=29)
+
+
+def test_a_gain_is_of_the_guided_denoiser_where_there_is_guidance():
+    """Labels add the best answer once more; guidance by 2 adds it twice."""
+    signals = Filtered((64,))
+
+    def denoise(x, sigma, labels):
+        return signals(x, sigma) * (1 + labels.sum(1))[:, None, None]
+
+    told = [(signals.signals(100), {"labels": torch.ones(100, 1, dtype=torch.float64)})]
+    for scale in (1.0, 2.0):
+        gains = torch.tensor(calibrate(Guided(denoise, scale), told, [0.3]).gains)
+        torch.testing.assert_close(gains, torch.full_like(gains, 1 / (1 + scale)), rtol=0.06, atol=0)
