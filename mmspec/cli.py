@@ -14,6 +14,7 @@ CONF = Path(__file__).parent / "conf"
 VERBS = {
     "train": "train or fine-tune a denoiser on a packed data set",
     "sample": "draw samples from a run, a checkpoint or a saved denoiser",
+    "calibrate": "find, on held-out signals, the gains that a denoiser lacks; sample with them",
     "evaluate": "compare samples with held-out real data",
     "compare": "say where two sets of pictures or recordings differ, by octave, and whether by chance",
     "diagnose": "say what is wrong with the spectra of a denoiser, its first stage and its samples",

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from mmspec.components import named
 from mmspec.diffusion.conditions import hideable, said
+from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.guidance import Guided
 from mmspec.diffusion.samplers.sampler import ConditionedDenoiser, NoiseSource, Sampler, rounded
 
@@ -28,6 +29,7 @@ def sample(
     sigmas: Sequence[float] | Tensor | None = None,
     labels: Tensor | None = None,
     guidance: float | None = None,
+    correction: Correction | None = None,
     generator: Generator | Sequence[Generator] | None = None,
     callback: Callable[[int, Tensor, Tensor], None] | None = None,
     device: str | torch.device | None = None,
@@ -44,6 +46,7 @@ def sample(
         sigmas: noise levels, descending, without the final 0; None takes the denoiser's own grid.
         labels: one-hot ``[B, classes]``, or int64 ``[B]`` without guidance; None is unconditional.
         guidance: scale of classifier-free guidance towards all that the denoiser is told; None samples without.
+        correction: of x0_hat at every step, calibrated for this denoiser with this guidance; None for none.
         generator: one generator, or one a sample (see `seeded`): then each sample is the same in any batch.
         callback: told ``(step, x, denoised)`` after each step; latents where the denoiser has a first stage.
         device: where to sample; None follows the denoiser's weights.
@@ -74,8 +77,10 @@ def sample(
     noise = start.to(device, torch.float64) if isinstance(start, Tensor) else draw()
 
     cond = {name: value.to(device) for name, value in cond.items()}
-    guided = ConditionedDenoiser(Guided(denoiser, guidance), cond) if guidance is not None else None
-    conditioned = guided or ConditionedDenoiser(denoiser, said(cond))
+    if guidance is None:
+        conditioned = ConditionedDenoiser(denoiser, said(cond), correction)
+    else:
+        conditioned = ConditionedDenoiser(Guided(denoiser, guidance), cond, correction)
     on_step = callback if callback is not None else lambda step, x, denoised: None
     start_scale = process.start_scale(levels[0]) if process is not None else levels[0]
     end = process.sigma_end if process is not None else 0.0

@@ -21,12 +21,15 @@ from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete, decode, encode
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
+from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, sampling_context
+from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.signals import whole_recordings
+from mmspec.experiment.sources import weights_sha256
 from mmspec.files import read_json, replace_text, staged
 from mmspec.provenance import provenance
 from mmspec.training.run import Run, find_denoiser
@@ -34,7 +37,7 @@ from mmspec.typed import write
 
 RECORD = "sample.json"
 # Of the options, what it repeats.
-FACTS = ("sampler", "steps", "guidance", "seed", "num", "labels", "text", "captions", "mixed_precision")
+FACTS = ("sampler", "steps", "guidance", "correction", "seed", "num", "labels", "text", "captions", "mixed_precision")
 SHOWN = 64  # signals in the overview
 
 
@@ -48,6 +51,7 @@ class SampleOptions:
     num: int | Literal["all"] = 64
     steps: int = 18
     guidance: float | None = None
+    correction: Path | None = None
     labels: str | int = "balanced"
     text: str | int | float | None = None
     captions: str | None = None
@@ -88,6 +92,7 @@ class Draws:
         options: of the command.
         denoiser: that draws.
         sampler: by which it draws.
+        correction: of what the denoiser predicts, or None.
         recordings: which a vocoder resynthesizes, or None.
         classes: of each sample, int64 ``[num]``, or None.
         conditions: what is told of each.
@@ -98,6 +103,7 @@ class Draws:
     options: SampleOptions
     denoiser: Denoiser
     sampler: Callable[..., Tensor]
+    correction: Correction | None
     recordings: Recordings | None
     classes: Tensor | None
     conditions: list[Condition]
@@ -142,6 +148,7 @@ class Draws:
                 sampler=self.sampler,
                 steps=self.options.steps,
                 guidance=self.options.guidance,
+                correction=self.correction,
                 generator=seeded([self.options.seed + i for i in indices]),
                 **told,
             )
@@ -191,12 +198,20 @@ def prepare(options: SampleOptions, source: Path | str, device: torch.device) ->
         shape=shape,
     )
     sampler = options.sampler.build(Sampler, "sampler")
-    draws = Draws(options, denoiser, sampler, recordings, classes, [*denoiser.conditions, *context], meta, device)
+    correction = _correction(options, source, denoiser)
+    conditions = [*denoiser.conditions, *context]
+    draws = Draws(options, denoiser, sampler, correction, recordings, classes, conditions, meta, device)
     if options.guidance is not None and not hideable(tell(draws.conditions, draws._batch(range(1)))):
         raise InputError(
             f"guidance={options.guidance} needs classes, a text or recordings to follow, there are none: leave it out."
         )
     return draws
+
+
+def _correction(options: SampleOptions, source: Path | str, denoiser: Denoiser) -> Correction | None:
+    if options.correction is None:
+        return None
+    return read_correction(options.correction, CalibratedFor.of(denoiser, weights_sha256(source), options.guidance))
 
 
 def write_draws(options: SampleOptions) -> str | None:

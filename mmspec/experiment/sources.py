@@ -17,9 +17,13 @@ def open_denoiser(source: str, device: str = "cpu") -> tuple[Denoiser, str | Non
         InputError: if there is none at ``source``.
     """
     place = find_denoiser(source)
-    denoiser = Denoiser.from_pretrained(place, device)
+    return Denoiser.from_pretrained(place, device), weights_sha256(place)
+
+
+def weights_sha256(place: str | Path) -> str | None:
+    """The SHA-256 of the weights of a denoiser's folder; None of one that is not on this machine."""
     weights = Path(place) / WEIGHTS
-    return denoiser, sha256(weights) if weights.is_file() else None
+    return sha256(weights) if weights.is_file() else None
 
 
 def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:

@@ -78,14 +78,40 @@ def widened_interval(draws: Tensor, found: Tensor, count: int, level: float = LE
     Raises:
         ValueError: for fewer than 2 signals.
     """
+    tail = (1 - level) / 2
+    ends = draws.double().quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
+    low, high = found + _widening(count, level) * (ends - found)
+    return low, high
+
+
+def _widening(count: int, level: float) -> float:
     from scipy.stats import norm, t
 
     _count(range(count), at_least=2)
     tail = (1 - level) / 2
-    wider = t.ppf(tail, count - 1) / norm.ppf(tail) * math.sqrt(count / (count - 1))
-    ends = draws.double().quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
-    low, high = found + wider * (ends - found)
-    return low, high
+    return float(t.ppf(tail, count - 1) / norm.ppf(tail) * math.sqrt(count / (count - 1)))
+
+
+def simultaneous_interval(draws: Tensor, found: Tensor, count: int, level: float = LEVEL) -> tuple[Tensor, Tensor]:
+    """Intervals in which many values lie all at once, by the farthest of them in standard deviations (max-t bootstrap,
+    Romano and Wolf 2005): of values that are all nothing, none stands out by chance with the probability ``level``.
+
+    Args:
+        draws: ``[repetitions, ...]``.
+        found: ``[...]``, of the signals as they are.
+        count: signals that were drawn from.
+        level: probability with which all values are to lie inside.
+
+    Returns:
+        ``(low, high)``, ``[...]`` float64 each.
+
+    Raises:
+        ValueError: for fewer than 2 signals.
+    """
+    deviation = draws.double().std(0)
+    distance = ((draws - found) / torch.where(deviation > 0, deviation, math.inf)).abs()
+    reach = _widening(count, level) * distance.flatten(1).amax(1).quantile(level) * deviation
+    return found - reach, found + reach
 
 
 def simultaneous_interval(draws: Tensor, found: Tensor, count: int, level: float = LEVEL) -> tuple[Tensor, Tensor]:

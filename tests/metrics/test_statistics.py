@@ -52,6 +52,20 @@ def test_a_widened_interval_of_normal_draws_is_students(count: int) -> None:
     assert high.item() - 2 == pytest.approx(expected, rel=1e-3) == pytest.approx(2 - low.item(), rel=1e-3)
 
 
+def test_simultaneous_intervals_hold_all_of_many_means_in_95_of_100_experiments() -> None:
+    """Twenty means of 40 signals, half of which go together, and one value that is the same in all signals."""
+    inside = 0
+    for experiment in range(EXPERIMENTS):
+        values = normal(40, 21, seed=experiment)
+        values[:, 10:20] = values[:, :10] + 0.5 * values[:, 10:20]
+        values[:, 20] = 0.0
+        draws = bootstrap_means(values, 300, seed=experiment)
+        low, high = simultaneous_interval(draws, values.mean(0), 40)
+        assert low[20] == high[20] == 0
+        inside += bool(((low <= 0) & (high >= 0)).all())
+    assert abs(inside / EXPERIMENTS - 0.95) < SCATTER
+
+
 @pytest.mark.parametrize("draw", ["normal", "skew"])
 def test_intervals_of_a_bias_in_decibels_cover_it(draw: str) -> None:
     """Two sets of 60 energies, the generated ones half as strong: 95% of the intervals hold -3.01 dB."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmspec.diffusion.correction import Correction
+
 NoiseSource = Callable[[], Tensor]
 OnStep = Callable[[int, Tensor, Tensor], None]
 
@@ -19,15 +21,18 @@ class ConditionedDenoiser:
     Args:
         denoiser: ``D(x, sigma, **cond)``, which may have ``round_sigma``.
         cond: what it is told of the samples.
+        correction: of what it predicts; None for none.
     """
 
     denoiser: Callable[..., Tensor]
     cond: Mapping[str, Tensor]
+    correction: Correction | None = None
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """x0_hat, ``[B, C, *spatial]`` float64."""
         level = torch.full(x.shape[:1], sigma, dtype=x.dtype, device=x.device)
-        return self.denoiser(x, level, **self.cond).to(x.dtype)
+        x0_hat = self.denoiser(x, level, **self.cond)
+        return (x0_hat if self.correction is None else self.correction(x0_hat, sigma)).to(x.dtype)
 
     def round_sigma(self, sigma: float) -> float:
         """The nearest noise level that the denoiser knows."""

@@ -11,12 +11,11 @@ from mmspec.analysis.filter_figures import measured_filters
 from mmspec.analysis.wiener import measure_filter
 from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.conditions import Batch, Labels, said, tell
+from mmspec.diffusion.conditions import said
 from mmspec.drawing.figure_page import write_figures
 from mmspec.errors import InputError
-from mmspec.experiment.conditions import class_numbers, dataset_context
 from mmspec.experiment.figures.denoisers import DenoiserFigure
-from mmspec.experiment.figures.held_out import clean_signals, held_out, spread
+from mmspec.experiment.figures.held_out import held_out, held_out_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +49,7 @@ class Filters(DenoiserFigure):
         folder = self.data or held_out(Path(self.from_))
         if folder is None:
             raise InputError(f"{self.from_} has no data.test: give data=FOLDER, a packed data set of clean signals.")
-        dataset, device = PackedDataset(folder), next(denoiser.parameters()).device
-        numbers = class_numbers(denoiser.classes or (), dataset.meta.classes or ())
-        conditions = [
-            *(each for each in denoiser.conditions if numbers is not None or not isinstance(each, Labels)),
-            *dataset_context(denoiser, dataset, self.text_encoder, self.from_),
-        ]
-        indices = spread(len(dataset), self.num)
-        for start in range(0, len(indices), self.batch_size):
-            chosen = indices[start : start + self.batch_size]
-            x0, labels = clean_signals(dataset, chosen, denoiser)
-            known = None if labels is None or numbers is None else torch.tensor(numbers)[labels]
-            batch = Batch(x0, known, chosen).to(device)
-            yield denoiser.clean(batch.signals), said(tell(conditions, batch))
+        batches = held_out_batches(
+            denoiser, PackedDataset(folder), self.num, self.batch_size, encoder=self.text_encoder, source=self.from_
+        )
+        return ((x0, said(told)) for x0, told in batches)
