@@ -6,7 +6,7 @@ from mmspec.losses.base import SpectralLoss
 
 
 class SquaredError(SpectralLoss):
-    """``||x - x_hat||_2^2``: what an L2 distance is in any unitary domain (Parseval), such as orthonormal Fourier or Haar.
+    """``||x - x_hat||_2^2``: what an L2 distance is in any unitary domain (Parseval), Fourier or Haar.
 
     With the gate in sigma and the share of the gradient of a spectral term it changes the weighting of noise levels as
     that term does, and nothing else: what the term does beyond it is owed to the spectrum.

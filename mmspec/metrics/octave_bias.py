@@ -1,4 +1,4 @@
-"""Bias by octave as metrics: how much energy generated signals have over real ones, and how far it is off on average."""
+"""Bias by octave as metrics: how much energy generated signals have over real ones, and how far it is off."""
 
 from mmspec.metrics.measure import Measure, Metric, Verdict
 from mmspec.metrics.octaves import described

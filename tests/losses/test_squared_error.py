@@ -1,4 +1,4 @@
-"""The placebo: any unitary domain gives the same number, and the same share of the gradient as what it stands beside."""
+"""The placebo: any unitary domain gives the same number, and the share of the gradient is its neighbour's."""
 
 import pytest
 import torch
