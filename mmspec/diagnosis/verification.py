@@ -36,7 +36,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class ArmDifference:
     """One arm against another.
 
     Attributes:
@@ -68,8 +68,8 @@ class Judgement:
 
     name: str
     verdict: Verdict
-    none: Contrast
-    placebo: Contrast | None
+    none: ArmDifference
+    placebo: ArmDifference | None
     sentence: str
 
 
@@ -86,8 +86,8 @@ def judge(
     Raises:
         ValueError: if there are fewer than 2 seeds, or arms of other seeds.
     """
-    against_none = contrast(treated, none, better)
-    against_placebo = None if placebo is None else contrast(treated, placebo, better)
+    against_none = arm_difference(treated, none, better)
+    against_placebo = None if placebo is None else arm_difference(treated, placebo, better)
     verdict: Verdict = "not shown"
     if against_none.finding == "worse":
         verdict = "harms"
@@ -97,7 +97,7 @@ def judge(
     return Judgement(treated.name, verdict, against_none, against_placebo, sentence)
 
 
-def contrast(treated: Arm, other: Arm, better: Mapping[str, Better]) -> Contrast:
+def arm_difference(treated: Arm, other: Arm, better: Mapping[str, Better]) -> ArmDifference:
     """One arm against another; arguments and errors as for `judge`."""
     shared = [name for name in better if name in treated.values and name in other.values]
     others = max(1, len(shared) - 1)
@@ -111,7 +111,7 @@ def contrast(treated: Arm, other: Arm, better: Mapping[str, Better]) -> Contrast
     by_octave = [paired_difference(each, level=1 - 0.05 / sizes.shape[1]) for each in sizes.unbind(1)]
     changed = [name for name in shared if name != DECIDING and 0 not in differences[name].interval]
     moved = [octave for octave, each in enumerate(by_octave) if 0 not in each.interval]
-    return Contrast(
+    return ArmDifference(
         other.name, finding(differences[DECIDING], better[DECIDING]), differences, by_octave, (changed, moved)
     )
 
@@ -132,7 +132,9 @@ def stacked(rows: Sequence[Mapping[str, float | Sequence[float]]], names: Sequen
     }
 
 
-def _sentence(name: str, verdict: Verdict, none: Contrast, placebo: Contrast | None, octaves: Sequence[str]) -> str:
+def _sentence(
+    name: str, verdict: Verdict, none: ArmDifference, placebo: ArmDifference | None, octaves: Sequence[str]
+) -> str:
     decisive = none.differences[DECIDING]
     words = {"helps": "helps", "harms": "harms", "not shown": "is not shown to help or harm"}
     said = [f"{name} {words[verdict]}: the mean size of the bias by octave differs by {_number(decisive)} from none"]
@@ -150,7 +152,7 @@ def _sentence(name: str, verdict: Verdict, none: Contrast, placebo: Contrast | N
     return f"{'; '.join(said)}."
 
 
-def _octave(found: Contrast, octave: int, names: Sequence[str]) -> str:
+def _octave(found: ArmDifference, octave: int, names: Sequence[str]) -> str:
     called = names[octave] if names else f"octave {octave + 1}"
     return f"{called} {_number(found.octaves[octave])}"
 
