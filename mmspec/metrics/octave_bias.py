@@ -9,7 +9,7 @@ BIAS, ERROR = "octave_bias", "octave_error"
 
 
 class OctaveBias(Measure):
-    """Energy of a typical signal (the geometric mean) by octave, generated over real, as ``mmspec compare`` finds it."""
+    """Energy of a typical signal (the geometric mean) by octave, generated over real, as ``mmspec compare`` has it."""
 
     statistics = (described,)
 
