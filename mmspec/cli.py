@@ -21,6 +21,7 @@ VERBS = {
     "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
     "analyze": "draw what a denoiser does at each frequency and noise level",
+    "verify": "run treatments of a run beside none and a placebo, and say whether they helped",
     "convert": "read other people's weights, write a folder that all commands read",
     "info": "show versions and devices, or what a network or denoiser is made of",
 }

@@ -13,6 +13,7 @@ from mmspec.metrics.feature_distance import FeatureDistance
 from mmspec.metrics.features import extractor
 from mmspec.metrics.inception import InceptionDistance
 from mmspec.metrics.measure import Measure
+from mmspec.metrics.octave_bias import OctaveBias as OctaveBias  # by its name, in `measures`
 from mmspec.metrics.spectrogram import SpectrogramDistance
 from mmspec.metrics.spectrum import SpectralDistance
 from mmspec.metrics.speech import PESQ, STOI, MultiResolutionSTFT

@@ -43,12 +43,8 @@ def train(experiment: Experiment) -> None:
     dataset = PackedDataset(experiment.data.train)
     torch.manual_seed(step_seed(experiment.seed))
     experiment, denoiser = make_denoiser(experiment, dataset)
-    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
-    numbers = class_numbers(denoiser.classes or (), dataset.meta.classes or ())
-    signals: Dataset = training_signals(dataset, denoiser, experiment.data.crop, latents)
-    signals = signals if numbers is None else KnownClasses(signals, numbers)
     augment = make_augmentation(experiment.data.augment, denoiser)
-    conditions = _conditions(experiment, denoiser, dataset, augment)
+    signals, conditions = told_signals(experiment, denoiser, dataset, augment)
     experiment, objective = _objective(experiment, denoiser, signals, conditions)
     trainer = Trainer(
         denoiser,
@@ -75,6 +71,21 @@ def train(experiment: Experiment) -> None:
             resume = experiment.resume if main or experiment.resume != "none" else "auto"  # moved aside but once
             checkpoint = run.open(write(experiment), keys_with(Experiment, "free"), resume)
         trainer.train(checkpoint)
+
+
+def told_signals(
+    experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset, augment: EDMAugment | None = None
+) -> tuple[Dataset, list[Condition]]:
+    """Signals of a data set as an experiment's denoiser takes them, and what it is told of each.
+
+    Raises:
+        InputError: for data or options that do not fit the denoiser.
+    """
+    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
+    numbers = class_numbers(denoiser.classes or (), dataset.meta.classes or ())
+    signals: Dataset = training_signals(dataset, denoiser, experiment.data.crop, latents)
+    signals = signals if numbers is None else KnownClasses(signals, numbers)
+    return signals, _conditions(experiment, denoiser, dataset, augment)
 
 
 def make_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:

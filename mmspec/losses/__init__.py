@@ -6,6 +6,7 @@ from mmspec.losses.base import SpectralLoss
 from mmspec.losses.distillation import SpectrumAwareDistillationLoss
 from mmspec.losses.fourier import FourierAmplitudeLoss, FourierAmplitudePhaseLoss
 from mmspec.losses.regularizer import Regularizer
+from mmspec.losses.squared_error import SquaredError
 from mmspec.losses.stft import MultiResolutionSTFTLoss
 from mmspec.losses.wavelet import WaveletLoss
 from mmspec.losses.weighting import SigmaWeight
@@ -18,5 +19,6 @@ __all__ = [
     "SigmaWeight",
     "SpectralLoss",
     "SpectrumAwareDistillationLoss",
+    "SquaredError",
     "WaveletLoss",
 ]

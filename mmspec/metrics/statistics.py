@@ -239,7 +239,7 @@ class PairedDifference:
 
     Attributes:
         mean: of the differences.
-        interval: 95% of the mean, by drawing seeds, then signals of each.
+        interval: 95% of the mean unless another level is asked for, by drawing seeds, then signals of each.
         sign_p: exact sign test; seeds without a difference do not count.
         permutation_p: exact test over the signs of all seeds.
         detectable: the smallest true difference that so many seeds, which scatter so, show in 4 of 5 experiments.
@@ -254,7 +254,9 @@ class PairedDifference:
     seeds: int
 
 
-def paired_difference(differences: Tensor, repetitions: int = 10 * REPETITIONS, seed: int = 0) -> PairedDifference:
+def paired_difference(
+    differences: Tensor, repetitions: int = 10 * REPETITIONS, seed: int = 0, level: float = LEVEL
+) -> PairedDifference:
     """Weigh differences that pair: the same seed, and the same signal, with and without a treatment.
 
     The interval is drawn from seeds first, then from the signals of each (two levels): as wide as Student's where seeds
@@ -264,6 +266,7 @@ def paired_difference(differences: Tensor, repetitions: int = 10 * REPETITIONS, 
         differences: ``[seeds]``, or ``[seeds, signals]``.
         repetitions: bootstrap draws.
         seed: of the draws.
+        level: of the interval; ``1 - 0.05 / n`` where one of n differences is looked for (Bonferroni).
 
     Raises:
         ValueError: for fewer than 2 seeds, or a difference that is not finite.
@@ -276,7 +279,7 @@ def paired_difference(differences: Tensor, repetitions: int = 10 * REPETITIONS, 
     chosen = torch.randint(seeds, (repetitions, seeds), generator=generator)
     draws = _means_of(by_seed, chosen, generator)
     means = by_seed.mean(1)
-    low, high = widened_interval(draws, means.mean(), seeds)
+    low, high = widened_interval(draws, means.mean(), seeds, level)
     return PairedDifference(
         mean=means.mean().item(),
         interval=Interval(low.item(), high.item()),

@@ -17,6 +17,7 @@ from mmspec.losses import (
     FourierAmplitudeLoss,
     FourierAmplitudePhaseLoss,
     MultiResolutionSTFTLoss,
+    SquaredError,
     WaveletLoss,
 )
 from mmspec.losses.base import SpectralLoss
@@ -27,6 +28,7 @@ REGULARIZERS: dict[str, Callable[..., SpectralLoss]] = {
     "amplitude_phase_norms": partial(FourierAmplitudePhaseLoss, coupling="norm"),
     "haar": WaveletLoss,
     "bior1.3": partial(WaveletLoss, wavelet="bior1.3"),
+    "squared_error": SquaredError,
     "stft": partial(MultiResolutionSTFTLoss, fft_sizes=(32, 16), hop_sizes=(16, 8), w_lin_mag=0.5),
 }
 SIZES = [(96,), (97,), (32, 24), (33, 23)]
@@ -165,7 +167,9 @@ class TestOptions:
         torch.testing.assert_close(compiled, expected)
 
 
-@pytest.mark.parametrize("name", ["amplitude", "amplitude_phase", "amplitude_phase_norms", "haar", "bior1.3"])
+@pytest.mark.parametrize(
+    "name", ["amplitude", "amplitude_phase", "amplitude_phase_norms", "haar", "bior1.3", "squared_error"]
+)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_an_image_of_height_one_is_a_signal(name: str, reduction: str) -> None:
     input, target = pair((97,))

@@ -1,0 +1,27 @@
+"""``mmspec verify``: treatments of a run beside none and a placebo, and whether they helped."""
+
+from omegaconf import DictConfig
+
+from mmspec.config import plain
+from mmspec.drawing.tables import markdown
+from mmspec.experiment.verification import VerifyOptions, make_trial, run_arms
+from mmspec.experiment.verified import check_outputs, gather, rows, write_outputs
+from mmspec.typed import read
+
+OPTIONS = (VerifyOptions,)
+
+
+def run(cfg: DictConfig) -> None:
+    """Run the arms that conf/verify.yaml describes, those that are not there yet, and say what they show.
+
+    Raises:
+        InputError: for a key that cannot be used, a treatment that does not fit the run, or a folder of something else.
+        Interrupted: after SIGTERM or Ctrl-C in a training, once its state is saved.
+    """
+    trial = make_trial(read(VerifyOptions, plain(cfg)))
+    check_outputs(trial.out)
+    run_arms(trial)
+    verification = gather(trial)
+    page = write_outputs(verification)
+    print(markdown(rows(verification), verification.sentences))
+    print(page)

@@ -1,0 +1,341 @@
+"""Treatments from the same weights, over the same samples, noise and sampler seeds, beside none and a placebo.
+
+Every arm and seed is a run of its own, ``out/<arm>/seed_<k>``, and a small ``out/arms/<arm>-<k>.json`` once it is
+measured. What is there already is not done again; several processes on one folder share the arms.
+"""
+
+import json
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from mmspec.components import Component
+from mmspec.config import compose, plain
+from mmspec.data import PackedDataset
+from mmspec.diagnosis.verification import FEWEST
+from mmspec.errors import InputError
+from mmspec.experiment.evaluation import EvaluationOptions, evaluate, find_sources
+from mmspec.experiment.experiment import Experiment, FirstStageOptions
+from mmspec.experiment.held_out import held_out_errors
+from mmspec.experiment.launch import Launch
+from mmspec.experiment.machine import check_seed
+from mmspec.experiment.objective import refuse_unfit
+from mmspec.experiment.sampling import SampleOptions, write_draws
+from mmspec.experiment.sources import open_denoiser
+from mmspec.experiment.training import make_denoiser, train
+from mmspec.experiment.treatments import UNTREATED, Strength, Treatment, read_treatment, with_placebos
+from mmspec.files import exclusive, read_json, replace_text
+from mmspec.metrics.octave_bias import OctaveBias
+from mmspec.training.run import Run, find_denoiser, flatten
+from mmspec.typed import read, write
+
+SEEDS_APART = 1_000_000  # between the samples of one seed and of the next
+RECORD = "trial.json"
+HELD_OUT = "denoising_error"
+
+
+class RecordFile(TypedDict):
+    """What trial.json says: what all arms share, and the arms."""
+
+    shared: dict[str, Any]
+    arms: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VerifiedData:
+    """The group ``data`` of conf/verify.yaml."""
+
+    train: str | None = None
+    test: str | None = None
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """The group ``sampling`` of conf/verify.yaml."""
+
+    steps: int = 18
+    guidance: float | None = None
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """The keys of conf/verify.yaml, where each is described.
+
+    Raises:
+        InputError: for a number out of range.
+    """
+
+    from_: str
+    treatments: list[object]
+    seeds: object
+    strength: Strength
+    sampler: Component
+    out: Path | None = None
+    data: VerifiedData = field(default_factory=VerifiedData)
+    steps: int = 1000
+    learning_rate: float | None = None
+    learning_rate_end: float | None = None
+    num: int | Literal["all"] = 256
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    device: Literal["auto", "cpu"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"steps must be 1 or more, not {self.steps}.")
+        if not self.treatments:
+            raise InputError("treatments=[] names none: give the names of regularizers, such as [amplitude,haar].")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a verification does.
+
+    Attributes:
+        options: as given.
+        out: its folder.
+        experiment: of the untreated arm of seed 0.
+        arms: none, placebos and treatments, in the order in which they run.
+        beside: treatment -> its placebo, of those that have one.
+        seeds: of all arms.
+        record: what must be equal for its folder to go on, arms by name among it.
+    """
+
+    options: VerifyOptions
+    out: Path
+    experiment: Experiment
+    arms: list[Treatment]
+    beside: dict[str, str]
+    seeds: list[int]
+    record: dict[str, Any]
+
+    @property
+    def treatments(self) -> list[Treatment]:
+        """The arms that are asked for."""
+        return self.arms[-len(self.options.treatments) :]
+
+    @property
+    def test(self) -> str:
+        """The packed held-out data."""
+        return str(self.experiment.data.test)
+
+    def folder(self, name: str, seed: int) -> Path:
+        """Of the run, or the samples, of an arm."""
+        return self.out / name / f"seed_{seed}"
+
+    def result(self, name: str, seed: int) -> Path:
+        """The file of what was measured of an arm."""
+        return self.out / "arms" / f"{name}-{seed}.json"
+
+    def training(self, arm: Treatment, seed: int) -> Experiment:
+        """Of an arm: all but its terms and its teacher is as in every other."""
+        return replace(
+            self.experiment,
+            run_dir=self.folder(arm.name, seed),
+            regularizer=arm.regularizer,
+            distillation=arm.distillation,
+            seed=seed,
+        )
+
+    def sampling(self, arm: Treatment, run: Path, seed: int) -> SampleOptions:
+        """Of an arm's samples, which lie in its own run, or where it has none in a folder of their own."""
+        options = self.options
+        shared = {"sampler": options.sampler.write(), **write(options.sampling), "num": options.num}
+        own = {"from": str(run), "out": str(self.folder(arm.name, seed)) if run.parent.name != arm.name else None}
+        given = {**shared, "device": options.device, **arm.sample, **own, "seed": seed * SEEDS_APART}
+        return read(SampleOptions, given, f"{arm.name}.sample")
+
+
+def make_trial(options: VerifyOptions) -> Trial:
+    """What the options ask for, seen to fit together before anything is trained.
+
+    Raises:
+        InputError: for fewer than 2 seeds, a source that is no run or has no weights, data that are missing, or a
+            treatment that does not fit the model.
+    """
+    seeds = seeds_of(options.seeds)
+    treatments = [
+        read_treatment(each, options.strength, f"treatments[{i}]") for i, each in enumerate(options.treatments)
+    ]
+    arms, beside = with_placebos(treatments, options.strength)
+    run = Run.around(Path(options.from_))
+    if run is None:
+        raise InputError(
+            f"from={options.from_} is no run and no checkpoint of one: arms train on as the run did, so give a folder "
+            "that `mmspec train` writes."
+        )
+    experiment = _untreated(options, run)
+    record = _record(options, experiment, arms)
+    trial = Trial(
+        options, options.out or Path("exp/verify") / run.folder.resolve().name, experiment, arms, beside, seeds, record
+    )
+    for arm in arms:
+        _see_that_it_fits(trial, arm)
+    return trial
+
+
+def seeds_of(given: object) -> list[int]:
+    """The seeds that ``0..4`` or ``[0,1,2]`` stands for.
+
+    Raises:
+        InputError: if they are none, twice the same, or fewer than 2.
+    """
+    if isinstance(given, str) and (ends := re.fullmatch(r"(\d+)\.\.(\d+)", given)):
+        seeds = list(range(int(ends[1]), int(ends[2]) + 1))
+    elif isinstance(given, list) and all(type(each) is int for each in given):
+        seeds = list(given)
+    else:
+        raise InputError(f"seeds takes 0..4, or a list such as [0,1,2], not {given!r}.")
+    for seed in seeds:
+        check_seed(seed)
+    if len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds={given} names a seed twice: give each once.")
+    if len(seeds) < FEWEST:
+        raise InputError(f"seeds={given} is {len(seeds)} seed(s), too few for an interval: give {FEWEST}, better 5.")
+    return seeds
+
+
+def run_arms(trial: Trial) -> None:
+    """Train, sample and measure every arm of every seed that is not there yet, but those that another process is at.
+
+    Raises:
+        InputError: if the folder is of another verification, or an arm cannot be trained or measured.
+        Interrupted: after SIGTERM or Ctrl-C in a training, once a checkpoint is written.
+    """
+    if Launch.current().count > 1:
+        raise InputError("verify is one process: start it several times with the same out, and they share the arms.")
+    _open(trial)
+    for seed in trial.seeds:
+        for arm in trial.arms:
+            _finish(trial, arm, seed)
+
+
+def _untreated(options: VerifyOptions, run: Run) -> Experiment:
+    before = read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
+    data = replace(
+        before.data, train=options.data.train or before.data.train, test=options.data.test or before.data.test
+    )
+    if data.test is None:
+        raise InputError(f"{run.folder} has no data.test: give data.test=FOLDER, packed held-out signals.")
+    rate, end = options.learning_rate, options.learning_rate_end
+    trainer = replace(
+        before.trainer,
+        max_steps=options.steps,
+        learning_rate=before.trainer.learning_rate if rate is None else rate,
+        learning_rate_end=before.trainer.learning_rate_end if end is None else end,
+        warmup_steps=min(before.trainer.warmup_steps, options.steps // 10),
+        sample_every=None,
+        keep_last=1,
+        keep_every=None,
+        device=options.device,
+    )
+    return replace(
+        before,
+        data=replace(data, sha256=PackedDataset(data.train).meta.sha256),
+        trainer=trainer,
+        first_stage=FirstStageOptions(),
+        init_from=str(find_denoiser(options.from_)),
+        init_from_sha256=None,
+        regularizer={},
+        resume="auto",
+    )
+
+
+def _record(options: VerifyOptions, experiment: Experiment, arms: list[Treatment]) -> dict[str, Any]:
+    shared = {
+        "weights": open_denoiser(str(experiment.init_from))[1],
+        "data": {"train": experiment.data.sha256, "test": PackedDataset(str(experiment.data.test)).meta.sha256},
+        "trainer": {
+            key: write(getattr(experiment.trainer, key)) for key in ("max_steps", "learning_rate", "learning_rate_end")
+        },
+        "num": options.num,
+        "sampler": options.sampler.write(),
+        "sampling": {"steps": options.sampling.steps, "guidance": options.sampling.guidance},
+    }
+    return {"shared": shared, "arms": {arm.name: write(arm) for arm in arms}}
+
+
+def _see_that_it_fits(trial: Trial, arm: Treatment) -> None:
+    trial.sampling(arm, trial.folder(UNTREATED, 0), 0)
+    if arm.distillation.active:
+        open_denoiser(str(arm.distillation.teacher))
+    if not arm.regularizer:
+        return
+    training = trial.training(arm, 0)
+    training, denoiser = make_denoiser(training, PackedDataset(training.data.train))
+    objective = training.objective.build(denoiser.process, None, training.regularizer)
+    try:
+        refuse_unfit(objective, denoiser.latent_shape or ())
+    except InputError as error:
+        raise InputError(f"treatment {arm.name}: {error}") from None
+
+
+def _open(trial: Trial) -> None:
+    """Make the folder, or see that it is this verification's, to which treatments may have come."""
+    file = trial.out / RECORD
+    known: dict[str, Any] = {}
+    if file.is_file():
+        known = read_json(file, RecordFile)
+        _refuse_other(trial, known)
+    elif held := sorted(path.name for path in trial.out.glob("[!.]*")):
+        raise InputError(f"{trial.out} holds {held[0]} and no {RECORD}, so it is none: give another out=.")
+    record = {"shared": trial.record["shared"], "arms": {**known.get("arms", {}), **trial.record["arms"]}}
+    replace_text(file, json.dumps(record, indent=1) + "\n")
+
+
+def _refuse_other(trial: Trial, known: dict[str, Any]) -> None:
+    again = {name: arm for name, arm in trial.record["arms"].items() if name in known["arms"]}
+    was = flatten({**known["shared"], **{name: known["arms"][name] for name in again}})
+    now = flatten({**trial.record["shared"], **again})
+    changed = [
+        f"{key} was {was.get(key, 'absent')}, is {now.get(key, 'absent')}"
+        for key in {**was, **now}
+        if was.get(key) != now.get(key)
+    ]
+    if changed:
+        raise InputError(
+            f"{trial.out} belongs to another verification ({'; '.join(changed)}): give another out=, or undo that."
+        )
+
+
+def _finish(trial: Trial, arm: Treatment, seed: int) -> None:
+    file = trial.result(arm.name, seed)
+    with ExitStack() as stack:
+        try:
+            lock = file.with_name(f".{file.stem}.lock")
+            stack.enter_context(exclusive(lock, f"{arm.name} of seed {seed} is at work", "go on with the next"))
+        except InputError:  # another process does it
+            return
+        trained = arm.name if arm.trains or arm.name == UNTREATED else UNTREATED
+        if file.is_file() or (trained != arm.name and not trial.result(trained, seed).is_file()):
+            return
+        run = trial.folder(trained, seed)
+        if trained == arm.name:
+            train(trial.training(arm, seed))
+        options = trial.sampling(arm, run, seed)
+        write_draws(options)
+        replace_text(file, json.dumps(_measured(trial, arm, seed, run, options.folder), indent=1) + "\n")
+
+
+def _measured(trial: Trial, arm: Treatment, seed: int, run: Path, samples: Path) -> dict[str, Any]:
+    given = {
+        **plain(compose("evaluate", ["samples=."])),
+        "samples": str(samples),
+        "reference": trial.test,
+        "crop": trial.experiment.data.crop,
+        "measures": [OctaveBias.__name__],
+        "device": trial.options.device,
+    }
+    options = read(EvaluationOptions, given)
+    sources = replace(find_sources(options), train=None)
+    evaluation = evaluate(options, sources)
+    replace_text(sources.out, json.dumps(evaluation.write(), indent=1) + "\n")
+    values: dict[str, Any] = {metric.name: metric.value for metric in evaluation.metrics}
+    better = {metric.name: metric.better for metric in evaluation.metrics if metric.better is not None}
+    if run.parent.name == arm.name:
+        config = {key: value for key, value in Run(run).config.items() if key != "provenance"}
+        values[HELD_OUT] = [float(f"{error:.6g}") for error in held_out_errors(read(Experiment, config)).tolist()]
+        better[HELD_OUT] = "lower"
+    return {"arm": arm.name, "seed": seed, "samples": str(samples), "values": values, "better": better}

@@ -1,0 +1,177 @@
+"""What a verification has found so far: judgements of the arms that are there, as JSON, a table and a page."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+
+from mmspec.data import PackedDataset
+from mmspec.diagnosis.verification import DECIDING, FEWEST, Arm, ArmDifference, Judgement, judge, stacked
+from mmspec.diagnosis.verification_figures import verification_figures
+from mmspec.drawing.figure_page import write_figure_page
+from mmspec.drawing.pages import check_page
+from mmspec.drawing.tables import TextTable, check_markdown, markdown, write_markdown
+from mmspec.experiment.treatments import UNTREATED
+from mmspec.experiment.verification import Trial
+from mmspec.files import read_json, replace_text
+from mmspec.metrics.comparison import sets_of
+from mmspec.metrics.measure import Better
+from mmspec.metrics.octave_bias import BIAS
+from mmspec.metrics.octaves import described
+from mmspec.provenance import provenance
+
+
+class ArmFile(TypedDict):
+    """What is read of ``arms/<arm>-<seed>.json``."""
+
+    arm: str
+    seed: int
+    values: dict[str, float | list[float]]
+    better: dict[str, Better]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What has been found.
+
+    Attributes:
+        trial: of the verification.
+        octaves: what they are called, the lowest first.
+        arms: of each that is there, all of its seeds.
+        seeds: arm -> its seeds that are there, ascending.
+        judgements: of treatments with enough seeds, in the order of the trial.
+        notes: what is missing, or cannot be judged yet.
+    """
+
+    trial: Trial
+    octaves: list[str]
+    arms: dict[str, Arm]
+    seeds: dict[str, list[int]]
+    judgements: list[Judgement]
+    notes: list[str]
+
+    @property
+    def sentences(self) -> list[str]:
+        """One a treatment, and what is missing."""
+        return [*(each.sentence for each in self.judgements), *self.notes]
+
+    def write(self) -> dict[str, Any]:
+        """The contents of verification.json."""
+        return {
+            "sentences": self.sentences,
+            "treatments": {each.name: asdict(each) for each in self.judgements},
+            "octaves": self.octaves,
+            "octave_bias": {name: arm.octave_bias.tolist() for name, arm in self.arms.items()},
+            "seeds": self.seeds,
+            "command": provenance()["command"],
+        }
+
+
+def gather(trial: Trial) -> Verification:
+    """Judge what is there.
+
+    Raises:
+        InputError: if a file of an arm was changed by hand.
+    """
+    found = {arm.name: _rows(trial, arm.name) for arm in trial.arms}
+    better: dict[str, Better] = {}
+    for rows in found.values():
+        for row in rows.values():
+            better |= row["better"]
+    octaves = _octave_names(trial)
+    judgements, notes = [], []
+    for treatment in trial.treatments:
+        names = [treatment.name, UNTREATED, *([beside] if (beside := trial.beside.get(treatment.name)) else [])]
+        common = sorted(set.intersection(*(set(found[name]) for name in names)))
+        if len(common) < FEWEST:
+            notes.append(
+                f"{treatment.name} is not judged: {', '.join(names)} have {len(common)} seed(s) in common so far."
+            )
+            continue
+        arms = [_arm(name, [found[name][seed] for seed in common], better) for name in names]
+        judgements.append(judge(arms[0], arms[1], arms[2] if beside else None, better, octaves))
+    missing = [f"{arm.name}-{seed}" for seed in trial.seeds for arm in trial.arms if seed not in found[arm.name]]
+    if missing:
+        notes.append(f"Missing: {', '.join(missing)}; the same command goes on with them.")
+    arms_there = {name: _arm(name, list(rows.values()), better) for name, rows in found.items() if rows}
+    seeds = {name: sorted(rows) for name, rows in found.items()}
+    return Verification(trial, octaves, arms_there, seeds, judgements, notes)
+
+
+def rows(verification: Verification) -> TextTable:
+    """Treatments as they are read: mean differences of the deciding measure, with intervals."""
+    table = []
+    for each in verification.judgements:
+        decisive = each.none.differences[DECIDING]
+        beside = "" if each.placebo is None else _text(each.placebo)
+        row = [each.name, each.verdict, _text(each.none), beside, f"{decisive.permutation_p:.3g}"]
+        table.append([*row, f"{decisive.detectable:.2g}", str(decisive.seeds)])
+    headings = [
+        "treatment",
+        "verdict",
+        "against none (dB)",
+        "against placebo (dB)",
+        "exact p",
+        "could see (dB)",
+        "seeds",
+    ]
+    return TextTable("Mean size of the bias by octave", headings, table)
+
+
+def check_outputs(out: Path) -> None:
+    """Raise InputError if a file would be replaced that mmspec did not make."""
+    check_page(out / "verification.html")
+    check_markdown(out / "table.md")
+
+
+def write_outputs(verification: Verification) -> Path:
+    """Write verification.json, table.md and the page; returns the page."""
+    trial = verification.trial
+    out = trial.out
+    replace_text(out / "verification.json", json.dumps(verification.write(), indent=1) + "\n")
+    table = rows(verification)
+    write_markdown(out / "table.md", markdown(table, verification.sentences))
+    options, least = trial.options, 2 / 2 ** len(trial.seeds)
+    lead = (
+        f"All arms start from the averaged weights of {options.from_} and train {options.steps:,} steps over the same "
+        "samples and noise. A treatment helps where the interval lies below 0 against none and its placebo. The "
+        f"exact test over {len(trial.seeds)} seeds cannot go below {least:.2g}."
+    )
+    figures = verification_figures(verification.arms, verification.judgements, verification.octaves)
+    page = out / "verification.html"
+    write_figure_page(page, f"Verification: {out.resolve().name}", lead, figures, table, verification.sentences)
+    return page
+
+
+def _rows(trial: Trial, name: str) -> dict[int, ArmFile]:
+    files = ((seed, trial.result(name, seed)) for seed in trial.seeds)
+    return {seed: _read(file) for seed, file in files if file.is_file()}
+
+
+def _read(file: Path) -> ArmFile:
+    row: Any = read_json(file, ArmFile)
+    found: ArmFile = row
+    return found
+
+
+def _arm(name: str, rows: list[ArmFile], better: Mapping[str, Better]) -> Arm:
+    values = [row["values"] for row in rows]
+    octaves = stacked(values, [key for key in values[0] if key.startswith(f"{BIAS}_")])
+    return Arm(name, stacked(values, list(better)), torch.stack(list(octaves.values()), 1))
+
+
+def _octave_names(trial: Trial) -> list[str]:
+    dataset = PackedDataset(trial.test)
+    everything, crop = torch.arange(len(dataset)), trial.experiment.data.crop
+    sets = sets_of(dataset, everything, crop=crop, cut=False, batch_size=1, device=torch.device("cpu"))
+    octaves = described(sets["stretches"]).octaves
+    pairs = zip(octaves.edges, octaves.edges[1:], strict=False)
+    return [f"{low:g} to {high:g} {octaves.unit}" for low, high in pairs]
+
+
+def _text(difference: ArmDifference) -> str:
+    decisive = difference.differences[DECIDING]
+    return f"{decisive.mean:+.3f} ({decisive.interval.low:+.3f} to {decisive.interval.high:+.3f})"
