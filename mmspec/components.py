@@ -5,6 +5,7 @@ imported already, and for nothing else: no import path, no code.
 """
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -135,9 +136,18 @@ class Component:
         return construct(self.of_class(base, where), self.arguments, where, **facts)
 
     def with_auto(self, base: type[Any], where: str, sigma_data: float) -> "Component":
-        """The same, with a number for every ``auto`` that its class knows to find from sigma_data."""
+        """The same, with a number for every ``auto`` that its class knows to find from sigma_data.
+
+        Raises:
+            InputError: if there is an ``auto``, and sigma_data is not above 0.
+        """
         if "auto" not in self.arguments.values():
             return self
+        if not 0 < sigma_data < math.inf:
+            raise InputError(
+                f"{where}: auto follows from the deviation of the data, which is {sigma_data:g}: give numbers in its "
+                "place, or data that differ."
+            )
         hints = get_type_hints(_constructor(self.of_class(base, where)), include_extras=True)
         arguments = {
             name: auto.of(sigma_data) if value == "auto" and (auto := _auto(hints.get(name))) else value

@@ -3,17 +3,14 @@
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mmspec.errors import InputError
-from mmspec.typed import held
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how the file begins that stands for a large one
 
@@ -55,30 +52,6 @@ def _put_back(earlier: Path, folder: Path) -> None:
     """What had made room for a folder that then did not come."""
     if earlier.exists() and not folder.exists():
         os.replace(earlier, folder)
-
-
-def read_json(path: Path, kind: Any = None) -> dict[str, Any]:
-    """The keys and values of a JSON file.
-
-    Args:
-        path: of the file.
-        kind: a TypedDict of what is read of it; None for anything.
-
-    Raises:
-        InputError: if it holds none, or other ones.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): restore it, or move it away.") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no keys and values: restore it, or move it away.")
-    if kind is not None:
-        try:
-            held(content, kind, str(path))
-        except InputError as error:
-            raise InputError(f"{str(error).removesuffix('.')}: restore it, or move it away.") from None
-    return content
 
 
 @contextmanager

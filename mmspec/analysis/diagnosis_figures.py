@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmspec.analysis.report_card_figures import bias_by_octave
 from mmspec.diagnosis.denoising import Bias
-from mmspec.diagnosis.findings import MATTERS_DB, Axis, Denoising, OctaveBias, above, below
+from mmspec.diagnosis.findings import MATTERS_DB, Axis, Denoising, SpectrumBias, above, below
 from mmspec.diagnosis.loss import LossShares
 from mmspec.drawing.figure import Figure
 from mmspec.drawing.style import INK, MUTED, canvas, lack_and_excess, line_colour, shades
@@ -24,7 +24,7 @@ def diagnosis_figures(
     denoising: Denoising,
     decoded: tuple[Axis, Bias] | None,
     loss: LossShares,
-    first_stage: OctaveBias | None,
+    first_stage: SpectrumBias | None,
     samples: ReportCard | None,
 ) -> list[Figure]:
     """All that was measured, what decides the verdict first."""
@@ -84,7 +84,7 @@ def _loss(axis: Axis, sigmas: Sequence[float], loss: LossShares) -> Figure:
     return Figure("The loss by octave", drawing, caption)
 
 
-def _round_trip(found: OctaveBias) -> Figure:
+def _round_trip(found: SpectrumBias) -> Figure:
     drawing, (axes,) = canvas()
     decibels, low, high = (part.numpy() for part in found.bias)
     axes.axhline(0, color=line_colour(0), linewidth=1.2)

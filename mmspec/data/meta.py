@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mmspec.documents import mended, read_json
 from mmspec.errors import InputError
+from mmspec.typed import read
 
 FORMAT = "mmspec-packed-1"
 FILE = "meta.json"
+AGAIN = "make the data set again"
 DTYPES = {"image": "uint8", "audio": "int16", "latent": "float32"}
 
 
@@ -68,46 +71,36 @@ class DatasetMeta:
         """
         path = folder / FILE
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{folder} is not a packed data set (it has no {FILE}): make one with `python -m data_prep.images` "
                 "or `python -m data_prep.audio`."
             ) from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read ({error}): make the data set again.") from None
-        found = stored.get("format") if isinstance(stored, dict) else None
-        if found != FORMAT:
-            raise InputError(f"{path} has the format {found!r}, expected {FORMAT!r}: make the data set again.")
+        if (found := stored.get("format")) != FORMAT:
+            raise InputError(f"{path} has the format {found!r}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}
         if missing := sorted(required - stored.keys()):
-            raise InputError(f"{path} lacks {', '.join(missing)}: make the data set again.")
-        meta = cls(**{key.name: _tuple(stored[key.name]) for key in fields(cls) if key.name in stored})
+            raise InputError(f"{path} lacks {', '.join(missing)}: {AGAIN}.")
+        with mended(AGAIN):
+            meta = read(cls, {key.name: stored[key.name] for key in fields(cls) if key.name in stored}, f"{path}:")
         if problem := meta._contradiction():
-            raise InputError(f"{path} has {problem}: make the data set again.")
+            raise InputError(f"{path} has {problem}: {AGAIN}.")
         return meta
 
     def _contradiction(self) -> str | None:
         if self.modality not in DTYPES:
             return f"modality={self.modality!r}, expected {' or '.join(DTYPES)}"
-        if not isinstance(self.count, int) or self.count < 1:
-            return f"count={self.count!r}, expected at least one sample"
+        if self.count < 1:
+            return f"count={self.count}, expected at least one sample"
         axes = {"image": (3,), "audio": (2,), "latent": (2, 3)}[self.modality]
-        if (
-            not isinstance(self.shape, tuple)
-            or len(self.shape) not in axes
-            or not all(isinstance(size, int) and size > 0 for size in self.shape)
-        ):
+        if len(self.shape) not in axes or min(self.shape) < 1:
             sizes = " or ".join(str(count) for count in axes)
             return f"shape={self.shape!r}, expected {sizes} positive sizes (channels first) for {self.modality}"
         if self.modality == "latent" and not (self.first_stage and self.encoded):
             return "latents without first_stage and encoded"
-        if self.modality == "audio" and not isinstance(self.sample_rate, int):
-            return f"sample_rate={self.sample_rate!r}, expected Hz"
-        if self.classes is not None and not (isinstance(self.classes, tuple) and self.classes):
-            return f"classes={self.classes!r}, expected a list of names or null"
+        if self.modality == "audio" and (self.sample_rate or 0) < 1:
+            return f"sample_rate={self.sample_rate}, expected Hz"
+        if self.classes == ():
+            return "classes=[], expected names or null"
         return None
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

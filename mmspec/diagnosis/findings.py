@@ -89,7 +89,7 @@ class Denoising:
 
 
 @dataclass(frozen=True)
-class OctaveBias:
+class SpectrumBias:
     """How signals were found beside real ones.
 
     Attributes:
@@ -138,7 +138,7 @@ def below(bias: Bias) -> Tensor:
     return (bias.high < 0) & (bias.decibels <= -MATTERS_DB)
 
 
-def findings(denoising: Denoising, first_stage: OctaveBias | None, samples: OctaveBias | None) -> list[Finding]:
+def findings(denoising: Denoising, first_stage: SpectrumBias | None, samples: SpectrumBias | None) -> list[Finding]:
     """What is to be mended, by the rules above.
 
     Args:
@@ -183,7 +183,7 @@ def _of_denoiser(measured: Denoising, kind: Literal["noisy", "dull"]) -> list[Fi
     return [Finding(kind, sentence, _ends(measured.axis, octaves), sigmas, decibels, interval)]
 
 
-def _of_first_stage(measured: OctaveBias, alone: bool) -> list[Finding]:
+def _of_first_stage(measured: SpectrumBias, alone: bool) -> list[Finding]:
     loses = "the first stage loses it, not the denoiser" if alone else "the first stage loses energy too"
     adds = "the first stage adds it, not the denoiser" if alone else "the first stage adds energy too"
     return [
@@ -192,7 +192,7 @@ def _of_first_stage(measured: OctaveBias, alone: bool) -> list[Finding]:
     ]
 
 
-def _of_samples(measured: OctaveBias, alone: bool) -> list[Finding]:
+def _of_samples(measured: SpectrumBias, alone: bool) -> list[Finding]:
     mend = ", though the denoiser is right: take more steps, or another sampler" if alone else ""
     return [
         *_of_spectrum(measured, -1, "samples", "samples lack energy", mend),
@@ -200,7 +200,7 @@ def _of_samples(measured: OctaveBias, alone: bool) -> list[Finding]:
     ]
 
 
-def _of_spectrum(measured: OctaveBias, sign: int, kind: Kind, what: str, mend: str = "") -> list[Finding]:
+def _of_spectrum(measured: SpectrumBias, sign: int, kind: Kind, what: str, mend: str = "") -> list[Finding]:
     octaves = measured.octaves(sign)
     if not octaves:
         return []

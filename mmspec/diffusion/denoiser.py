@@ -15,6 +15,7 @@ from mmspec.data.mel import LogMel
 from mmspec.diffusion.conditions import Condition, Labels, Spectrogram
 from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
+from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.files import replace_text
 from mmspec.losses.weighting import noise_level, per_sample
@@ -212,7 +213,7 @@ class _Signal:
 
 
 @dataclass(frozen=True)
-class _Saved:
+class _SavedDenoiser:
     """A denoiser's config.json."""
 
     format: str
@@ -223,12 +224,9 @@ class _Saved:
     first_stage: Component | None = None
 
 
-def _read(file: Path) -> _Saved:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file} is not JSON ({error}): fetch or export it again.") from None
-    found = config.get("format") if isinstance(config, dict) else None
+def _read(file: Path) -> _SavedDenoiser:
+    config = read_json(file, mend="fetch or export it again")
+    found = config.get("format")
     if found not in (FORMAT, EARLIER):
         raise InputError(
             f"{file} has format {found!r}, mmspec reads {FORMAT!r}: "
@@ -236,7 +234,7 @@ def _read(file: Path) -> _Saved:
         )
     if found == EARLIER and "preconditioning" in config:
         config["process"] = config.pop("preconditioning")
-    return read(_Saved, config, f"{file}:")
+    return read(_SavedDenoiser, config, f"{file}:")
 
 
 def _local_folder(source: str | Path) -> Path:

@@ -7,8 +7,9 @@ from typing import Literal
 
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.correction import Correction
+from mmspec.documents import read_json
 from mmspec.errors import InputError
-from mmspec.files import read_json, replace_text
+from mmspec.files import replace_text
 from mmspec.typed import read, write
 
 Format = Literal["mmspec-correction-1"]

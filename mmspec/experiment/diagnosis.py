@@ -26,7 +26,7 @@ from mmspec.diagnosis.denoising import (
     denoising_bias,
     measure_energies,
 )
-from mmspec.diagnosis.findings import Axis, Denoising, Finding, OctaveBias, findings, verdict
+from mmspec.diagnosis.findings import Axis, Denoising, Finding, SpectrumBias, findings, verdict
 from mmspec.diagnosis.levels import drawn_shares, noise_levels
 from mmspec.diagnosis.loss import LossShares, loss_shares
 from mmspec.diagnosis.round_trip import round_trip_bias
@@ -123,7 +123,7 @@ class Diagnosis:
     denoising: Denoising
     decoded: tuple[Axis, Bias] | None
     loss: LossShares
-    first_stage: OctaveBias | None
+    first_stage: SpectrumBias | None
     samples: ReportCard | None
     count: int
 
@@ -208,7 +208,7 @@ def _diagnosed(options: DiagnoseOptions, data: HeldOut) -> Diagnosis:
 
 def _training(run: Run | None, denoiser: Denoiser) -> tuple[NoiseDistribution, Any]:
     """What draws a run's noise levels, and what weighs their errors; of a denoiser alone, its process."""
-    config = {} if run is None else renewed(run.config)
+    config = {} if run is None else renewed(run.config, run.config_file)
     noise = (config.get("process") or {}).get("noise")
     weighting = (config.get("objective") or {}).get("weighting")
     draws: NoiseDistribution = denoiser.process
@@ -260,7 +260,7 @@ def _decoded(options: DiagnoseOptions, data: HeldOut, signals: Signals, sigmas: 
     return axis, denoising_bias(levels, options.seed)
 
 
-def _first_stage(options: DiagnoseOptions, data: HeldOut) -> OctaveBias:
+def _first_stage(options: DiagnoseOptions, data: HeldOut) -> SpectrumBias:
     """What a round trip makes of held-out signals, as files hold it."""
     real, device = data.set_of(options.num), next(data.denoiser.parameters()).device
     generator, decoded = torch.Generator(device).manual_seed(options.seed), []
@@ -275,7 +275,7 @@ def _first_stage(options: DiagnoseOptions, data: HeldOut) -> OctaveBias:
         theirs = SignalSet(PackedDataset(Path(scratch) / "decoded")).statistic(described)
     bias = round_trip_bias(real.statistic(described), theirs, options.seed)
     axis = Axis(theirs.octaves.edges, _words(theirs.octaves.unit))
-    return OctaveBias(axis, bias, (bias.low > 0) | (bias.high < 0))
+    return SpectrumBias(axis, bias, (bias.low > 0) | (bias.high < 0))
 
 
 def _samples(options: DiagnoseOptions, data: HeldOut) -> ReportCard:
@@ -302,12 +302,12 @@ def _samples(options: DiagnoseOptions, data: HeldOut) -> ReportCard:
     return report_card(data.set_of(REAL).statistic(described), ours, options.seed)
 
 
-def _spectrum(card: ReportCard) -> OctaveBias:
+def _spectrum(card: ReportCard) -> SpectrumBias:
     """Samples beside real signals; differs is what the card says of energies, at 5% over all octaves together."""
     axis = Axis([*(each.low for each in card.octaves), card.octaves[-1].high], _words(card.octaves[0].unit))
     columns = [[each.bias_db, each.interval.low, each.interval.high] for each in card.octaves]
     bias = Bias(*torch.tensor(columns, dtype=torch.float64).T)
-    return OctaveBias(axis, bias, torch.tensor([each.bias_differs for each in card.octaves]))
+    return SpectrumBias(axis, bias, torch.tensor([each.bias_differs for each in card.octaves]))
 
 
 def _words(unit: str) -> str:

@@ -10,12 +10,12 @@ import torch
 
 from mmspec.data import DatasetMeta, PackedDataset
 from mmspec.data.meta import FILE as META
+from mmspec.documents import read_json
 from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.measures import MeasureOptions, chosen_measures
 from mmspec.experiment.signal_files import remarks, signals_at
-from mmspec.files import read_json
 from mmspec.metrics.comparison import compare, sets_of
 from mmspec.metrics.measure import Metric
 from mmspec.metrics.signals import SignalSet

@@ -23,6 +23,7 @@ from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
 from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.samplers import Sampler
+from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
@@ -30,8 +31,9 @@ from mmspec.experiment.launch import Launch
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.signals import whole_recordings
 from mmspec.experiment.sources import weights_sha256
-from mmspec.files import read_json, replace_text, staged
+from mmspec.files import replace_text, staged
 from mmspec.provenance import provenance
+from mmspec.report.runs import SampleFile
 from mmspec.training.run import Run, find_denoiser
 from mmspec.typed import write
 
@@ -261,7 +263,7 @@ def _refuse_foreign(out: Path) -> None:
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if found and RECORD not in found:
         raise InputError(f"{out} holds something that `mmspec sample` did not make (it has no {RECORD}): {mend}.")
-    own = read_json(out / RECORD).get("files") if found else None
+    own = read_json(out / RECORD, SampleFile).get("files") if found else None
     if own is not None and (foreign := sorted(found - {RECORD, "evaluation.json", *own})):
         raise InputError(f"{out} holds {foreign[0]}, which `mmspec sample` did not put there: {mend}.")
 

@@ -7,11 +7,13 @@ import torch
 
 from mmspec.data import PackedDataset
 from mmspec.data.crops import Crops, Recordings
+from mmspec.data.meta import FILE as META
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.experiment.sources import require_rate
 from mmspec.networks import FirstStage
 from mmspec.training.run import Run
+from mmspec.typed import checked
 
 MEASURED = 16  # samples whose latents are made to measure their deviation
 
@@ -48,6 +50,8 @@ def deviation(dataset: PackedDataset, crop: int | None) -> float:
         InputError: if it was not measured.
     """
     measured, whole = dataset.meta.statistics, crop is None or dataset.lengths is None
+    for name in ("mean", "std", "sigma_data"):
+        checked(measured.get(name, 0.0), float, f"{dataset.folder / META}: statistics: {name}")
     if missing := [name for name in (("sigma_data",) if whole else ("mean", "std")) if name not in measured]:
         raise InputError(
             f"{dataset.folder} was packed without its {' and '.join(missing)} in meta.json's statistics, from which "

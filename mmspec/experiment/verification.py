@@ -15,6 +15,7 @@ from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.data import PackedDataset
 from mmspec.diagnosis.verification import FEWEST
+from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.experiment.evaluation import EvaluationOptions, evaluate, find_sources
 from mmspec.experiment.experiment import Experiment, FirstStageOptions
@@ -26,7 +27,7 @@ from mmspec.experiment.sampling import SampleOptions, write_draws
 from mmspec.experiment.sources import open_denoiser
 from mmspec.experiment.training import make_denoiser, train
 from mmspec.experiment.treatments import UNTREATED, Strength, Treatment, read_treatment, with_placebos
-from mmspec.files import exclusive, read_json, replace_text
+from mmspec.files import exclusive, replace_text
 from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.training.run import Run, find_denoiser, flatten
 from mmspec.typed import read, write

@@ -11,12 +11,13 @@ import torch
 from mmspec.data import PackedDataset
 from mmspec.diagnosis.verification import DECIDING, FEWEST, Arm, ArmDifference, Judgement, judge, stacked
 from mmspec.diagnosis.verification_figures import verification_figures
+from mmspec.documents import read_json
 from mmspec.drawing.figure_page import write_figure_page
 from mmspec.drawing.pages import check_page
 from mmspec.drawing.tables import TextTable, check_markdown, markdown, write_markdown
 from mmspec.experiment.treatments import UNTREATED
 from mmspec.experiment.verification import Trial
-from mmspec.files import read_json, replace_text
+from mmspec.files import replace_text
 from mmspec.metrics.comparison import sets_of
 from mmspec.metrics.measure import Better
 from mmspec.metrics.octave_bias import BIAS

@@ -93,28 +93,6 @@ def _widening(count: int, level: float) -> float:
 
 
 def simultaneous_interval(draws: Tensor, found: Tensor, count: int, level: float = LEVEL) -> tuple[Tensor, Tensor]:
-    """Intervals in which many values lie all at once, by the farthest of them in standard deviations (max-t bootstrap,
-    Romano and Wolf 2005): of values that are all nothing, none stands out by chance with the probability ``level``.
-
-    Args:
-        draws: ``[repetitions, ...]``.
-        found: ``[...]``, of the signals as they are.
-        count: signals that were drawn from.
-        level: probability with which all values are to lie inside.
-
-    Returns:
-        ``(low, high)``, ``[...]`` float64 each.
-
-    Raises:
-        ValueError: for fewer than 2 signals.
-    """
-    deviation = draws.double().std(0)
-    distance = ((draws - found) / torch.where(deviation > 0, deviation, math.inf)).abs()
-    reach = _widening(count, level) * distance.flatten(1).amax(1).quantile(level) * deviation
-    return found - reach, found + reach
-
-
-def simultaneous_interval(draws: Tensor, found: Tensor, count: int, level: float = LEVEL) -> tuple[Tensor, Tensor]:
     """Intervals of many values that hold for all of them together: Student's, each at a level of its own (Bonferroni).
 
     Quantiles of bootstrap draws do not reach so far, so their standard deviation is taken. Relations between values are

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
 from mmspec.components import Component, Configured
+from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.files import replace_text
 from mmspec.networks.autoencoder import Decoder, Encoder
@@ -122,11 +123,10 @@ class FirstStage(Configured, nn.Module, ABC):
             InputError: if the folder holds no first stage, its class is unknown, or its weights do not fit its config.
         """
         file = Path(folder) / "config.json"
-        try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file} cannot be read as JSON ({error}): copy or convert it again.") from None
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
+        if not file.is_file():
+            raise InputError(f"{file} is no file: give a folder that `mmspec convert` wrote.")
+        config = read_json(file, mend="copy or convert it again")
+        if config.get("format") != FORMAT:
             raise InputError(f"{folder} holds no first stage of mmspec's: give a folder that `mmspec convert` wrote.")
         stage = Component.read(config.get("first_stage"), f"{file}: first_stage").build(cls, f"{file}: first_stage")
         put_file(stage, Path(folder) / WEIGHTS)

@@ -1,12 +1,12 @@
 """What a run's folder holds, read once for the page; a part that is missing is None, with the command that makes it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from mmspec.data import PackedDataset
-from mmspec.files import read_json
+from mmspec.documents import RESTORE, parse_json, read_json
+from mmspec.errors import InputError
 from mmspec.training.run import Run, flatten
 
 
@@ -36,7 +36,7 @@ class MetricsFile(TypedDict):
 
     metrics: dict[str, float]
     units: NotRequired[dict[str, str]]
-    better: NotRequired[dict[str, str | None]]
+    better: NotRequired[dict[str, Literal["lower", "higher"] | None]]
     definitions: NotRequired[dict[str, str]]
 
 
@@ -58,6 +58,7 @@ class SampleFile(TypedDict, total=False):
     steps: int | None
     guidance: float | None
     recordings: str | None
+    files: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _read(folder: Path, name: str) -> ReportedRun:
         config=flatten(config),
         provenance=provenance,
         history=_history(folder / "metrics.jsonl"),
-        evaluation=read_json(run.evaluation, EvaluationFile) if run.evaluation.is_file() else None,
+        evaluation=_evaluation(run.evaluation),
         samples=PackedDataset(final) if (final / "meta.json").is_file() else None,
         sampling=read_json(final / "sample.json", SampleFile) if (final / "sample.json").is_file() else {},
     )
@@ -149,12 +150,22 @@ def _names(folders: list[Path]) -> list[str]:
     return names
 
 
+def _evaluation(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    content = read_json(file, EvaluationFile)
+    spectrum = content["spectrum"]
+    if len({len(spectrum[name]) for name in ("frequency", "real", "generated")}) > 1:
+        raise InputError(f"{file}: spectrum: frequency, real and generated differ in length: {RESTORE}.")
+    return content
+
+
 def _history(file: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl, but those that are none: a run in progress may be writing one."""
     entries = []
     for line in file.read_bytes().splitlines() if file.is_file() else []:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError:
             continue
         if isinstance(entry, dict) and isinstance(entry.get("step"), int):

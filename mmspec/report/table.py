@@ -21,16 +21,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mmspec.documents import mended, read_json, read_yaml
 from mmspec.drawing import tables
 from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
-from mmspec.files import read_json, replace_text
+from mmspec.files import replace_text
 from mmspec.report.runs import MetricsFile
 from mmspec.typed import read
 
 NOT_RUN = "not run here"
+MOST_DIGITS = 17  # which tell any two floats apart
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class LayoutColumn:
     metric: str
     runs: str = "*"
     digits: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.digits <= MOST_DIGITS:
+            raise ValueError(f"digits must be from 0 to {MOST_DIGITS}, not {self.digits}.")
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ class ResultsTable:
     rows: dict[str, list[Cell]]
     definitions: list[str]
 
+    def __post_init__(self) -> None:
+        if {len(self.digits), *map(len, self.rows.values())} != {len(self.columns)}:
+            raise ValueError("digits and every row must be as many as columns.")
+        if not all(0 <= digits <= MOST_DIGITS for digits in self.digits):
+            raise ValueError(f"digits must be from 0 to {MOST_DIGITS}.")
+
 
 def read_layout(file: Path) -> Layout:
     """Read a layout.
@@ -114,12 +124,10 @@ def read_layout(file: Path) -> Layout:
         InputError: if it is missing, no YAML, or says what a layout does not have.
     """
     try:
-        content = yaml.safe_load(file.read_text())
+        content = read_yaml(file, mend="give the YAML file of a table's layout")
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}): give the YAML file of a table's layout.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{file} is no YAML: {str(error).splitlines()[0]}.") from None
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("columns", "rows")):
+    if not all(isinstance(content.get(key), dict) for key in ("columns", "rows")):
         raise InputError(f"{file} is no layout of a table: expected title, columns and rows.")
     layout = read(Layout, content, str(file))
     for name, row in layout.rows.items():
@@ -184,12 +192,11 @@ def read_table(file: Path) -> ResultsTable:
     Raises:
         InputError: if the file is missing or another one.
     """
-    try:
-        content = json.loads(file.read_text())
-        content["rows"] = {name: [Cell(**cell) for cell in cells] for name, cells in content["rows"].items()}
-        return ResultsTable(**content)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{file} is no table ({error}): make it with `mmspec table`.") from None
+    mend = "make it with `mmspec table`"
+    if not file.is_file():
+        raise InputError(f"{file} is no file: {mend}.")
+    with mended(mend):
+        return read(ResultsTable, read_json(file, mend=mend), f"{file}:")
 
 
 def headings(table: ResultsTable) -> list[str]:
@@ -253,7 +260,7 @@ def _definitions(
         metric, which = column.metric, better.get(column.metric)
         for evaluation in evaluations.values():
             if metric in evaluation["metrics"]:
-                text = evaluation["definitions"][metric]
+                text = evaluation.get("definitions", {}).get(metric, "")
                 if which and "better" in evaluation:  # an older one says it in its definition
                     text = f"{text.removesuffix('.')}; {which} is better."
                 lines.append(f"{metric}: {text}")

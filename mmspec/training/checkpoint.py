@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError
@@ -18,10 +18,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmspec.diffusion import Denoiser
+from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.files import flush, replace_text
 
 MARKER = "COMPLETE"
+
+
+class StateFile(TypedDict):
+    """What is read of state.json."""
+
+    step: int
 
 
 def save_checkpoint(
@@ -77,6 +84,9 @@ def load_checkpoint(
     """
     if not is_complete(checkpoint):
         raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
+    state = read_json(checkpoint / "state.json", StateFile, "restore it, or resume from another checkpoint")
+    if state["step"] < 0:
+        raise InputError(f"{checkpoint / 'state.json'}: step must be 0 or more, not {state['step']}: restore it.")
     try:
         denoiser.network.load_state_dict(load_file(checkpoint / "model.safetensors"))
         ema.network.load_state_dict(load_file(checkpoint / "ema" / "model.safetensors"))
@@ -90,7 +100,7 @@ def load_checkpoint(
             f"{checkpoint} does not fit this network ({str(error).splitlines()[0]}): resume with the config that "
             "wrote it, or start another run with init_from."
         ) from None
-    return dict(json.loads((checkpoint / "state.json").read_text()))
+    return state
 
 
 def trained_parameters(module: nn.Module | None) -> dict[str, nn.Parameter]:

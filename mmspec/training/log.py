@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmspec.documents import parse_json
 from mmspec.files import append, replacing
 
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
@@ -124,7 +125,7 @@ def _drop_lines_after(file: Path, step: int) -> None:
 def _stays(line: bytes, step: int) -> bool:
     """Lines up to a step, and whole ones that are not ours; not the half line of a run that was killed meanwhile."""
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except ValueError:
         return line.endswith(b"\n")
     at = entry.get("step") if isinstance(entry, dict) else None

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import yaml
 
+from mmspec.documents import mended, read_yaml
 from mmspec.errors import InputError
 from mmspec.files import exclusive, replace_text
 from mmspec.provenance import Provenance, provenance
@@ -29,6 +30,27 @@ class DataPaths(TypedDict, total=False):
     train: str | None
     test: str | None
     crop: int | None
+
+
+class OfType(TypedDict):
+    """What has a class."""
+
+    type: str
+
+
+class EarlierProcess(TypedDict):
+    """A process of before it was one object."""
+
+    preconditioning: OfType
+    noise: OfType
+    weighting: OfType
+
+
+class EarlierFile(TypedDict):
+    """A config.yaml with such a process."""
+
+    process: EarlierProcess
+    objective: dict[str, object]
 
 
 class RunFile(TypedDict, total=False):
@@ -75,17 +97,7 @@ class Run:
             raise InputError(
                 f"{self.folder} is not the folder of a run: expected the config.yaml that `mmspec train` writes."
             )
-        try:
-            content = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            content = None
-        if not isinstance(content, dict):
-            raise InputError(f"{self.config_file} holds no configuration: {MEND}.")
-        try:
-            held(content, RunFile, str(self.config_file))
-        except InputError as error:
-            raise InputError(f"{str(error).removesuffix('.')}: {MEND}.") from None
-        return content
+        return read_yaml(self.config_file, RunFile, MEND)
 
     def data(self, name: str) -> Any:
         """A key of the group ``data``, such as "test"; None where the run has none."""
@@ -138,7 +150,7 @@ class Run:
         return latest_checkpoint(self.checkpoints) if resume in ("auto", "none") else Path(resume)
 
     def _refuse_other(self, config: Mapping[str, Any], free: Collection[str]) -> None:
-        before, now = flatten(renewed(self.config)), flatten(config)
+        before, now = flatten(renewed(self.config, self.config_file)), flatten(config)
         plugins = {key.removeprefix("plugins."): value for key, value in before.items() if key.startswith("plugins.")}
         refuse_other_plugins(plugins, config.get("plugins") or {}, str(self.folder))
         changed = [
@@ -232,14 +244,16 @@ def refuse_other_plugins(needed: Mapping[str, str], given: Mapping[str, str], wh
 OWN_WEIGHT = {"EDM": "EDMWeight", "Flow": "VelocityWeight"}  # of other processes, NoisePredictionWeight
 
 
-def renewed(config: Mapping[str, Any]) -> dict[str, Any]:
+def renewed(config: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """A configuration of before processes were one object, in today's keys."""
-    process = config.get("process") or {}
-    if "preconditioning" not in process:
+    process = config.get("process")
+    if not isinstance(process, Mapping) or "preconditioning" not in process:
         return dict(config)
+    with mended(MEND):
+        held(config, EarlierFile, str(file))
     kind, noise, weighting = process["preconditioning"]["type"], process["noise"], process["weighting"]
     log_normal = noise["type"] == "LogNormal"
-    own = {key: noise[key] for key in ("mean", "std")} if log_normal and kind == "EDM" else {}
+    own = {key: noise.get(key) for key in ("mean", "std")} if log_normal and kind == "EDM" else {}
     natural = OWN_WEIGHT.get(kind, "NoisePredictionWeight")
     return {
         **config,

@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from mmspec.data import PackedDataset
+from mmspec.documents import read_json
 from mmspec.errors import InputError
-from mmspec.files import read_json, replace_text
+from mmspec.files import replace_text
 
 
 def pictures(folder: Path, count: int) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from data_prep.preparation import run
+from mmspec.documents import read_json
 from mmspec.drawing.tables import TextTable, markdown
 from mmspec.errors import InputError
-from mmspec.files import read_json, replace_text
+from mmspec.files import replace_text
 from mmspec.metrics.statistics import bootstrap_means, half_differences, paired_difference, widened_interval
 from recipes.first_stage.finetune import ARMS
 

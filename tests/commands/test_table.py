@@ -118,7 +118,7 @@ def test_the_report_shows_the_table(tmp_path, layout):
         (("paper: {VE: 2.0}", "paper: {XX: 2.0}"), "Best: paper: there is no column XX."),
         (("rows:", "lines:"), "is no layout of a table: expected title, columns and rows."),
         (('runs: "*-none-*"', "seeds: 3"), "rows.Baseline.seeds is no option: expected one of runs, best_of, paper."),
-        (("title: FID", "title: [FID"), "is no YAML"),
+        (("title: FID", "title: [FID"), "is not YAML"),
     ],
 )
 def test_a_wrong_layout_gets_one_sentence(tmp_path, layout, capsys, change, message):

@@ -16,7 +16,7 @@ from mmspec.diagnosis.denoising import (
     denoising_bias,
     measure_energies,
 )
-from mmspec.diagnosis.findings import Axis, Denoising, Finding, OctaveBias, findings, verdict
+from mmspec.diagnosis.findings import Axis, Denoising, Finding, SpectrumBias, findings, verdict
 from mmspec.diagnosis.round_trip import round_trip_bias
 from mmspec.metrics.octaves import described
 from mmspec.metrics.signals import SignalSet
@@ -94,7 +94,7 @@ def test_a_first_stage_that_blurs_is_found_out(size: tuple[int, ...], tmp_path) 
     before = description("real", real * 4)
     bias = round_trip_bias(before, description("decoded", filtered(real * 4, blur)))
     axis = Axis(before.octaves.edges, "cycles per image")
-    first_stage = OctaveBias(axis, bias, (bias.low > 0) | (bias.high < 0))
+    first_stage = SpectrumBias(axis, bias, (bias.low > 0) | (bias.high < 0))
     measured = denoising(size)
     found = only(findings(measured, first_stage, None))
     assert found.kind == "first_stage" and found.octaves == tuple(axis.edges[-2:])
@@ -114,7 +114,7 @@ def test_samples_are_the_samplers_fault_where_nothing_else_is() -> None:
     size = SIZES[0]
     measured = denoising(size)
     loud = torch.tensor([0.0, 0.0, 0.0, 2.0])
-    samples = OctaveBias(measured.axis, Bias(loud, loud - 0.3, loud + 0.3), loud > 1)
+    samples = SpectrumBias(measured.axis, Bias(loud, loud - 0.3, loud + 0.3), loud > 1)
     found = only(findings(measured, None, samples))
     assert found.sentence == (
         "samples have too much energy above 8 cycles per image (+2.0 dB, 95% +1.7 to +2.3), though the denoiser is "

@@ -1,21 +1,32 @@
 """Files of a run that somebody edited: one sentence that names the file and the key, and no line of a log is lost."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
+from mmspec.components import Component
+from mmspec.data import DatasetMeta
+from mmspec.data.meta import FORMAT
+from mmspec.diffusion import Denoiser
+from mmspec.diffusion.processes import EDM, Process
+from mmspec.documents import read_json
 from mmspec.errors import InputError
-from mmspec.files import read_json
+from mmspec.networks import UNet
 from mmspec.report.runs import EvaluationFile, SampleFile, read_runs
+from mmspec.report.table import Cell, ResultsTable, read_table
+from mmspec.training.checkpoint import load_checkpoint, save_checkpoint
 from mmspec.training.log import _drop_lines_after
 from mmspec.training.run import Run
 
+SPECTRUM = {"unit": "Hz", "frequency": [0.0], "real": [1.0], "generated": [1.0]}
 EVALUATION = {
     "samples": {"path": "a", "count": 2},
     "reference": {"path": "b", "count": 2},
     "metrics": {"fid": float("nan"), "kid": 1},
-    "spectrum": {"unit": "Hz", "frequency": [0.0], "real": [1.0], "generated": [1.0]},
+    "spectrum": SPECTRUM,
 }
 
 
@@ -29,18 +40,40 @@ EVALUATION = {
         ("data: {crop: x}", "data: crop takes a whole number or null, not 'x'"),
         ("provenance: 5", "provenance takes keys and values, not 5"),
         ("provenance: {versions: [1]}", "provenance: versions takes keys and values, not [1]"),
-        ("- 1", "holds no configuration"),
-        ("", "holds no configuration"),
-        ("a: [", "holds no configuration"),
+        ("- 1", "holds no keys and values"),
+        ("", "holds no keys and values"),
+        ("a: [", "is not YAML (expected the node content, but found '<stream end>', line 1)"),
+        ("seed: 1\nseed: 2", "is not YAML (the key seed stands there twice, line 1)"),
+        ("data: {train: a, train: b}", "is not YAML (the key train stands there twice, line 1)"),
+        ("a: &a [*a]", "is not YAML (an alias stands for a value, line 1)"),
+        ("[" * 3000, "is not YAML (nested too deeply)"),
+        ("\udcff", "is not YAML ('utf-8' codec can't decode byte 0xff"),
+        ("a: \0", "is not YAML (unacceptable character #x0000"),
     ],
 )
 def test_a_configuration(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "config.yaml").write_text(text, errors="surrogateescape")
     for read in (lambda: Run(tmp_path).config, lambda: read_runs([tmp_path])):
         with pytest.raises(InputError) as refused:
             read()
         assert str(tmp_path / "config.yaml") in str(refused.value) and said in str(refused.value)
         assert str(refused.value).endswith("restore it, or train anew in another folder.")
+
+
+@pytest.mark.parametrize(
+    ("process", "said"),
+    [
+        ("{preconditioning: {type: EDM}}", "process has no noise"),
+        (
+            "{preconditioning: 5, noise: {type: a}, weighting: {type: b}}",
+            "process: preconditioning takes keys and values, not 5",
+        ),
+    ],
+)
+def test_a_configuration_of_before(tmp_path: Path, process: str, said: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"objective: {{}}\nprocess: {process}")
+    with pytest.raises(InputError, match=rf"config\.yaml: {said}: restore it"):
+        Run(tmp_path).open({}, [])
 
 
 @pytest.mark.parametrize(
@@ -53,6 +86,8 @@ def test_a_configuration(tmp_path: Path, text: str, said: str) -> None:
         ({"spectrum": {}}, "spectrum has no frequency"),
         ({"units": 5}, "units takes keys and values, not 5"),
         ({"warnings": "none"}, "warnings takes"),
+        ({"better": {"fid": "sideways"}}, "better takes keys and values, not {'fid': 'sideways'}"),
+        ({"spectrum": {**SPECTRUM, "real": []}}, "spectrum: frequency, real and generated differ in length"),
     ],
 )
 def test_an_evaluation(tmp_path: Path, change: dict[str, object], said: str) -> None:
@@ -68,16 +103,89 @@ def test_an_evaluation(tmp_path: Path, change: dict[str, object], said: str) -> 
     assert str(refused.value).endswith(": restore it, or move it away.")
 
 
-@pytest.mark.parametrize("content", [b"[]", b"5", b"null", b"", b"\xff\xfe", b'{"recordings": 5}'])
+BROKEN = [b"[]", b"5", b"null", b"", b"\xff\xfe", b"[" * 3000, b'{"step": 1, "step": 2}']
+
+
+@pytest.mark.parametrize("content", [*BROKEN, b'{"recordings": 5}', b'{"files": 5}'])
 def test_a_record_of_samples(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sample.json").write_bytes(content)
     with pytest.raises(InputError, match=r"sample\.json.*restore it, or move it away"):
         read_json(tmp_path / "sample.json", SampleFile)
 
 
+@pytest.mark.parametrize(
+    "content", [*BROKEN, b"{}", *(b'{"step": %s}' % step for step in (b"-1", b"1.5", b'"x"', b"true"))]
+)
+def test_the_state_of_a_checkpoint(tmp_path: Path, content: bytes) -> None:
+    network = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(network.parameters())
+    denoiser = Denoiser(UNet(1, 1, model_channels=8, channel_mult=(1,), num_blocks=1, attention_levels=()), EDM())
+    step = save_checkpoint(tmp_path, 3, denoiser, denoiser, optimizer, {"nimg": 24})
+    (step / "state.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"state\.json.*restore it"):
+        load_checkpoint(step, denoiser, denoiser, optimizer)
+
+
+META = {"modality": "image", "source": "noise", "count": 2, "shape": [3, 8, 8], "sha256": "0"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rejected": 5}, "rejected takes keys and values, not 5"),
+        ({"statistics": 5}, "statistics takes keys and values, not 5"),
+        ({"source": 5}, "source takes a text, not 5"),
+        ({"classes": [1]}, "classes takes a list of texts or null, not [1]"),
+        ({"count": True}, "count takes a whole number, not true"),
+        ({"sample_rate": "x"}, "sample_rate takes a whole number or null, not 'x'"),
+        ({"modality": "audio", "shape": [1, 8], "sample_rate": -8000}, "sample_rate=-8000, expected Hz"),
+        ({"shape": [3, 8]}, "shape=(3, 8), expected 3 positive sizes"),
+        ({"shape": []}, "shape=(), expected 3 positive sizes"),
+    ],
+)
+def test_what_packed_data_say_of_themselves(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    (tmp_path / "meta.json").write_text(json.dumps({"format": FORMAT, **META, "note": "mine"}))
+    assert DatasetMeta.read(tmp_path).shape == (3, 8, 8)
+    (tmp_path / "meta.json").write_text(json.dumps({"format": FORMAT, **META, **change}))
+    with pytest.raises(InputError) as refused:
+        DatasetMeta.read(tmp_path)
+    assert said in str(refused.value) and str(refused.value).endswith("make the data set again.")
+
+
+TABLE = ResultsTable("T", "", "", ["A"], [2], {"all": [Cell(1.0, None, 1)]}, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rows": 5}, "rows takes keys and values, not 5"),
+        ({"rows": {"all": [{"mean": "x"}]}}, "mean takes a number or null, not 'x'"),
+        ({"rows": {"all": []}}, "digits and every row must be as many as columns"),
+        ({"columns": 5}, "columns takes a list of texts, not 5"),
+        ({"digits": [-3]}, "digits must be from 0 to 17"),
+        ({"title": 5}, "title takes a text, not 5"),
+    ],
+)
+def test_a_table(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps(asdict(TABLE)))
+    assert read_table(file) == TABLE
+    file.write_text(json.dumps({**asdict(TABLE), **change}))
+    with pytest.raises(InputError) as refused:
+        read_table(file)
+    assert said in str(refused.value) and str(refused.value).endswith(": make it with `mmspec table`.")
+
+
+def test_data_that_do_not_differ_leave_auto_without_a_number() -> None:
+    process = Component("EDM", {"sigma_data": "auto"})
+    for deviation in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="process: auto follows from the deviation of the data, which is"):
+            process.with_auto(Process, "process", deviation)
+
+
 def test_lines_of_a_log_that_are_not_ours_stay(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
-    foreign = [b"[]", b"5", b"null", b'{"note": "mine"}', b'{"step": "x"}', b"\xff\xfe", b"not json"]
+    foreign = [b"[" * 3000, b"[]", b"5", b"null", b'{"note": "mine"}', b'{"step": "x"}', b"\xff\xfe", b"not json"]
     ours = [b'{"step": 1, "train/loss": 1.0}', b'{"step": 2}', b'{"step": 3}']
     file.write_bytes(b"\n".join([*ours, *foreign, b'{"step": 4, "tr']))
     (tmp_path / "config.yaml").write_text("data: {}\n")

@@ -168,7 +168,7 @@ def test_it_is_converted_looked_at_and_read_again(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read as JSON"),
+        (lambda folder: (folder / "config.json").write_text("{"), "is not JSON"),
         (lambda folder: (folder / "config.json").write_text('{"format": "mmspec-denoiser-2"}'), "no first stage of"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read as safetensors"),
     ],

@@ -1,0 +1,106 @@
+"""JSON and YAML that somebody may have edited: read in UTF-8, each key once, and held against types."""
+
+import json
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mmspec.errors import InputError
+from mmspec.typed import held
+
+RESTORE = "restore it, or move it away"
+
+
+def read_json(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, Any]:
+    """The keys and values of a JSON file.
+
+    Args:
+        path: of the file.
+        kind: a TypedDict of what is read of it; None for anything.
+        mend: what the error says is to be done.
+
+    Raises:
+        InputError: if it holds none, or other ones.
+    """
+    return _read(path, parse_json, "JSON", kind, mend)
+
+
+def read_yaml(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, Any]:
+    """As `read_json`, of a YAML file without aliases."""
+    return _read(path, parse_yaml, "YAML", kind, mend)
+
+
+def parse_json(content: bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: if it is none, not in UTF-8, nested too deeply, or has a key twice, of which one would be ignored.
+    """
+    try:
+        return json.loads(content.decode(), object_pairs_hook=_each_once)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def parse_yaml(content: bytes) -> Any:
+    """What YAML says; errors as for `parse_json`, and for an alias, by which a value could hold itself."""
+    try:
+        return yaml.load(content.decode(), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{error.problem}{line}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+@contextmanager
+def mended(mend: str) -> Iterator[None]:
+    """Add to a refusal what is to be done: "A has no b." becomes "A has no b: restore it."."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{str(error).removesuffix('.')}: {mend}.") from None
+
+
+def _read(path: Path, parse: Callable[[bytes], Any], form: str, kind: Any, mend: str) -> dict[str, Any]:
+    with mended(mend):
+        try:
+            content = parse(path.read_bytes())
+        except ValueError as error:
+            raise InputError(f"{path} is not {form} ({error})") from None
+        if not isinstance(content, dict):
+            raise InputError(f"{path} holds no keys and values")
+        if kind is not None:
+            held(content, kind, str(path))
+    return content
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key} stands there twice")
+        found[key] = value
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone, each key once, nothing by reference."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.get_mark()
+            raise yaml.MarkedYAMLError(problem="an alias stands for a value", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            problem = f"the key {twice[0]} stands there twice"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
