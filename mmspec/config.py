@@ -34,9 +34,9 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra_compose(verb, by_class(overrides))
         OmegaConf.resolve(cfg)
-        if "regularizer" in cfg:
+        if "treatments" not in cfg:  # whose regularizers take their values from it later
             with open_dict(cfg):
-                cfg.pop("strength", None)  # regularizers have taken their values from it
+                cfg.pop("strength", None)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
         if unknown := re.match(r"Could not override '([^']+)'", str(error)):
