@@ -22,7 +22,7 @@ from mmspec.errors import InputError
 from mmspec.losses import FourierAmplitudePhaseLoss, Regularizer, WaveletLoss
 from mmspec.networks import FirstStage
 from mmspec.pretrained import load_first_stage
-from recipes.first_stage.results import is_done, listed, pictures, write
+from recipes.common.results import is_done, listed, pictures, write
 from recipes.first_stage.round_trip import level, round_trip, rounded
 
 

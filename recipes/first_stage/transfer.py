@@ -15,7 +15,7 @@ from mmspec.analysis.band_transfer import band_transfer
 from mmspec.data import PackedDataset
 from mmspec.networks import FirstStage
 from mmspec.pretrained import load_first_stage
-from recipes.first_stage.results import is_done, listed, pictures, write
+from recipes.common.results import is_done, listed, pictures, write
 
 DIGITS = 5
 
