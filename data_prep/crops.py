@@ -1,7 +1,7 @@
 """Small crops of large photographs, anywhere in them -> a packed data set that is as sharp as its source.
 
-A photograph resized to 32 pixels shows a scene; a crop of it shows edges and textures, whose spectra a denoiser is tried
-on. A photograph's crops are all held out, or none is.
+A photograph resized to 32 pixels shows a scene; a crop of it shows edges and textures, on whose spectra a denoiser is
+tried. A photograph's crops are all held out, or none is.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Dead leaves -> a packed data set that needs no download: discs of all sizes that hide one another.
 
-The model of natural images of Matheron (1968) and Lee, Mumford and Huang (2001): radii have a density of ``r**-3``, so that
-all scales have as many edges, and a power spectrum that is known (`covariance`).
+The model of natural images of Matheron (1968) and Lee, Mumford and Huang (2001): radii have a density of ``r**-3``, so
+that all scales have as many edges, and a power spectrum that is known (`covariance`).
 """
 
 import argparse

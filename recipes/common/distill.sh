@@ -1,11 +1,12 @@
 # The recipes of distillation: a teacher, and students {networks} x {kinds of distillation} x {seeds} of equal budget, and
 # some beside that grid, all judged in one table. Sourced after recipe.sh and table.sh by recipes/<name>/run.sh, which sets
 #   TUNING         conf/experiment/<name>_teacher.yaml and <name>.yaml say how teacher and students are trained
+#   DIMS           where it has any: _1d, of the students of sound
 #   FAST_TEACHER, FAST_STUDENT, FAST_NUM   steps of training, and samples, with --fast
 # and defines fetch and prepare, which gets a FOLDER.
 SPLIT=yes
-teacher="" students=unet,wavelet_unet kinds=none,spatial,frequency,both seeds=0,1,2
-also=noise_gated_unet-both-none,wavelet_unet-both-haar
+teacher="" students=small_unet${DIMS-},small_wavelet_unet${DIMS-} kinds=none,spatial,frequency,both seeds=0,1,2
+also=small_noise_gated_unet${DIMS-}-both-none,small_wavelet_unet${DIMS-}-both-haar
 teacher_budget=() student_budget=()
 OPTIONS=(stage stop_stage data num gpus nodes exp teacher students kinds also seeds inception)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Spoken digits: a 1D teacher, and slim 1D students with and without wavelet gates, with and without distillation.
-RECIPE=distill_speech NUM=256 TUNING=distill_speech
+RECIPE=distill_speech NUM=256 TUNING=distill_speech DIMS=_1d
 FAST_TEACHER=500 FAST_STUDENT=200 FAST_NUM=96
 common=$(dirname "${BASH_SOURCE[0]}")/../common
 source "$common/recipe.sh"

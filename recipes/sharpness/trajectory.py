@@ -22,10 +22,7 @@ from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.typed import read
 from recipes.common.results import is_done, listed, write
 
-NETWORKS = {  # of equal parameters and MACs, to 2%
-    "unet": ["network=unet", "network.channel_mult=[4,7,10]"],
-    "wavelet_unet": ["network=wavelet_unet", "network.channel_mult=[4,10,9]"],
-}
+NETWORKS = {"unet": "small_unet", "wavelet_unet": "small_wavelet_unet"}  # of equal parameters and MACs
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Settings:
 
 def experiment(folder: Path, data: Path, network: str, seed: int, steps: int) -> Experiment:
     """The training of one run, up to so many steps."""
-    given = ["experiment=sharpness", *NETWORKS[network], f"seed={seed}", f"trainer.max_steps={steps}"]
+    given = ["experiment=sharpness", f"network={NETWORKS[network]}", f"seed={seed}", f"trainer.max_steps={steps}"]
     paths = {"run_dir": str(folder), "data": {"train": str(data / "train"), "test": str(data / "test")}}
     config = plain(compose("train", [*given, "run_dir=.", "data.train=.", "trainer.tensorboard=false"]))
     return read(Experiment, {**config, **paths, "data": {**config["data"], **paths["data"]}})

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A vocoder on spoken digits: amplitude, amplitude and phase, multi-resolution STFT, beside none and a placebo.
-RECIPE=vocoder_digits
+RECIPE=vocoder_digits NUM=all
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../common/recipe.sh"
-results=$here/results seeds=0,1,2,3,4 steps=300 treatments=amplitude,amplitude_phase,stft num=all
+results=$here/results seeds=0,1,2,3,4 steps=300 treatments=amplitude,amplitude_phase,stft
 OPTIONS=(stage stop_stage data results seeds steps treatments num exp)
 
 usage() {

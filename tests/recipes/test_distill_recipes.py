@@ -12,9 +12,10 @@ from mmspec import from_pretrained
 from mmspec.report.table import read_table
 from tests.recipe_runs import run
 
-LOOK = ["--num", "4", "--seeds", "0", "--students", "wavelet_unet", "--kinds", "both", "--also", ""]
+LOOK = ["--num", "4", "--seeds", "0", "--kinds", "both", "--also", ""]
 LOOK += ["sample.steps=2", "trainer.batch_size=4", "trainer.max_steps=2", "trainer.tensorboard=false"]
-LOOK += ["network.model_channels=8"]
+LOOK += ["network.model_channels=4", "network.channel_mult=[2,2]", "network.attention_levels=[]"]
+DIMS = {"distill_demo": "", "distill_speech": "_1d"}
 
 
 def pictures(folder):
@@ -35,30 +36,31 @@ def recordings(folder):
 
 @pytest.mark.parametrize(("name", "data"), [("distill_demo", pictures), ("distill_speech", recordings)])
 def test_teacher_and_students_end_in_one_table(tmp_path, name, data):
-    arguments = ["--data", data(tmp_path / "source"), *LOOK, "--also", "noise_gated_unet-both-none"]
+    gated, noise_gated = (f"small_{kind}_unet{DIMS[name]}" for kind in ("wavelet", "noise_gated"))
+    arguments = ["--data", data(tmp_path / "source"), *LOOK, "--students", gated, "--also", f"{noise_gated}-both-none"]
     code, _, error = run(name, *arguments, cwd=tmp_path)
     assert code == 0, error[-3000:]
     home = tmp_path / "exp" / name
     table = read_table(home / "table.json")
     measured = {row: cells[0].mean for row, cells in table.rows.items() if cells[0].mean is not None}
-    folders = {"Teacher": "teacher-0", "Wavelet gates, both": "wavelet_unet-both-0"}
-    folders["Gates told the noise level, both"] = "noise_gated_unet-both-none-0"
+    folders = {"Teacher": "teacher-0", "Wavelet gates, both": f"{gated}-both-0"}
+    folders["Gates told the noise level, both"] = f"{noise_gated}-both-none-0"
     assert measured.keys() == folders.keys()
     for row, folder in folders.items():
         evaluation = json.loads((home / "runs" / folder / "evaluation.json").read_text())
         assert measured[row] == evaluation["metrics"]["log_spectral_distance"]
-    config = yaml.safe_load((home / "runs/wavelet_unet-both-0/config.yaml").read_text())
+    config = yaml.safe_load((home / f"runs/{gated}-both-0/config.yaml").read_text())
     assert config["distillation"]["teacher"].endswith(f"exp/{name}/teacher")
     assert config["network"]["resample"] == "wavelet"
-    assert from_pretrained(home / "runs/noise_gated_unet-both-none-0").network.config["gates_see_noise"]
+    assert from_pretrained(home / f"runs/{noise_gated}-both-none-0").network.config["gates_see_noise"]
     report = (home / "report.html").read_text()
     assert "the same number of steps" in report
-    for title in ("Filters of teacher", "Gates of wavelet_unet-both-0", "differences of their spectra"):
+    for title in ("Filters of teacher", f"Gates of {gated}-both-0", "differences of their spectra"):
         assert title in report
 
 
 def test_a_given_teacher_is_not_trained_and_what_is_done_is_skipped(tmp_path):
-    arguments = ["--data", pictures(tmp_path / "source"), *LOOK]
+    arguments = ["--data", pictures(tmp_path / "source"), *LOOK, "--students", "small_wavelet_unet"]
     code, out, error = run("distill_demo", "--fast", *arguments, "--stop-stage", "2", cwd=tmp_path)
     assert code == 0 and "trainer.max_steps=700" in out, error[-3000:]
     teacher = tmp_path / "exp/distill_demo-fast/teacher"
@@ -68,8 +70,8 @@ def test_a_given_teacher_is_not_trained_and_what_is_done_is_skipped(tmp_path):
         assert code == 0 and "train-teacher" not in out, error[-3000:]
         assert out.count("done before, skipped") == skipped
     for kind in ("none", "spatial"):
-        student = from_pretrained(tmp_path / f"exp/distill_demo/runs/wavelet_unet-{kind}-0")
-        assert student.network.config["model_channels"] == 8
+        student = from_pretrained(tmp_path / f"exp/distill_demo/runs/small_wavelet_unet-{kind}-0")
+        assert student.network.config["channel_mult"] == [2, 2]
 
 
 @pytest.mark.parametrize("name", ["distill_demo", "distill_speech"])
