@@ -1,4 +1,4 @@
-"""Crops of photographs: cut from the pixels that are there, all of a photograph on one side, whatever else is beside it."""
+"""Crops of photographs: pieces of the pixels that are there, all of a photograph on one side."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_a_reduction_takes_means(photographs, tmp_path):
         step = np.diff(sample.data.astype(int), axis=0)
         assert sample.data.shape == (16, 16, 3) and (step[..., 0] == 2).all(), name
         corner = sample.data[0, 0].astype(int)
-        assert corner[0] % 2 in (0, 1) and corner[2] == 20 * int(name.split(".")[0].rsplit("/", 1)[-1])
+        assert corner[2] == 20 * int(name.split(".")[0].rsplit("/", 1)[-1])
 
 
 def test_more_photographs_move_no_crop(photographs, tmp_path):
