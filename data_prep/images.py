@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import re
 import sys
 import warnings
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from data_prep.options import add_source_options
 from data_prep.packing import Plan
 from data_prep.png import without_texts
 from data_prep.preparation import prepare, run
-from data_prep.samples import Rejected, Sample
+from data_prep.samples import Rejected, Sample, undecodable
 
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
 EXIF_ORIENTATION = 0x0112
@@ -34,7 +33,6 @@ BAND_PIXELS = 1 << 22
 # Deflate shrinks at most 1,032 times, and a byte holds at most 8 pixels: a header that promises more lies.
 FREE_PIXELS, PIXELS_A_BYTE = 1 << 24, 8 * 1032
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
-UNSUPPORTED = re.compile("unsupported|not supported|not available|cannot find loader|unrecogni[sz]ed|unknown", re.I)
 EPILOG = """examples:
   python -m data_prep.images photos/ data/photos --size 64
   python -m data_prep.images cifar10-images.tar.gz data/cifar10 --size 32 --holdout 0.1
@@ -77,9 +75,8 @@ class PictureDecoder:
         except Image.DecompressionBombError as error:
             raise Rejected("too large", str(error)) from None
         except Exception as error:  # decoders raise anything on damaged files: SyntaxError, struct.error, IndexError
-            unknown = isinstance(error, NotImplementedError) or UNSUPPORTED.search(str(error))
-            reason = "unsupported picture" if unknown else "truncated or damaged picture"
-            raise Rejected(reason, str(error) or type(error).__name__) from None
+            said = f"not supported: {error}" if isinstance(error, NotImplementedError) else str(error)
+            raise undecodable("picture", said or type(error).__name__) from None
         return Sample(pixels, self.label(name), converted=converted)
 
     def _pixels(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torchaudio.functional import resample
 
-from data_prep import audio, images, unfinished
+from data_prep import audio, chunks, images
 from data_prep.audio import RecordingDecoder, read_sound
 from data_prep.labels import LabelRule
 from data_prep.resampling import Resampler
@@ -177,7 +177,7 @@ def with_length(format: str, chunk: bytes, behind: int, layout: str, length: int
         recorded(tone(1.0), "OGG")[:3000],
         patched(recorded(tone(1.0), "AU"), 8, ">I", 0x70000000),
         patched(recorded(tone(1.0), "AIFF"), 22, ">I", 0x70000000)[:16000],
-        with_length("W64", unfinished.W64_DATA, 16, "<Q", 2**40),
+        with_length("W64", chunks.W64_DATA, 16, "<Q", 2**40),
         patched(recorded(tone(1.0), "RF64"), 28, "<Q", 2**40),
     ],
     ids=["flac", "adpcm", "ogg", "au", "aiff", "w64", "rf64"],
