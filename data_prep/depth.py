@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from data_prep.samples import Rejected
 
@@ -37,7 +37,7 @@ class Depth:
         return grey
 
 
-def depth(image: Image.Image) -> Depth:
+def depth(image: ImageFile.ImageFile) -> Depth:
     """The range of a picture that is opened, and not loaded yet.
 
     Raises:

@@ -14,7 +14,7 @@ from data_prep.depth import Depth, depth
 from data_prep.labels import LabelRule
 from data_prep.options import add_source_options
 from data_prep.packing import Plan
-from data_prep.png import without_texts
+from data_prep.png import pixels_alone
 from data_prep.preparation import prepare, run
 from data_prep.samples import Rejected, Sample, undecodable
 
@@ -64,10 +64,14 @@ class PictureDecoder:
         Raises:
             Rejected: if it is no picture, or not a whole one, or has no label.
         """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about metadata; what matters is rejected or counted
+            pixels, converted = self._decoded(content)
+        return Sample(pixels, self.label(name), converted=converted)
+
+    def _decoded(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's, about metadata; what matters is rejected or counted
-                pixels, converted = self._pixels(content)
+            return self._pixels(content)
         except (Rejected, MemoryError):
             raise
         except UnidentifiedImageError:
@@ -77,7 +81,6 @@ class PictureDecoder:
         except Exception as error:  # decoders raise anything on damaged files: SyntaxError, struct.error, IndexError
             said = f"not supported: {error}" if isinstance(error, NotImplementedError) else str(error)
             raise undecodable("picture", said or type(error).__name__) from None
-        return Sample(pixels, self.label(name), converted=converted)
 
     def _pixels(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         converted: list[str] = []
@@ -124,7 +127,7 @@ def _opened(content: bytes, converted: list[str]) -> tuple[Image.Image, Depth]:
     """The picture decoded, and what its numbers stand for."""
     if content.startswith(POSTSCRIPT):
         raise Rejected("not a picture", "PostScript is a program, and is not run")
-    image = Image.open(io.BytesIO(without_texts(content)))
+    image = Image.open(io.BytesIO(pixels_alone(content)))
     pixels = image.width * image.height
     if pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(content)):
         raise Rejected("too large", f"its header promises {pixels:,} pixels, in {len(content):,} bytes")

@@ -160,6 +160,7 @@ def netpbm(kind: bytes, values: np.ndarray, largest: int) -> bytes:
     return b"%s 32 32 %d\n" % (kind, largest) + stored.tobytes()
 
 
+SMALL = encoded(Image.fromarray(SMOOTH), "PNG", compress_level=0)
 PNG, JPEG = encoded(RGB, "PNG"), encoded(Image.fromarray(SMOOTH), "JPEG", quality=95)
 WIDE = np.linspace(0, 65535, SIDE * SIDE).astype(np.uint16).reshape(SIDE, SIDE)
 SIXTEEN = grey(np.rint(WIDE / 257).astype(int))
@@ -291,6 +292,11 @@ CASES: dict[str, Case] = {
     "cut.gif": Case(encoded(PALETTE, "GIF")[:-400], reason="truncated"),
     "cut.webp": Case(encoded(RGB, "WEBP")[:-400], reason="truncated|not a picture"),
     "damaged.png": Case(PNG[:1000] + bytes(99) + PNG[1099:], reason="truncated or damaged"),
+    "other bytes within.png": Case(
+        SMALL[: len(SMALL) // 2] + b"\xa5" * 9 + SMALL[len(SMALL) // 2 + 9 :],
+        reason="damaged picture .the checksum of its IDAT",
+    ),
+    "sum.png": Case(PNG[:-13] + bytes([PNG[-13] ^ 1]) + PNG[-12:], reason="damaged picture .the checksum of its IDAT"),
     "header.png": Case(PNG[:33], reason="truncated|not a picture"),
     "no pixels.png": Case(PNG[:33] + chunk(b"IEND", b""), reason="truncated|not a picture"),
     "bomb.png": Case(with_size(60000, 60000), reason="too large"),
