@@ -75,6 +75,15 @@ class _File(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
         return False
 
 
+class _Content(io.BytesIO):
+    """In which damaged headers lead nowhere: Python would print a traceback, as nobody is there to catch an error."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """To the beginning in place of before it."""
+        start = (0, self.tell(), len(self.getbuffer()))[whence]
+        return super().seek(max(0, start + offset))
+
+
 def opened(content: bytes, keep_truncated: bool = False) -> Recording:
     """The recording in a file's content.
 
@@ -132,7 +141,7 @@ def _decoded(parts: list[Part], keep_truncated: bool, converted: list[str]) -> B
     for part in parts:
         _note(part.missing, keep_truncated, converted)
         try:
-            with _File(io.BytesIO(part.content)) as file:
+            with _File(_Content(part.content)) as file:
                 if SEGMENTED not in file.extra_info:
                     missing = yield from _read(file, part, KEPT_VALUES if keep_truncated else BLOCK_VALUES)
                     _note(missing, keep_truncated, converted)

@@ -40,6 +40,7 @@ def _chunk(content: bytes, chunk: chunks.Chunk) -> tuple[bytes, str]:
     """With a length of the one chunk of samples."""
     found = len(content) - chunk.body
     if content[:4] in (b"RF64", b"BW64"):  # a 64-bit length stands in a chunk of its own
+        content = b"RF64" + content[4:]  # of which BW64 is a later name, which libsndfile does not know
         place = next((each.body + 8 for each in chunks.chunks(content) if each.kind == b"ds64"), None)
         return (content, "") if place is None else _length(content, "<Q", place, found)
     if len(chunk.kind) == 16:

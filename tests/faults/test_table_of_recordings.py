@@ -132,6 +132,7 @@ CASES = {
     "two of six.wav": Case(extensible(1, recorded(STEREO)[44:], 16, 16, 63, 2), STEREO, HALF),
     "nine.wav": whole(tone(1.0, channels=9), HALF, "WAV"),
     "padded.wav": Case(extended(WAV, b"JUNK" + struct.pack("<I", 4096) + bytes(4096), 12), SOUND, HALF),
+    "later.bw64": Case(b"BW64" + recorded(SOUND, "RF64")[4:], SOUND, HALF),
     "id3 first.wav": Case(ID3 + WAV, SOUND, HALF, other=False),
     # Other codecs within
     "mp3.wav": Case(in_wav(0x55, BARE), read_sound(BARE)[0]),
@@ -150,6 +151,7 @@ CASES = {
     "partial gsm.wav": Case(partial("GSM610"), reason="truncated recording .55 of the 65 bytes of its last block"),
     "partial ima.wav": Case(partial("IMA_ADPCM"), reason="truncated recording .246 of the 256 bytes"),
     "partial ms.wav": Case(partial("MS_ADPCM"), reason="truncated recording .246 of the 256 bytes"),
+    "no place.au": Case(patched(recorded(SOUND, "AU"), 4, ">I", 0), reason="damaged"),
     "two chunks.wav": Case(extended(WAV, WAV[36:], len(WAV)), reason="damaged: a second chunk of sound"),
     # Other containers
     "s16.aiff": whole(SOUND, HALF, "AIFF"),
@@ -264,6 +266,15 @@ def test_no_samples_are_invented_behind_the_last_block(format, subtype):
 def test_others_are_left_out_for_their_reason(name):
     with pytest.raises(Rejected, match=CASES[name].reason):
         read_sound(CASES[name].content)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_headers_that_lead_nowhere_print_no_traceback():
+    """An AIFF file without sound has libsndfile go before its beginning."""
+    content = recorded(SOUND[:0], "AIFF")
+    content = content[: content.index(b"SSND")]
+    with pytest.raises(Rejected):
+        read_sound(patched(content, 4, ">I", len(content) - 8))
 
 
 def test_all_of_them_in_one_preparation(tmp_path: Path):
