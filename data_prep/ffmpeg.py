@@ -10,7 +10,8 @@ from typing import IO
 
 import numpy as np
 
-from data_prep.samples import Rejected
+from data_prep import chunks
+from data_prep.samples import Rejected, undecodable
 
 # Where a format is named, and ffmpeg's name of its demuxer: only what is known is handed over, as some demuxers read
 # other files, or the network, at a file's bidding.
@@ -32,6 +33,10 @@ FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"caff", "caf"),
     (0, b"fLaC", "flac"),
     (8, b"WAVE", "wav"),
+    (0, chunks.W64, "w64"),
+    (8, b"AVI ", "avi"),
+    (0, b"FLV\x01", "flv"),
+    (0, b"\x7f\xfe\x80\x01", "dts"),
     (8, b"AIFC", "aiff"),
     (0, b".snd", "au"),
     (0, b"Creative Voice", "voc"),
@@ -64,7 +69,9 @@ def decoded(content: bytes, format: str) -> Iterator[tuple[int, np.ndarray]]:
         Rejected: if ffmpeg is not installed, or reports anything wrong with the file, at once or once all was read.
     """
     if (installed := program()) is None:
-        raise Rejected("needs ffmpeg", f"of a format ({format}) that libsndfile cannot read: install ffmpeg")
+        codec = chunks.codec(content)
+        described = f"{format}, codec {codec}" if codec else format
+        raise Rejected("needs ffmpeg", f"libsndfile cannot read such ({described}): install ffmpeg")
     with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryFile() as log:
         file.write(content)
         file.flush()
@@ -116,7 +123,7 @@ def _refuse(log: IO[bytes], status: int, format: str, seconds: float) -> None:
     log.seek(0)
     said = log.read().decode("utf-8", "replace")
     if errors := LINE.findall(said):
-        raise Rejected("truncated or damaged recording", f"ffmpeg: {errors[0]}")
+        raise undecodable("recording", f"ffmpeg: {errors[0]}")
     if status:
         raise Rejected("truncated or damaged recording", f"ffmpeg ended with status {status}")
     promised = DURATION.search(said) if format in TIMED else None

@@ -2,22 +2,21 @@
 
 import argparse
 import io
-import re
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from data_prep.classes import FoundClasses
+from data_prep.depth import Depth, depth
 from data_prep.labels import LabelRule
 from data_prep.options import add_source_options
 from data_prep.packing import Plan
-from data_prep.png import without_texts
+from data_prep.png import pixels_alone
 from data_prep.preparation import prepare, run
-from data_prep.samples import Rejected, Sample
+from data_prep.samples import Rejected, Sample, undecodable
 
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
 EXIF_ORIENTATION = 0x0112
@@ -34,7 +33,6 @@ BAND_PIXELS = 1 << 22
 # Deflate shrinks at most 1,032 times, and a byte holds at most 8 pixels: a header that promises more lies.
 FREE_PIXELS, PIXELS_A_BYTE = 1 << 24, 8 * 1032
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
-UNSUPPORTED = re.compile("unsupported|not supported|not available|cannot find loader|unrecogni[sz]ed|unknown", re.I)
 EPILOG = """examples:
   python -m data_prep.images photos/ data/photos --size 64
   python -m data_prep.images cifar10-images.tar.gz data/cifar10 --size 32 --holdout 0.1
@@ -66,46 +64,49 @@ class PictureDecoder:
         Raises:
             Rejected: if it is no picture, or not a whole one, or has no label.
         """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about metadata; what matters is rejected or counted
+            pixels, converted = self._decoded(content)
+        return Sample(pixels, self.label(name), converted=converted)
+
+    def _decoded(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's, about metadata; what matters is rejected or counted
-                pixels, converted = self._pixels(content)
+            return self._pixels(content)
         except (Rejected, MemoryError):
             raise
         except UnidentifiedImageError:
-            raise Rejected("not a picture", "of no format that Pillow knows") from None
+            raise _unidentified(content) from None
         except Image.DecompressionBombError as error:
             raise Rejected("too large", str(error)) from None
         except Exception as error:  # decoders raise anything on damaged files: SyntaxError, struct.error, IndexError
-            unknown = isinstance(error, NotImplementedError) or UNSUPPORTED.search(str(error))
-            reason = "unsupported picture" if unknown else "truncated or damaged picture"
-            raise Rejected(reason, str(error) or type(error).__name__) from None
-        return Sample(pixels, self.label(name), converted=converted)
+            said = f"not supported: {error}" if isinstance(error, NotImplementedError) else str(error)
+            raise undecodable("picture", said or type(error).__name__) from None
 
     def _pixels(self, content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         converted: list[str] = []
-        image = _upright(_opened(content, converted), converted)
+        image, found = _opened(content, converted)
+        image = _upright(image, converted)
         height, width = self.size or (image.height, image.width)
         box = _middle(image, height, width)
         if box != (0, 0, *image.size):
             # Cut out before it is resized, as EDM's tool does: no filter reaches what is cut off.
             image = image.crop(box)
-        stored = self._stored(image, converted)
+        stored = self._stored(image, found, converted)
         if stored.width < width or stored.height < height:
             converted.append("enlarged")
         if stored.size != (width, height):
             stored = stored.resize((width, height), FILTERS[self.resize])
         return np.asarray(stored).reshape(height, width, self.channels), tuple(dict.fromkeys(converted))
 
-    def _stored(self, image: Image.Image, converted: list[str]) -> Image.Image:
+    def _stored(self, image: Image.Image, found: Depth, converted: list[str]) -> Image.Image:
         """In the mode that is stored, a few rows at a time: conversions take several times a picture's memory."""
         rows = max(1, BAND_PIXELS // image.width)
         if rows >= image.height:
-            return self._opaque(_eight_bits(image), converted)
+            return self._opaque(found.eight_bits(image), converted)
         stored = Image.new("L" if self.channels == 1 else "RGB", image.size)
         for top in range(0, image.height, rows):
             band = image.crop((0, top, image.width, min(top + rows, image.height)))
-            stored.paste(self._opaque(_eight_bits(band), converted), (0, top))
+            stored.paste(self._opaque(found.eight_bits(band), converted), (0, top))
         return stored
 
     def _opaque(self, image: Image.Image, converted: list[str]) -> Image.Image:
@@ -122,25 +123,32 @@ class PictureDecoder:
         return image
 
 
-def _opened(content: bytes, converted: list[str]) -> Image.Image:
-    """The picture decoded."""
+def _opened(content: bytes, converted: list[str]) -> tuple[Image.Image, Depth]:
+    """The picture decoded, and what its numbers stand for."""
     if content.startswith(POSTSCRIPT):
         raise Rejected("not a picture", "PostScript is a program, and is not run")
-    image = Image.open(io.BytesIO(without_texts(content)))
+    image = Image.open(io.BytesIO(pixels_alone(content)))
     pixels = image.width * image.height
     if pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(content)):
         raise Rejected("too large", f"its header promises {pixels:,} pixels, in {len(content):,} bytes")
     if getattr(image, "n_frames", 1) > 1:
         converted.append(f"{image.format}, first frame")
-    if image.mode.startswith("I") or any(";16" in _raw_mode(tile[3]) for tile in image.tile):
-        converted.append("16 bits")
+    found = depth(image)
+    if found.bits > 8:
+        converted.append(f"{found.bits} bits")
     image.load()
-    return image
+    return image, found
 
 
-def _raw_mode(arguments: Any) -> str:
-    """How a decoder of Pillow is told that values are stored, as ``RGB;16B``; nothing for those that are told more."""
-    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+def _unidentified(content: bytes) -> Rejected:
+    """Why Pillow does not open a file, in the words of the format whose mark it bears."""
+    for opened, accepts in Image.OPEN.values():
+        if accepts is not None and accepts(content[:16]) is True:
+            try:
+                opened(io.BytesIO(content), "")
+            except Exception as error:  # as decoders do
+                return undecodable("picture", str(error) or type(error).__name__)
+    return Rejected("not a picture", "of no format that Pillow knows")
 
 
 def _upright(image: Image.Image, converted: list[str]) -> Image.Image:
@@ -155,22 +163,6 @@ def _upright(image: Image.Image, converted: list[str]) -> Image.Image:
         return image
     converted.append("turned upright by EXIF")
     return image.transpose(turn)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits is scaled by 65535; of colour at 16 bits Pillow reads the upper 8, at most one step darker."""
-    if image.mode == "F":
-        raise Rejected("unknown range", "a picture of floating-point numbers")
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.float64)
-    if values.min() < 0 or values.max() > 65535:
-        raise Rejected("unknown range", "a picture of 32 bits")
-    grey = Image.fromarray(np.rint(values / 65535 * 255).astype(np.uint8))
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):  # the one value that is transparent
-        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return grey
 
 
 def _middle(image: Image.Image, height: int, width: int) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.captions import Captions
 from data_prep.classes import FoundClasses
+from data_prep.dataset_json import NAME
 from data_prep.labels import sort_classes
 from data_prep.samples import Rejected, Sample
 from data_prep.splitting import TRAIN
@@ -115,7 +116,7 @@ def pack(
             folder.mkdir(exist_ok=True)
             report.append(_summary(out / name, _write(folder, data, chosen, refused, meta)))
         scratch.unlink()
-    return "\n".join(report)
+    return "\n".join([*report, *_absent(classes)])
 
 
 def _spool(
@@ -160,6 +161,11 @@ def _labelled(
         if not isinstance(label, Rejected)
     ]
     return kept, replace(plan, classes=names, settings={**plan.settings, "--label": rule})
+
+
+def _absent(classes: FoundClasses | None) -> list[str]:
+    absent = classes.absent if classes else []
+    return [f"  {NAME}: labels of {len(absent):,} files that are not there, first {absent[0]}"] if absent else []
 
 
 def _alike(sample: Sample, first: np.ndarray) -> bool:

@@ -1,20 +1,36 @@
-"""PNG files without their texts and colour profiles, which Pillow refuses a whole picture for when they are long."""
+"""PNG files as Pillow should get them: without long texts and colour profiles, and with pixels that are undamaged.
+
+Pillow refuses a whole picture for long texts, and takes pixels whose checksum is wrong.
+"""
 
 import zlib
 from collections.abc import Iterator
 
+from data_prep.samples import Rejected
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PIXELS = (b"PLTE", b"IDAT")
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 ORIENTED = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # texts that may say which way up the picture is
 LONGEST = 1 << 20  # what Pillow reads of one text, in bytes
 
 
-def without_texts(content: bytes) -> bytes:
-    """A PNG file with its pixels, and of texts only the short ones that say which way up it is; all else as it is."""
+def pixels_alone(content: bytes) -> bytes:
+    """A PNG file with its pixels, and of texts only the short ones that say which way up it is; all else as it is.
+
+    Raises:
+        Rejected: if the checksum of a chunk of pixels is wrong.
+    """
     if not content.startswith(SIGNATURE):
         return content
-    kept = [content[start:end] for kind, start, end in _chunks(content) if _matters(kind, content[start + 8 : end - 4])]
-    return b"".join([SIGNATURE, *kept])
+    kept = [SIGNATURE]
+    for kind, start, end in _chunks(content):
+        body = content[start + 8 : end - 4]
+        if kind in PIXELS and content[end - 4 : end] != zlib.crc32(kind + body).to_bytes(4, "big"):
+            raise Rejected("truncated or damaged picture", f"the checksum of its {kind.decode()} chunk is wrong")
+        if _matters(kind, body):
+            kept.append(content[start:end])
+    return b"".join(kept)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

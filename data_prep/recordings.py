@@ -3,13 +3,13 @@
 import io
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import soundfile
 
-from data_prep import ffmpeg, mp3, ogg, unfinished
-from data_prep.samples import Rejected
+from data_prep import chunks, ffmpeg, mp3, ogg, unfinished
+from data_prep.samples import Rejected, undecodable
 
 # libsndfile cuts the length to what the file holds, and says so in its log only.
 SHORT_BYTES = re.compile(r"(?:^|\s)(?:data|SSND|BODY|riff|Data Size|Data length)\s*:? (\d+) \(?should be (\d+)")
@@ -22,7 +22,7 @@ SAMPLES = {  # what the log, or the file's first lines, say of their number
     "MAT5": re.compile(r"Cols +: (\d+)"),
     "NIST": re.compile(r"sample_count -i (\d+)"),
 }
-UNRECOGNISED, UNSUPPORTED = 1, 4  # libsndfile's errors: no format that it knows; no encoding
+UNRECOGNISED, BEYOND = 1, (1, 4, 18)  # libsndfile's errors: no format that it knows; nor encoding
 SEGMENTED = "multi-segment"  # in the log of a VOC file whose segments' headers libsndfile takes for sound
 BLOCK_VALUES, KEPT_VALUES = 1 << 15, 1 << 12  # read at once; in a block that fails, all is lost
 FREE_BYTES, MOST_GROWTH = 256 << 20, 1000  # decoded bytes of a file of any size, and of each of its bytes
@@ -57,12 +57,14 @@ class Part:
         missing: what of it is not there.
         promised: samples by its header, where libsndfile is not asked for them; 0 where nothing is.
         silence: whether silence is decoded before the ``promised`` samples.
+        most: samples that it holds, where libsndfile invents more behind them.
     """
 
     content: bytes
     missing: str = ""
     promised: int | None = None
     silence: bool = False
+    most: int | None = None
 
 
 class _File(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
@@ -71,6 +73,15 @@ class _File(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
     def seekable(self) -> bool:
         """No."""
         return False
+
+
+class _Content(io.BytesIO):
+    """In which damaged headers lead nowhere: Python would print a traceback, as nobody is there to catch an error."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """To the beginning in place of before it."""
+        start = (0, self.tell(), len(self.getbuffer()))[whence]
+        return super().seek(max(0, start + offset))
 
 
 def opened(content: bytes, keep_truncated: bool = False) -> Recording:
@@ -93,17 +104,36 @@ def opened(content: bytes, keep_truncated: bool = False) -> Recording:
 
 
 def _parts(content: bytes) -> list[Part]:
-    """The streams of an MPEG or Ogg file, or the whole file."""
+    """The streams of a file, or of what its container holds, or the whole file."""
+    content = _untagged(content)
+    if parts := _streams(content):
+        return parts
+    whole, missing, most = unfinished.completed(content)
+    sound = chunks.samples(whole)
+    if sound is not None and chunks.codec(whole) not in (None, *chunks.PLAIN):
+        # libsndfile takes the length of such a stream from its bitrate, or does not know it in this place.
+        streams = _streams(whole[sound.body : sound.body + sound.length])
+        return [replace(part, missing=missing or part.missing) for part in streams] or [Part(whole, missing, most=most)]
+    return [Part(whole, missing, most=most)]
+
+
+def _streams(content: bytes) -> list[Part]:
+    """Those of MPEG, Ogg or FLAC, one after the other; none of all else."""
     if content.startswith(ogg.CAPTURE):
         return [Part(ogg.ended(part), ogg.missing(part), promised=0) for part in ogg.chained(content)]
-    if streams := mp3.streams(content):
-        return [
-            Part(stream.decodable(), stream.missing, None if stream.headed else stream.samples, silence=stream.silent)
-            for stream in streams
-        ]
     if content.startswith(unfinished.FLAC):
         return [Part(*unfinished.flac(content))]
-    return [Part(*unfinished.completed(content))]
+    return [
+        Part(stream.decodable(), stream.missing, None if stream.headed else stream.samples, silence=stream.silent)
+        for stream in mp3.streams(content)
+    ]
+
+
+def _untagged(content: bytes) -> bytes:
+    """Without ID3 tags in front, where a file of another kind than MPEG follows them."""
+    rest = content[mp3.behind_tags(content, 0) :]
+    known = rest[:4] in chunks.CONTAINERS or rest.startswith((ogg.CAPTURE, unfinished.FLAC))
+    return rest if known else content
 
 
 def _decoded(parts: list[Part], keep_truncated: bool, converted: list[str]) -> Blocks:
@@ -111,7 +141,7 @@ def _decoded(parts: list[Part], keep_truncated: bool, converted: list[str]) -> B
     for part in parts:
         _note(part.missing, keep_truncated, converted)
         try:
-            with _File(io.BytesIO(part.content)) as file:
+            with _File(_Content(part.content)) as file:
                 if SEGMENTED not in file.extra_info:
                     missing = yield from _read(file, part, KEPT_VALUES if keep_truncated else BLOCK_VALUES)
                     _note(missing, keep_truncated, converted)
@@ -130,29 +160,39 @@ def _decoded(parts: list[Part], keep_truncated: bool, converted: list[str]) -> B
 def _format(content: bytes, error: soundfile.LibsndfileError) -> str:
     """ffmpeg's name for the format of what libsndfile does not open."""
     format = ffmpeg.format_of(content[mp3.behind_tags(content, 0) :])
-    beyond = error.code in (UNRECOGNISED, UNSUPPORTED) or content.startswith(ogg.CAPTURE)
+    foreign = chunks.codec(content) not in (None, *chunks.PLAIN)
+    beyond = error.code in BEYOND or foreign or content.startswith((ogg.CAPTURE, unfinished.VOC))
     if format is not None and (beyond or ffmpeg.program()):
         return format
     if error.code == UNRECOGNISED:
         raise Rejected("not a recording", "of no format that libsndfile knows")
-    raise Rejected("truncated or damaged recording", error.error_string)
+    raise undecodable("recording", error.error_string)
 
 
 def _read(file: soundfile.SoundFile, part: Part, values: int) -> Generator[tuple[int, np.ndarray], None, str]:
     """The blocks of a part; returns what of it was missing."""
     rate, channels, found = file.samplerate, file.channels, 0
-    promised = file.frames if part.promised is None else part.promised
+    promised = min(file.frames, part.most or file.frames) if part.promised is None else part.promised
     skipped = file.frames - promised if part.silence else 0
     yield rate, np.zeros((0, channels), np.float32)
     try:
-        while len(block := file.read(max(1, values // channels), dtype="float32", always_2d=True)):
+        # The last promised samples end what is read at once: behind them there may be no sound.
+        while len(block := file.read(_frames(values // channels, promised - found), dtype="float32", always_2d=True)):
             yield rate, block[max(0, skipped - found) :]
             found += len(block)
+            if found == part.most:
+                break
     except soundfile.LibsndfileError as error:
-        return f"damaged after {found} samples: {error.error_string}"
+        if not promised or found != promised:
+            return f"damaged after {found} samples: {error.error_string}"
+        return unfinished.behind_flac(part.content)
     if found - skipped < promised:
         return f"{found - skipped} of the {promised} samples in its header"
     return "" if file.format == "OGG" else _short(file, part.content[:1024].decode("latin-1"))
+
+
+def _frames(most: int, left: int) -> int:
+    return max(1, min(most, left) if left > 0 else most)
 
 
 def _note(missing: str, keep_truncated: bool, converted: list[str]) -> None:

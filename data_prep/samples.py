@@ -1,9 +1,16 @@
 """What decoding one file gives: a sample, what is said of others, or the reason why there is none."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+UNSUPPORTED = re.compile(
+    "unsupported|not supported|not available|cannot find loader|unrecogni[sz]ed|unknown|unimplemented|internal error"
+    "|no decoder found|too many channels",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -65,3 +72,13 @@ class Rejected(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+def undecodable(kind: str, said: str) -> Rejected:
+    """Why a decoder gave up, by what it said: the file is damaged, or of a sort that the decoder does not know.
+
+    Args:
+        kind: "picture" or "recording".
+        said: by the decoder.
+    """
+    return Rejected(f"{'unsupported' if UNSUPPORTED.search(said) else 'truncated or damaged'} {kind}", said)

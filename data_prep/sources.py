@@ -27,6 +27,7 @@ DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOF
 CHUNK = 1 << 20
 FREE_BYTES, MOST_GROWTH = 256 << 20, 100  # archives of recorded sound or pictures shrink less than this
 MOST_BYTES = 8 << 30
+ENCRYPTED, UTF_8, UNIX = 1, 1 << 11, 3  # bits of a zip member's flags; the system whose file types it has
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -132,7 +133,7 @@ class Zip(Source):
         with zipfile.ZipFile(self.path) as archive:
             for info in self.infos:
                 end += info.compress_size
-                yield Member(*_checked(info.filename, _zip_content(archive, info)), end)
+                yield Member(*_checked(_zip_name(info), _zip_content(archive, info)), end)
 
 
 def open_source(path: Path) -> Source:
@@ -176,11 +177,27 @@ def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo, raw: IO[bytes]
     return _read(file, lambda: raw.tell() - start + CHUNK) if file else b""
 
 
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """As it was meant: many programs write UTF-8 and do not say so."""
+    if info.flag_bits & UTF_8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode()
+    except UnicodeError:
+        return info.filename
+
+
 def _zip_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | Rejected:
+    if info.flag_bits & ENCRYPTED:
+        return Rejected("encrypted in the archive", "unpack it with its password, and give the folder")
+    if info.create_system == UNIX and stat.S_ISLNK(info.external_attr >> 16):
+        return Rejected("not a file", "a link in the archive")
     try:
         with archive.open(info) as file:
             return _read(file, lambda: info.compress_size)
-    except (*DAMAGED, ValueError, struct.error) as error:  # RuntimeError: encrypted, or an unknown compression
+    except NotImplementedError as error:
+        return Rejected("unsupported in the archive", str(error))
+    except (*DAMAGED, ValueError, struct.error) as error:
         return Rejected("damaged in the archive", str(error))
 
 

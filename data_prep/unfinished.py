@@ -3,43 +3,64 @@
 libsndfile reads WAV, AIFF and AU to their ends where all bits of a length are set.
 """
 
-import re
 import struct
 
+from data_prep import chunks
+
 FLAC, AU, VOC = b"fLaC", b".snd", b"Creative Voice File"
-W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
-# Magic number -> where chunks begin, kind and length of a chunk, the chunk of the samples.
-CONTAINERS = {
-    b"RIFF": (12, "<4sI", b"data"),
-    b"FORM": (12, ">4sI", b"SSND"),
-    b"caff": (8, ">4sQ", b"data"),
-    W64[:4]: (40, "<16sQ", W64_DATA),
-}
 # Upper 8 of 32 bits of a length that stands for none: of a stream, which had not ended when its header was written.
 STREAMED = (0x7F, 0x80, 0xFF)
 LONGEST = 1 << 62
+SECOND = "damaged: a second recording follows the first; split the file"
 SMALLEST_CHUNK = 8  # its kind and its length
-CHUNK_NAME = re.compile(rb"[ -~]{4}")
 
 
-def completed(content: bytes) -> tuple[bytes, str]:
-    """The file with the length of its sound, where none was written: to its end; and what is missing of that length."""
-    if content[:4] in (b"RF64", b"BW64"):
-        return _rf64(content)
+def completed(content: bytes) -> tuple[bytes, str, int | None]:
+    """Lengths as they should be.
+
+    Returns:
+        The file with the length of its sound, where none was written: to its end; what is missing of that length;
+        and how many samples there are, where libsndfile would invent more.
+    """
     if content.startswith(VOC):
-        return content, _voc(content)
+        return content, _voc(content), None
     if content.startswith(AU):
-        return _streamed(content, ">I", 8, int.from_bytes(content[4:8], "big"))
-    found = _samples(content)
-    if found is None:
-        return content, ""
-    kind, place, body = found
-    if len(kind) == 16:
-        return _length(content, "<Q", place, len(content) - body, header=24)
+        return *_streamed(content, ">I", 8, int.from_bytes(content[4:8], "big")), None
+    found = list(chunks.sounds(content))
+    if not found:
+        return content, "", None
+    if len(found) > 1:
+        return content, "damaged: a second chunk of sound follows the first", None
+    content, missing = _chunk(content, found[0])
+    content, cut, count = _in_blocks(content)
+    return content, missing or cut, count
+
+
+def _chunk(content: bytes, chunk: chunks.Chunk) -> tuple[bytes, str]:
+    """With a length of the one chunk of samples."""
+    found = len(content) - chunk.body
+    if content[:4] in (b"RF64", b"BW64"):  # a 64-bit length stands in a chunk of its own
+        content = b"RF64" + content[4:]  # of which BW64 is a later name, which libsndfile does not know
+        place = next((each.body + 8 for each in chunks.chunks(content) if each.kind == b"ds64"), None)
+        return (content, "") if place is None else _length(content, "<Q", place, found)
+    if len(chunk.kind) == 16:
+        return _length(content, "<Q", chunk.place, found, header=24)
     if content.startswith(b"caff"):
-        return _length(content, ">Q", place, len(content) - body)
-    return _streamed(content, "<I" if kind == b"data" else ">I", place, body)
+        return _length(content, ">Q", chunk.place, found)
+    return _streamed(content, "<I" if chunk.kind == b"data" else ">I", chunk.place, chunk.body)
+
+
+def _in_blocks(content: bytes) -> tuple[bytes, str, int | None]:
+    """With a length of whole blocks, where a codec has such; what is missing of the last; and how many samples."""
+    chunk, block = chunks.samples(content), chunks.block(content)
+    if chunk is None or block is None:
+        return content, "", None
+    layout, header = ("<Q", 24) if len(chunk.kind) == 16 else ("<I", 0)
+    whole, rest = divmod(min(chunk.length - header, len(content) - chunk.body), block[0])
+    length = struct.pack(layout, whole * block[0] + header)
+    content = content[: chunk.place] + length + content[chunk.place + len(length) :]
+    cut = f"{rest} of the {block[0]} bytes of its last block" if rest > 1 else ""  # a byte evens an odd length out
+    return content, cut, whole * block[1]
 
 
 def flac(content: bytes) -> tuple[bytes, str, int]:
@@ -50,10 +71,15 @@ def flac(content: bytes) -> tuple[bytes, str, int]:
     return content[:21] + upper + content[26:], "", count
 
 
+def behind_flac(content: bytes) -> str:
+    """What is lost where no frames follow the promised ones: nothing, but where another recording begins."""
+    return SECOND if content.find(FLAC + b"\0\0\0\x22", len(FLAC)) > 0 else ""
+
+
 def _streamed(content: bytes, layout: str, at: int, body: int) -> tuple[bytes, str]:
     """With a length of 32 bits at ``at`` of the samples from ``body`` on."""
     said, found = struct.unpack_from(layout, content, at)[0] if len(content) >= at + 4 else 0, len(content) - body
-    if said == 0 and found > 0 and not CHUNK_NAME.match(content, body):  # a name: the next chunk, behind no samples
+    if said == 0 and found > 0 and not chunks.NAME.match(content, body):  # a name: the next chunk, behind no samples
         said = 0xFFFFFFFF
     if said >> 24 not in STREAMED:
         return content, _missing(said, found) or _behind(content, body + said)
@@ -77,42 +103,14 @@ def _missing(said: int, found: int) -> str:
 
 def _behind(content: bytes, end: int) -> str:
     """What follows the sound and is neither a chunk, a tag nor padding: more sound than the header tells of."""
-    begin = end + end % 2 if CHUNK_NAME.match(content, end + end % 2) else end  # not all writers even odd lengths out
+    begin = end + end % 2 if chunks.NAME.match(content, end + end % 2) else end  # not all writers even odd lengths out
     rest = len(content) - begin
     if content.startswith(content[:4], begin) and rest >= 12:
-        return "damaged: a second recording follows the first; split the file"
-    known = CHUNK_NAME.match(content, begin) or content.startswith(b"ID3", begin)
+        return SECOND
+    known = chunks.NAME.match(content, begin) or content.startswith(b"ID3", begin)
     if rest < SMALLEST_CHUNK or known or content.count(b"\0", begin) == rest:
         return ""
     return f"damaged header: {rest} bytes follow the sound that it tells of"
-
-
-def _samples(content: bytes) -> tuple[bytes, int, int] | None:
-    """Of the chunk of samples: its kind, the place of its length, and that of its body."""
-    if content[:4] not in CONTAINERS:
-        return None
-    at, layout, samples = CONTAINERS[content[:4]]
-    head = struct.Struct(layout)
-    while at + head.size <= len(content):
-        kind, length = head.unpack_from(content, at)
-        if kind == samples:
-            return kind, at + len(kind), at + head.size
-        at += max(24, -(-length // 8) * 8) if len(kind) == 16 else head.size + length
-        at += at % 2 if head.size == 8 else 0
-    return None
-
-
-def _rf64(content: bytes) -> tuple[bytes, str]:
-    """Where a 64-bit length stands in a chunk of its own."""
-    at, place = 12, None
-    while at + 8 <= len(content):
-        kind, length = struct.unpack_from("<4sI", content, at)
-        if kind == b"ds64":
-            place = at + 16
-        if kind == b"data" and place is not None:
-            return _length(content, "<Q", place, len(content) - at - 8)
-        at += 8 + length + length % 2
-    return content, ""
 
 
 def _length(content: bytes, layout: str, at: int, found: int, header: int = 0) -> tuple[bytes, str]:

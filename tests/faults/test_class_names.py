@@ -119,6 +119,98 @@ def test_one_class_by_the_folder_is_there_for_those_who_ask(tmp_path):
     assert prepared(source, tmp_path / "out", "--label", "parent").meta.classes == ("cats",)
 
 
+def labelled(*pairs: list[object], **files: bytes) -> dict[str, bytes]:
+    """Six pictures with what ``dataset.json`` says of them."""
+    return {
+        **edm(),
+        "dataset.json": json.dumps({"labels": [*zip(NAMES, NUMBERS, strict=True), *pairs]}).encode(),
+        **files,
+    }
+
+
+def refused(source: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert images.main([str(source), str(out), "--size", "8"]) == 2
+    assert not out.exists()
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [NAMES[0], NAMES[0].replace("/", "\\"), f"./{NAMES[0]}"])
+@pytest.mark.parametrize("name", ["set.zip", "folder"])
+def test_a_file_with_two_labels_is_named(tmp_path, capsys, name, path):
+    error = refused(write(tmp_path / name, labelled([path, 3])), tmp_path / "out", capsys)
+    assert f"{name}/dataset.json gives {path} the labels 2 and 3: keep one." in error and error.count("\n") == 1
+
+
+def test_a_label_that_stands_there_twice_is_one(tmp_path):
+    dataset = prepared(write(tmp_path / "set.zip", labelled([NAMES[0], NUMBERS[0]])), tmp_path / "out")
+    assert dataset.labels.tolist() == NUMBERS
+
+
+@pytest.mark.parametrize(("label", "right"), [(4, False), (2, True)])
+def test_a_dataset_json_within_another(tmp_path, capsys, label, right):
+    inner = json.dumps({"labels": [["img00000000.png", label]]}).encode()
+    source = write(tmp_path / "set.zip", labelled() | {"00000/dataset.json": inner})
+    if right:
+        assert prepared(source, tmp_path / "out").labels.tolist() == NUMBERS
+    else:
+        error = refused(source, tmp_path / "out", capsys)
+        assert f"gives {NAMES[0]} the label 2, and another dataset.json 4: keep one." in error
+
+
+@pytest.mark.parametrize("label", ["2", 2.0, 1.5, True, None, [0, 1], -1, {}, "cat"])
+def test_labels_that_are_no_numbers_of_classes_are_refused_among_others(tmp_path, capsys, label):
+    error = refused(write(tmp_path / "set.zip", labelled(["more.png", label])), tmp_path / "out", capsys)
+    assert f"gives more.png the label {json.dumps(label)}: expected the number of a class." in error
+
+
+def test_labels_of_files_that_are_not_there_are_told(tmp_path, capsys):
+    dataset = prepared(write(tmp_path / "set.zip", labelled(["gone.png", 1], ["lost.png", 0])), tmp_path / "out")
+    assert dataset.labels.tolist() == NUMBERS and dataset.meta.rejected == {}
+    assert "dataset.json: labels of 2 files that are not there, first gone.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["Dataset.JSON", "DATASET.json"])
+def test_dataset_json_in_letters_of_any_case(tmp_path, name):
+    files = edm()
+    files[name] = files.pop("dataset.json")
+    dataset = prepared(write(tmp_path / "set.zip", files), tmp_path / "out")
+    assert dataset.labels.tolist() == NUMBERS and dataset.meta.rejected == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_dataset_json_in_encodings_of_windows(tmp_path, encoding):
+    files = edm()
+    files["dataset.json"] = files["dataset.json"].decode().encode(encoding)
+    assert prepared(write(tmp_path / "set.zip", files), tmp_path / "out").labels.tolist() == NUMBERS
+
+
+def test_accents_may_be_written_in_two_ways(tmp_path):
+    names = ["cafe\u0301.png", "th\u00e9.png"]
+    labels = json.dumps({"labels": [["caf\u00e9.png", 1], ["the\u0301.png", 0]]}).encode()
+    files = dict(zip(names, map(png, PICTURES[:2]), strict=True)) | {"dataset.json": labels}
+    assert prepared(write(tmp_path / "set.zip", files), tmp_path / "out").labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "dataset.json cannot be used: empty file; restore it, or give --label."),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "cannot be used: Git LFS pointer"),
+        (b'{"labels": [], "labels": null}', "the key labels stands there twice"),
+        (b'{"labels": {"a.png": 1, "a.png": 2}}', "the key a.png stands there twice"),
+        (b'{"labels": [["a.png", 1, 2]]}', "is not as EDM writes it"),
+        (b'{"labels": ["ab", "cd"]}', "is not as EDM writes it"),
+        (b'{"labels": [[1, 1]]}', "is not as EDM writes it"),
+        (b'{"labels": 3}', "is not as EDM writes it"),
+    ],
+)
+def test_no_folder_is_a_class_where_dataset_json_cannot_be_used(tmp_path, capsys, content, said):
+    error = refused(write(tmp_path / "set.zip", edm() | {"dataset.json": content}), tmp_path / "out", capsys)
+    assert said in error and "dataset.json" in error and error.count("\n") == 1
+    dataset = prepared(tmp_path / "set.zip", tmp_path / "out", "--label", "regex:^([0-9]+)/")
+    assert dataset.meta.classes == ("00000", "00001")
+
+
 @pytest.mark.parametrize(
     ("name", "classes", "labels"),
     [("edm_nested.zip", ("0", "1", "2"), [0, 1, 2] * 4), ("backslash.zip", ("cats", "dogs"), [0] * 4 + [1] * 4)],

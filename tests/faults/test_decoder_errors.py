@@ -16,7 +16,7 @@ import pytest
 import torch
 from torchaudio.functional import resample
 
-from data_prep import audio, images, unfinished
+from data_prep import audio, chunks, images
 from data_prep.audio import RecordingDecoder, read_sound
 from data_prep.labels import LabelRule
 from data_prep.resampling import Resampler
@@ -177,7 +177,7 @@ def with_length(format: str, chunk: bytes, behind: int, layout: str, length: int
         recorded(tone(1.0), "OGG")[:3000],
         patched(recorded(tone(1.0), "AU"), 8, ">I", 0x70000000),
         patched(recorded(tone(1.0), "AIFF"), 22, ">I", 0x70000000)[:16000],
-        with_length("W64", unfinished.W64_DATA, 16, "<Q", 2**40),
+        with_length("W64", chunks.W64_DATA, 16, "<Q", 2**40),
         patched(recorded(tone(1.0), "RF64"), 28, "<Q", 2**40),
     ],
     ids=["flac", "adpcm", "ogg", "au", "aiff", "w64", "rf64"],
@@ -206,7 +206,8 @@ def memory(*arguments: str) -> int:
     return 1024 * (after - before)
 
 
-def test_the_memory_of_a_preparation_of_sound_is_bounded(tmp_path):
+@pytest.mark.parametrize("options", [[], ["--loudness", "-23", "--trim", "60"]], ids=["plain", "conditioned"])
+def test_the_memory_of_a_preparation_of_sound_is_bounded(tmp_path, options):
     silence = np.zeros((20_000_000, 1), np.int16)  # 80 MB at 32 bits
     files = {
         "a.wav": recorded(tone(1.0)),
@@ -214,14 +215,17 @@ def test_the_memory_of_a_preparation_of_sound_is_bounded(tmp_path):
         "rate.wav": recorded(tone(1.0), rate=15999),
         "slow.wav": at_rate(1),
         "fast.wav": at_rate(2**31 - 1),
+        "codec.wav": with_length("WAV", b"data", 4, "<I", 0x70000000, "GSM610"),
+        "channels.wav": patched(WHOLE, 22, "<HIIH", 1024, 16000, 16000 * 2048, 2048),
         "silence.flac": recorded(silence, "FLAC"),
         "silence.wav": recorded(silence),
     }
     source = write(tmp_path / "source", files)
-    used = memory("audio", str(source), str(tmp_path / "out"), "--sample-rate", "16000", "--seconds", "2")
-    assert used < 80e6 + GIB / 2
+    used = memory("audio", str(source), str(tmp_path / "out"), "--sample-rate", "16000", "--seconds", "2", *options)
+    assert used < 80e6 + GIB / 4, used
     dataset = PackedDataset(tmp_path / "out")
-    assert dataset.meta.rejected == {"truncated recording": 1, "improbable sample rate": 2}
+    reasons = {"truncated recording": 2, "improbable sample rate": 2} | ({"too short": 1} if options else {})
+    assert dataset.meta.rejected == reasons
     assert len(dataset) + sum(dataset.meta.rejected.values()) == len(files)
 
 

@@ -90,9 +90,81 @@ def first_frame(format: str, **options: object) -> Case:
     return Case(content, NOISE, converted=(f"{format}, first frame",))
 
 
+def tiff(values: np.ndarray, bits: int | None = None, *, kind: int = 1, shades: int = 1, **more: int) -> bytes:
+    """A TIFF file of one strip, whose bytes are those of ``values`` ``[H, W]`` or ``[H, W, C]``.
+
+    Args:
+        values: as they are stored.
+        bits: of each number.
+        kind: 1 unsigned, 2 signed, 3 floating-point.
+        shades: 0 where 0 is white, 1 where it is black, 2 of RGB.
+        more: width or planes, if they are others.
+    """
+    channels = values.shape[2] if values.ndim == 3 else 1
+    entries, depths = 11, struct.pack(f"<{channels}H", *[bits or 8 * values.itemsize] * channels)
+    kinds = struct.pack(f"<{channels}H", *[kind] * channels)
+    behind = 8 + 2 + 12 * entries + 4
+    long = channels > 2  # of what does not fit into an entry
+    body = (depths + kinds if long else b"") + values.tobytes()
+    start = behind + (2 * len(depths) if long else 0)
+    fields = [
+        (256, 4, 1, more.get("width", values.shape[1])),
+        (257, 4, 1, values.shape[0]),
+        (258, 3, channels, behind if long else int.from_bytes(depths, "little")),
+        (259, 3, 1, 1),
+        (262, 3, 1, shades),
+        (273, 4, 1, start),
+        (277, 3, 1, channels),
+        (278, 4, 1, values.shape[0]),
+        (279, 4, 1, values.nbytes),
+        (284, 3, 1, more.get("planes", 1)),
+        (339, 3, channels, behind + len(depths) if long else int.from_bytes(kinds, "little")),
+    ]
+    return (
+        b"II*\0"
+        + struct.pack("<IH", 8, entries)
+        + b"".join(struct.pack("<HHII", *each) for each in fields)
+        + bytes(4)
+        + body
+    )
+
+
+def packed(values: np.ndarray) -> np.ndarray:
+    """Pairs of 12 bits in 3 bytes each."""
+    first, second = values[:, ::2], values[:, 1::2]
+    return (
+        np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], 2)
+        .reshape(len(values), -1)
+        .astype(np.uint8)
+    )
+
+
+def interlaced(pixels: np.ndarray) -> bytes:
+    """A PNG file in the seven passes of Adam7."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = [row for top, left, down, right in passes for row in pixels[top::down, left::right]]
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return PNG[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def deep_png() -> bytes:
+    """Colour of 16 bits."""
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 16, 2, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in NOISE.astype(">u2") * 257))
+    return PNG[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def netpbm(kind: bytes, values: np.ndarray, largest: int) -> bytes:
+    stored = np.rint(values * (largest / 255)).astype(">u2" if largest > 255 else np.uint8)
+    return b"%s 32 32 %d\n" % (kind, largest) + stored.tobytes()
+
+
+SMALL = encoded(Image.fromarray(SMOOTH), "PNG", compress_level=0)
 PNG, JPEG = encoded(RGB, "PNG"), encoded(Image.fromarray(SMOOTH), "JPEG", quality=95)
 WIDE = np.linspace(0, 65535, SIDE * SIDE).astype(np.uint16).reshape(SIDE, SIDE)
 SIXTEEN = grey(np.rint(WIDE / 257).astype(int))
+DEEP = NOISE.astype("<u2") * 257
 TO_RGB = {mode: (f"{mode} to RGB",) for mode in ("1", "L", "P", "CMYK", "YCbCr", "LAB")}
 PALETTE = RGB.convert("P", palette=Image.Palette.ADAPTIVE)
 CASES: dict[str, Case] = {
@@ -126,6 +198,9 @@ CASES: dict[str, Case] = {
     "unknown chunk.png": Case(with_chunk(PNG, b"abCd", b"efgh"), NOISE),
     "junk behind.png": Case(PNG + b"To be or not to be", NOISE),
     "animated.png": first_frame("PNG", default_image=False),
+    "adam7.png": Case(interlaced(NOISE), NOISE),
+    "deep.png": Case(deep_png(), NOISE, converted=("16 bits",)),
+    "significant.png": Case(with_chunk(PNG, b"sBIT", b"\5\6\5"), NOISE),
     # JPEG
     "rgb.jpg": Case(JPEG, SMOOTH, 12),
     "progressive.jpg": Case(encoded(Image.fromarray(SMOOTH), "JPEG", progressive=True, quality=95), SMOOTH, 12),
@@ -161,6 +236,10 @@ CASES: dict[str, Case] = {
         0,
         ("16 bits", *TO_RGB["L"]),
     ),
+    "16 bits.ppm": Case(netpbm(b"P6", NOISE, 65535), NOISE, converted=("16 bits",)),
+    "10 bits.ppm": Case(netpbm(b"P6", NOISE, 1023), NOISE, 1, ("16 bits",)),
+    "12 bits.pgm": Case(netpbm(b"P5", GREY, 4095), grey(GREY), 1, ("16 bits", *TO_RGB["L"])),
+    "7 bits.pgm": Case(netpbm(b"P5", GREY, 127), grey(GREY), 2, TO_RGB["L"]),
     "rgb.tga": Case(encoded(RGB, "TGA"), NOISE),
     "packed.tga": Case(encoded(RGB, "TGA", compression="tga_rle"), NOISE),
     "rgb.tif": Case(encoded(RGB, "TIFF"), NOISE),
@@ -168,6 +247,24 @@ CASES: dict[str, Case] = {
     "deflate.tif": Case(encoded(RGB, "TIFF", compression="tiff_adobe_deflate"), NOISE),
     "fax.tif": Case(encoded(L.convert("1"), "TIFF", compression="group4"), converted=TO_RGB["1"]),
     "16 bits.tif": Case(encoded(Image.fromarray(WIDE), "TIFF"), SIXTEEN, 0, ("16 bits", *TO_RGB["L"])),
+    "12 bits.tif": Case(
+        tiff(packed(WIDE >> 4), 12, width=SIDE),
+        grey(np.rint((WIDE >> 4) / 4095 * 255).astype(int)),
+        0,
+        ("12 bits", *TO_RGB["L"]),
+    ),
+    "white is 0.tif": Case(tiff(255 - GREY, shades=0), grey(GREY), converted=TO_RGB["L"]),
+    "white is 0 of 16.tif": Case(tiff(65535 - WIDE, shades=0), SIXTEEN, 0, ("16 bits", *TO_RGB["L"])),
+    "deep.tif": Case(tiff(DEEP, shades=2), NOISE, converted=("16 bits",)),
+    "deep planes.tif": Case(tiff(DEEP, shades=2, planes=2), reason="unsupported picture .a TIFF of separate planes"),
+    "signed.tif": Case(tiff(GREY.astype(np.int8), kind=2), reason="unknown range .*negative"),
+    "signed 16.tif": Case(tiff((WIDE // 2).astype("<i2"), kind=2), reason="unknown range .*negative"),
+    "int32.tif": Case(tiff(WIDE.astype("<i4"), kind=2), reason="unknown range .*32 bits"),
+    "uint32.tif": Case(tiff(WIDE.astype("<u4")), reason="unknown range .*32 bits"),
+    "few of 32 bits.tif": Case(tiff(GREY.astype("<u4")), reason="unknown range .*32 bits"),
+    "float64.tif": Case(tiff(GREY / 255, kind=3), reason="unsupported picture .unknown pixel mode"),
+    "float16.tif": Case(tiff((GREY / 255).astype("<f2"), kind=3), reason="unsupported picture"),
+    "float rgb.tif": Case(tiff((NOISE / 255).astype("<f4"), kind=3, shades=2), reason="unsupported picture"),
     "pages.tif": first_frame("TIFF"),
     "lab.tif": Case(encoded(Image.new("LAB", (SIDE, SIDE), (128, 20, 200)), "TIFF"), None, 0, TO_RGB["LAB"]),
     "cmyk.tif": Case(encoded(RGB.convert("CMYK"), "TIFF"), converted=TO_RGB["CMYK"]),
@@ -195,6 +292,11 @@ CASES: dict[str, Case] = {
     "cut.gif": Case(encoded(PALETTE, "GIF")[:-400], reason="truncated"),
     "cut.webp": Case(encoded(RGB, "WEBP")[:-400], reason="truncated|not a picture"),
     "damaged.png": Case(PNG[:1000] + bytes(99) + PNG[1099:], reason="truncated or damaged"),
+    "other bytes within.png": Case(
+        SMALL[: len(SMALL) // 2] + b"\xa5" * 9 + SMALL[len(SMALL) // 2 + 9 :],
+        reason="damaged picture .the checksum of its IDAT",
+    ),
+    "sum.png": Case(PNG[:-13] + bytes([PNG[-13] ^ 1]) + PNG[-12:], reason="damaged picture .the checksum of its IDAT"),
     "header.png": Case(PNG[:33], reason="truncated|not a picture"),
     "no pixels.png": Case(PNG[:33] + chunk(b"IEND", b""), reason="truncated|not a picture"),
     "bomb.png": Case(with_size(60000, 60000), reason="too large"),
