@@ -8,8 +8,11 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
+
+from torch import Tensor
 
 from mmspec.components import Component
 from mmspec.config import compose, plain
@@ -17,6 +20,7 @@ from mmspec.data import PackedDataset
 from mmspec.diagnosis.verification import FEWEST
 from mmspec.documents import read_json
 from mmspec.errors import InputError
+from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.evaluation import EvaluationOptions, evaluate, find_sources
 from mmspec.experiment.experiment import Experiment, FirstStageOptions
 from mmspec.experiment.held_out import held_out_errors
@@ -26,7 +30,7 @@ from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.sampling import SampleOptions, write_draws
 from mmspec.experiment.sources import open_denoiser
 from mmspec.experiment.training import make_denoiser, train
-from mmspec.experiment.treatments import UNTREATED, Strength, Treatment, read_treatment, with_placebos
+from mmspec.experiment.treatments import BEFORE, Controls, Strength, Treatment, read_treatment, with_controls
 from mmspec.files import exclusive, replace_text
 from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.training.run import Run, find_denoiser, flatten
@@ -98,8 +102,8 @@ class Trial:
         options: as given.
         out: its folder.
         experiment: of the untreated arm of seed 0.
-        arms: none, placebos and treatments, in the order in which they run.
-        beside: treatment -> its placebo, of those that have one.
+        arms: untreated ones, placebos and treated ones, in the order in which they run.
+        controls: how each treatment is judged.
         seeds: of all arms.
         record: what must be equal for its folder to go on, arms by name among it.
     """
@@ -108,14 +112,9 @@ class Trial:
     out: Path
     experiment: Experiment
     arms: list[Treatment]
-    beside: dict[str, str]
+    controls: list[Controls]
     seeds: list[int]
     record: dict[str, Any]
-
-    @property
-    def treatments(self) -> list[Treatment]:
-        """The arms that are asked for."""
-        return self.arms[-len(self.options.treatments) :]
 
     @property
     def test(self) -> str:
@@ -140,13 +139,26 @@ class Trial:
             seed=seed,
         )
 
-    def sampling(self, arm: Treatment, run: Path, seed: int) -> SampleOptions:
+    def source(self, arm: Treatment, seed: int) -> Path:
+        """Whose weights an arm has: of a run of its own, or where it trains nothing of the run that is verified."""
+        return self.folder(arm.name, seed) if arm.trains else Path(self.options.from_)
+
+    def sampling(self, arm: Treatment, seed: int) -> SampleOptions:
         """Of an arm's samples, which lie in its own run, or where it has none in a folder of their own."""
-        options = self.options
-        shared = {"sampler": options.sampler.write(), **write(options.sampling), "num": options.num}
-        own = {"from": str(run), "out": str(self.folder(arm.name, seed)) if run.parent.name != arm.name else None}
-        given = {**shared, "device": options.device, **arm.sample, **own, "seed": seed * SEEDS_APART}
-        return read(SampleOptions, given, f"{arm.name}.sample")
+        options, folder = self.options, None if arm.trains else str(self.folder(arm.name, seed))
+        shared = {"sampler": options.sampler.write(), **write(options.sampling), "num": options.num, **self.told}
+        own = {"from": str(self.source(arm, seed)), "out": folder, "seed": seed * SEEDS_APART}
+        return read(SampleOptions, {**shared, "device": options.device, **arm.sample, **own}, f"{arm.name}.sample")
+
+    @cached_property
+    def told(self) -> dict[str, str | None]:
+        """Of what all samples are told, options of ``mmspec sample``."""
+        denoiser, _ = open_denoiser(self.options.from_)
+        return {
+            "recordings": self.test if denoiser.conditioner is not None else None,
+            "captions": self.test if "context" in denoiser.told else None,
+            "text_encoder": self.experiment.text_encoder,
+        }
 
 
 def make_trial(options: VerifyOptions) -> Trial:
@@ -160,7 +172,7 @@ def make_trial(options: VerifyOptions) -> Trial:
     treatments = [
         read_treatment(each, options.strength, f"treatments[{i}]") for i, each in enumerate(options.treatments)
     ]
-    arms, beside = with_placebos(treatments, options.strength)
+    arms, controls = with_controls(treatments, options.strength)
     run = Run.around(Path(options.from_))
     if run is None:
         raise InputError(
@@ -169,9 +181,8 @@ def make_trial(options: VerifyOptions) -> Trial:
         )
     experiment = _untreated(options, run)
     record = _record(options, experiment, arms)
-    trial = Trial(
-        options, options.out or Path("exp/verify") / run.folder.resolve().name, experiment, arms, beside, seeds, record
-    )
+    out = options.out or Path("exp/verify") / run.folder.resolve().name
+    trial = Trial(options, out, experiment, arms, controls, seeds, record)
     for arm in arms:
         _see_that_it_fits(trial, arm)
     return trial
@@ -214,7 +225,7 @@ def run_arms(trial: Trial) -> None:
 
 
 def _untreated(options: VerifyOptions, run: Run) -> Experiment:
-    before = read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
+    before = _experiment(run)
     data = replace(
         before.data, train=options.data.train or before.data.train, test=options.data.test or before.data.test
     )
@@ -259,7 +270,9 @@ def _record(options: VerifyOptions, experiment: Experiment, arms: list[Treatment
 
 
 def _see_that_it_fits(trial: Trial, arm: Treatment) -> None:
-    trial.sampling(arm, trial.folder(UNTREATED, 0), 0)
+    sampling = trial.sampling(arm, 0)
+    if sampling.correction is not None:
+        read_correction(sampling.correction, CalibratedFor.of(*open_denoiser(sampling.from_), sampling.guidance))
     if arm.distillation.active:
         open_denoiser(str(arm.distillation.teacher))
     if not arm.regularizer:
@@ -309,18 +322,16 @@ def _finish(trial: Trial, arm: Treatment, seed: int) -> None:
             stack.enter_context(exclusive(lock, f"{arm.name} of seed {seed} is at work", "go on with the next"))
         except InputError:  # another process does it
             return
-        trained = arm.name if arm.trains or arm.name == UNTREATED else UNTREATED
-        if file.is_file() or (trained != arm.name and not trial.result(trained, seed).is_file()):
+        if file.is_file():
             return
-        run = trial.folder(trained, seed)
-        if trained == arm.name:
+        if arm.trains:
             train(trial.training(arm, seed))
-        options = trial.sampling(arm, run, seed)
+        options = trial.sampling(arm, seed)
         write_draws(options)
-        replace_text(file, json.dumps(_measured(trial, arm, seed, run, options.folder), indent=1) + "\n")
+        replace_text(file, json.dumps(_measured(trial, arm, seed, options.folder), indent=1) + "\n")
 
 
-def _measured(trial: Trial, arm: Treatment, seed: int, run: Path, samples: Path) -> dict[str, Any]:
+def _measured(trial: Trial, arm: Treatment, seed: int, samples: Path) -> dict[str, Any]:
     given = {
         **plain(compose("evaluate", ["samples=."])),
         "samples": str(samples),
@@ -335,8 +346,20 @@ def _measured(trial: Trial, arm: Treatment, seed: int, run: Path, samples: Path)
     replace_text(sources.out, json.dumps(evaluation.write(), indent=1) + "\n")
     values: dict[str, Any] = {metric.name: metric.value for metric in evaluation.metrics}
     better = {metric.name: metric.better for metric in evaluation.metrics if metric.better is not None}
-    if run.parent.name == arm.name:
-        config = {key: value for key, value in Run(run).config.items() if key != "provenance"}
-        values[HELD_OUT] = [float(f"{error:.6g}") for error in held_out_errors(read(Experiment, config)).tolist()]
+    if arm.trains or arm.name == BEFORE:
+        values[HELD_OUT] = [float(f"{error:.6g}") for error in _errors(trial, trial.source(arm, seed)).tolist()]
         better[HELD_OUT] = "lower"
     return {"arm": arm.name, "seed": seed, "samples": str(samples), "values": values, "better": better}
+
+
+def _errors(trial: Trial, source: Path) -> Tensor:
+    """As `held_out_errors`, ``[N]``."""
+    run = Run.around(source)
+    assert run is not None
+    trained = _experiment(run)
+    trainer = replace(trained.trainer, device=trial.options.device)
+    return held_out_errors(replace(trained, data=replace(trained.data, test=trial.test), trainer=trainer), str(source))
+
+
+def _experiment(run: Run) -> Experiment:
+    return read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
