@@ -52,13 +52,15 @@ class Treatment:
         """The same with squared errors in place of what looks at frequencies; None where nothing does.
 
         A regularizer keeps its gate and its share of the gradient. Of distillation, all frequencies of the teacher
-        count alike, which by Parseval's theorem is the squared error to it.
+        count, and alike, which by Parseval's theorem is the squared error to it.
         """
         terms = {
             f"{PLACEBO}_{i}": replace(term, loss=Component("SquaredError"))
             for i, term in enumerate(self.regularizer.values(), 1)
         }
-        distillation = replace(self.distillation, alpha=0.0) if self.distillation.frequency else self.distillation
+        distillation = (
+            replace(self.distillation, alpha=0.0, octaves=()) if self.distillation.frequency else self.distillation
+        )
         found = replace(self, name=name, regularizer=terms, distillation=distillation)
         same = distillation == self.distillation and not terms
         return None if same else found
