@@ -173,12 +173,7 @@ def make_trial(options: VerifyOptions) -> Trial:
         read_treatment(each, options.strength, f"treatments[{i}]") for i, each in enumerate(options.treatments)
     ]
     arms, controls = with_controls(treatments, options.strength)
-    run = Run.around(Path(options.from_))
-    if run is None:
-        raise InputError(
-            f"from={options.from_} is no run and no checkpoint of one: arms train on as the run did, so give a folder "
-            "that `mmspec train` writes."
-        )
+    run = run_of(options.from_)
     experiment = _untreated(options, run)
     record = _record(options, experiment, arms)
     out = options.out or Path("exp/verify") / run.folder.resolve().name
@@ -186,6 +181,21 @@ def make_trial(options: VerifyOptions) -> Trial:
     for arm in arms:
         _see_that_it_fits(trial, arm)
     return trial
+
+
+def run_of(source: str) -> Run:
+    """The run that a source is, or is a checkpoint of.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    run = Run.around(Path(source))
+    if run is None:
+        raise InputError(
+            f"from={source} is no run and no checkpoint of one: arms train on as the run did, so give a folder that "
+            "`mmspec train` writes."
+        )
+    return run
 
 
 def seeds_of(given: object) -> list[int]:
@@ -301,17 +311,21 @@ def _open(trial: Trial) -> None:
 
 def _refuse_other(trial: Trial, known: dict[str, Any]) -> None:
     again = {name: arm for name, arm in trial.record["arms"].items() if name in known["arms"]}
-    was = flatten({**known["shared"], **{name: known["arms"][name] for name in again}})
-    now = flatten({**trial.record["shared"], **again})
-    changed = [
-        f"{key} was {was.get(key, 'absent')}, is {now.get(key, 'absent')}"
-        for key in {**was, **now}
-        if was.get(key) != now.get(key)
-    ]
-    if changed:
+    was = {**known["shared"], **{name: known["arms"][name] for name in again}}
+    if changed := changes(was, {**trial.record["shared"], **again}):
         raise InputError(
             f"{trial.out} belongs to another verification ({'; '.join(changed)}): give another out=, or undo that."
         )
+
+
+def changes(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two records, in words."""
+    before, after = flatten(was), flatten(now)
+    return [
+        f"{key} was {before.get(key, 'absent')}, is {after.get(key, 'absent')}"
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
 
 
 def _finish(trial: Trial, arm: Treatment, seed: int) -> None:

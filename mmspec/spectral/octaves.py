@@ -151,9 +151,10 @@ def octaves_below_highest(size: tuple[int, ...], whole: tuple[int, ...], device:
     Returns:
         The half that `torch.fft.rfftn` computes, ``[*half]`` int64; 0 at frequency 0.
     """
-    cycles = _half(radius(size, torch.device("cpu"))).double()
-    below = (max(whole) / 2 / cycles).log2().floor().clamp(0, len(octave_edges(whole)) - 2)
-    return torch.where(cycles == 0, 0, 1 + below.long()).to(device)
+    edges = octave_edges(whole)
+    cycles = _half(radius(size, torch.device("cpu")))
+    above = torch.bucketize(cycles, torch.tensor(edges[1:-1]))
+    return torch.where(cycles == 0, 0, len(edges) - 1 - above).to(device)
 
 
 def tapered(x: Tensor) -> Tensor:
