@@ -8,7 +8,7 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -347,7 +347,7 @@ def _finish(trial: Trial, arm: Treatment, seed: int) -> None:
 
 def _measured(trial: Trial, arm: Treatment, seed: int, samples: Path) -> dict[str, Any]:
     given = {
-        **plain(compose("evaluate", ["samples=."])),
+        **_evaluation(),
         "samples": str(samples),
         "reference": trial.test,
         "crop": trial.experiment.data.crop,
@@ -364,6 +364,12 @@ def _measured(trial: Trial, arm: Treatment, seed: int, samples: Path) -> dict[st
         values[HELD_OUT] = [float(f"{error:.6g}") for error in _errors(trial, trial.source(arm, seed)).tolist()]
         better[HELD_OUT] = "lower"
     return {"arm": arm.name, "seed": seed, "samples": str(samples), "values": values, "better": better}
+
+
+@cache
+def _evaluation() -> dict[str, Any]:
+    """The defaults of ``mmspec evaluate``."""
+    return plain(compose("evaluate", ["samples=."]))
 
 
 def _errors(trial: Trial, source: Path) -> Tensor:
