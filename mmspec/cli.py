@@ -22,6 +22,7 @@ VERBS = {
     "report": "write one HTML page of samples, spectra and metrics",
     "analyze": "draw what a denoiser does at each frequency and noise level",
     "verify": "run treatments of a run beside none and a placebo, and say whether they helped",
+    "prescribe": "diagnose a run, prescribe treatments or none, and verify them: all in one",
     "convert": "read other people's weights, write a folder that all commands read",
     "info": "show versions and devices, or what a network or denoiser is made of",
 }

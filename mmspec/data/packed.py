@@ -197,6 +197,37 @@ def write_packed(
         return complete(beside, labels, lengths, meta=meta)
 
 
+def write_part(folder: str | Path, dataset: PackedDataset, rows: np.ndarray) -> DatasetMeta:
+    """Write some samples of a packed data set as one of their own, as `write_packed` does.
+
+    Args:
+        folder: is made with its parents.
+        dataset: that has them.
+        rows: ``[B]`` integers, their indices.
+
+    Raises:
+        InputError: if ``folder`` holds something else than a packed data set.
+    """
+    folder = Path(folder)
+    refuse_other_content(folder)
+    meta = replace(
+        dataset.meta,
+        source=str(dataset.folder),
+        count=len(rows),
+        rejected={},
+        converted={},
+        statistics={},
+        preparation={},
+    )
+    labels, lengths = (None if each is None else each[rows] for each in (dataset.labels, dataset.lengths))
+    captions = dataset.captions and [dataset.captions[row] for row in rows]
+    with staged(folder) as beside:
+        with DataFile(beside, meta, new=True) as file:
+            for number, row in enumerate(rows):
+                file.write(number, dataset.data[row])
+        return complete(beside, labels, lengths, captions, meta=meta)
+
+
 class DataFile:
     """``data.npy`` of a folder that is being made: rows in any order, from one process or from several.
 

@@ -18,6 +18,10 @@ from mmspec.spectral.octaves import octave_energy
 FEWEST = 30  # signals of which an interval says something
 
 
+class NothingToCorrect(InputError):
+    """A denoiser whose bias lies within noise."""
+
+
 @torch.no_grad()
 def octave_moments(
     denoise: Callable[..., Tensor],
@@ -75,7 +79,8 @@ def calibrate(
         seed: of the noise, and of the bootstrap.
 
     Raises:
-        InputError: for fewer than 30 signals, or if nothing is to be corrected.
+        InputError: for fewer than 30 signals.
+        NothingToCorrect: if the measured bias lies within noise everywhere.
     """
     levels = sorted(sigmas)
     moments = octave_moments(denoise, batches, levels, seed)
@@ -85,7 +90,7 @@ def calibrate(
     low, high = simultaneous_interval(_ratio(bootstrap_means(moments, seed=seed)), found, len(moments))
     gains = torch.where((low <= 1) & (high >= 1), 1.0, found.clamp(0, LARGEST))
     if (gains == 1).all():
-        raise InputError(
+        raise NothingToCorrect(
             f"nothing to correct: the measured bias lies within noise at all of {len(levels)} levels and "
             f"{gains.shape[1]} octaves, over {len(moments)} signals."
         )

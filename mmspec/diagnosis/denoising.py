@@ -109,6 +109,24 @@ def bias_against(levels: Sequence[Energies], reference: Sequence[Energies], seed
     return _drawn(_over_db, ours, theirs, seed)
 
 
+def error_against(ours: Sequence[Energies], theirs: Sequence[Energies], weight: Tensor, seed: int = 0) -> Bias:
+    """The weighted error of one denoiser over that of another, ``[octaves]``, over all noise levels together.
+
+    Args:
+        ours, theirs: of the same signals at each of the same levels.
+        weight: of each level, ``[levels]``.
+        seed: of the draws.
+
+    Raises:
+        ValueError: for fewer than 2 signals.
+    """
+    errors = [
+        sum((w * level.error for w, level in zip(weight.double(), part, strict=True)), torch.zeros(()))
+        for part in (ours, theirs)
+    ]
+    return _drawn(_over_db, errors[0], errors[1], seed)
+
+
 def _over_db(ours: Tensor, theirs: Tensor) -> Tensor:
     return (10 * (ours.clamp(min=SILENCE) / theirs.clamp(min=SILENCE)).log10()).clamp(-FURTHEST_DB, FURTHEST_DB)
 

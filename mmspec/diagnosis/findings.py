@@ -16,6 +16,7 @@ matters; and of a denoiser that it or the linear filter resolves the octave at t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -43,6 +44,10 @@ class Axis:
 
     edges: Sequence[float]
     unit: str
+
+    def within(self, low: float, high: float) -> list[int]:
+        """The octaves that lie between two frequencies."""
+        return [i for i, (a, b) in enumerate(pairwise(self.edges)) if a >= low and b <= high]
 
     def where(self, octaves: Sequence[int]) -> str:
         """In words, of the ascending numbers of octaves."""
@@ -118,6 +123,7 @@ class Finding:
         sigmas: (low, high) noise levels; None of what has none.
         bias_db: where it is surest.
         interval: 95% of it.
+        gain_mends: whether a gain on what a denoiser puts out would: energy is too much or damped, not missing.
     """
 
     kind: Kind
@@ -126,6 +132,7 @@ class Finding:
     sigmas: tuple[float, float] | None
     bias_db: float
     interval: Interval
+    gain_mends: bool = False
 
 
 def above(bias: Bias) -> Tensor:
@@ -180,7 +187,7 @@ def _of_denoiser(measured: Denoising, kind: Literal["noisy", "dull"]) -> list[Fi
     where_said = f"{measured.axis.where(octaves)} {_sigmas(measured.sigmas, levels)}"
     sentence = f"{what} {where_said} ({_number(decibels, interval)}{over} {surest}{spread})"
     sigmas = measured.sigmas[levels[0]], measured.sigmas[levels[-1]]
-    return [Finding(kind, sentence, _ends(measured.axis, octaves), sigmas, decibels, interval)]
+    return [Finding(kind, sentence, _ends(measured.axis, octaves), sigmas, decibels, interval, bool(damped.any()))]
 
 
 def _of_first_stage(measured: SpectrumBias, alone: bool) -> list[Finding]:

@@ -79,7 +79,7 @@ def judge(
     """Weigh a treatment.
 
     Args:
-        treated, none, placebo: arms of the same seeds; there need be no placebo.
+        treated, none, placebo: arms of the same seeds, the second without the treatment; there need be no placebo.
         better: measure -> which values are better; ``octave_error`` must be one.
         octaves: what the octaves are called, such as "8 to 16 cycles/image"; empty for their numbers.
 
@@ -137,7 +137,8 @@ def _sentence(
 ) -> str:
     decisive = none.differences[DECIDING]
     words = {"helps": "helps", "harms": "harms", "not shown": "is not shown to help or harm"}
-    said = [f"{name} {words[verdict]}: the mean size of the bias by octave differs by {_number(decisive)} from none"]
+    differs = f"the mean size of the bias by octave differs by {_number(decisive)} from {none.against}"
+    said = [f"{name} {words[verdict]}: {differs}"]
     if placebo is not None:
         by = f"by {_number(placebo.differences[DECIDING])} from its placebo"
         as_much = none.finding != "not shown" and placebo.finding != none.finding

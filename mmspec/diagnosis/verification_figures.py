@@ -51,7 +51,7 @@ def _differences(judgements: Sequence[Judgement]) -> Figure:
     axes.set(xlabel="change of the mean size of the bias (dB), below 0 is better")
     axes.set_yticks(range(len(judgements)), [judgement.name for judgement in judgements])
     axes.set_ylim(len(judgements) - 0.5, -0.5)
-    legend = [(1, "against none"), (2, "against the placebo")]
+    legend = [(1, "against the untreated arm"), (2, "against the placebo")]
     return Figure(
         "What treatments change", drawing, "Means over seeds with 95% intervals of paired differences.", legend
     )

@@ -105,7 +105,7 @@ class DistillationObjective(nn.Module):
         example: one clean signal (or latent) ``[1, C, *spatial]`` and what is told of it, to see the features' shapes
             by; None is zeros, which serves all but networks that need conditioning.
         spatial, frequency: weights lambda_s and lambda_f.
-        alpha, floor: of the frequencies' weights, see `mmspec.losses.SpectrumAwareDistillationLoss`.
+        alpha, floor, octaves: of the frequencies' weights, see `mmspec.losses.SpectrumAwareDistillationLoss`.
         features: False compares outputs alone.
         mixed_precision: of the teacher, "no" or "bf16".
         compile: torch.compile the teacher's network.
@@ -127,6 +127,7 @@ class DistillationObjective(nn.Module):
         frequency: float = 0.1,
         alpha: float = -1.0,
         floor: float = 0.01,
+        octaves: Sequence[int] = (),
         features: bool = True,
         mixed_precision: str = "no",
         compile: bool = False,
@@ -145,6 +146,7 @@ class DistillationObjective(nn.Module):
             frequency=frequency,
             alpha=alpha,
             floor=floor,
+            octaves=octaves,
             reduction="none",
         )
 

@@ -1,6 +1,7 @@
 """From the configuration of ``mmspec diagnose`` to what is wrong with a denoiser's spectra."""
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,13 +25,16 @@ from mmspec.diagnosis.denoising import (
     WienerDenoiser,
     bias_against,
     denoising_bias,
+    error_against,
     measure_energies,
 )
 from mmspec.diagnosis.findings import Axis, Denoising, Finding, SpectrumBias, findings, verdict
 from mmspec.diagnosis.levels import drawn_shares, noise_levels
 from mmspec.diagnosis.loss import LossShares, loss_shares
+from mmspec.diagnosis.prescription import Teaching
 from mmspec.diagnosis.round_trip import round_trip_bias
 from mmspec.diffusion import Denoiser
+from mmspec.diffusion.distillation import require_same_signals
 from mmspec.diffusion.noise import NoiseDistribution
 from mmspec.drawing.figure_page import write_figure_page
 from mmspec.drawing.pages import check_page
@@ -64,6 +68,7 @@ class DiagnoseOptions:
 
     from_: str
     sampler: Component
+    teacher: str | None
     data: Path | None
     out: Path | None
     num: int
@@ -117,6 +122,7 @@ class Diagnosis:
         first_stage: of its round trip, or None.
         samples: by octave against real signals, or None.
         count: held-out signals.
+        teaching: how far the teacher errs beside it, or None.
     """
 
     options: DiagnoseOptions
@@ -126,6 +132,7 @@ class Diagnosis:
     first_stage: SpectrumBias | None
     samples: ReportCard | None
     count: int
+    teaching: Teaching | None
 
     @property
     def findings(self) -> list[Finding]:
@@ -158,6 +165,7 @@ class Diagnosis:
             "decoded": self.decoded and {"octaves": self.decoded[0].edges, "bias_db": _rows(self.decoded[1])},
             "first_stage": self.first_stage
             and {"octaves": self.first_stage.axis.edges, "bias_db": _rows(self.first_stage.bias)},
+            "teacher": self.teaching and {"octaves": self.teaching.axis.edges, "error_db": _rows(self.teaching.error)},
             "samples": card and [octave_as_json(octave) for octave in card.octaves],
             "counts": {"held_out": self.count, "samples": card and card.counts[1], "real": card and card.counts[0]},
             "command": provenance()["command"],
@@ -195,14 +203,20 @@ def _diagnosed(options: DiagnoseOptions, data: HeldOut) -> Diagnosis:
     sigmas = noise_levels(denoiser.process, noise, options.levels, options.seed)
     denoising, energies = _denoising(options, data, signals, sigmas)
     decoded = _decoded(options, data, signals, sigmas) if denoiser.first_stage is not None else None
+    weights = weight(sigmas), drawn_shares(noise, sigmas, options.seed)
+    teaching = None
+    if options.teacher is not None:
+        theirs = _measured(_teacher(options.teacher, denoiser), options, signals, sigmas, denoising.axis)
+        teaching = Teaching(denoising.axis, error_against(theirs, energies, weights[0] * weights[1], options.seed))
     return Diagnosis(
         options=options,
         denoising=denoising,
         decoded=decoded,
-        loss=loss_shares(energies, weight(sigmas), drawn_shares(noise, sigmas, options.seed)),
+        loss=loss_shares(energies, *weights),
         first_stage=_first_stage(options, data) if denoiser.first_stage is not None else None,
         samples=_samples(options, data) if options.samples else None,
         count=len(energies[0].clean),
+        teaching=teaching,
     )
 
 
@@ -225,16 +239,25 @@ def _denoising(
     """In the space where the denoiser works: of signals, the octaves by which sets are compared."""
     latent = data.denoiser.first_stage is not None
     axis = _latent_axis(data.denoiser) if latent else _signal_axis(data)
-    measured = partial(measure_energies, signals=signals, seed=options.seed, octaves=len(axis.edges) - 1)
-    shown = track(
-        sigmas.tolist(), "denoising", console=(console := Console(stderr=True)), disable=not console.is_terminal
-    )
-    ours = [measured(data.denoiser, sigma=sigma) for sigma in shown]
-    wiener = WienerDenoiser(signals)
-    theirs = [measured(wiener, sigma=sigma) for sigma in sigmas.tolist()]
+    ours = _measured(data.denoiser, options, signals, sigmas, axis)
+    theirs = _measured(WienerDenoiser(signals), options, signals, sigmas, axis)
     stronger = [torch.maximum(*pair) for pair in zip(map(_share, ours), map(_share, theirs), strict=True)]
     bias, over = denoising_bias(ours, options.seed), bias_against(ours, theirs, options.seed)
     return Denoising(axis, sigmas.tolist(), bias, over, torch.stack(stronger)), ours
+
+
+def _measured(
+    denoiser: Callable[..., Tensor], options: DiagnoseOptions, signals: Signals, sigmas: Tensor, axis: Axis
+) -> list[Energies]:
+    console, octaves = Console(stderr=True), len(axis.edges) - 1
+    shown = track(sigmas.tolist(), "denoising", console=console, disable=not console.is_terminal)
+    return [measure_energies(denoiser, signals, sigma, options.seed, octaves=octaves) for sigma in shown]
+
+
+def _teacher(source: str, student: Denoiser) -> Denoiser:
+    teacher, _ = open_denoiser(source, str(next(student.parameters()).device))
+    require_same_signals(teacher, student)
+    return teacher
 
 
 def _share(level: Energies) -> Tensor:

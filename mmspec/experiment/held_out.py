@@ -19,13 +19,14 @@ BATCH = 64
 
 
 @torch.no_grad()
-def held_out_errors(experiment: Experiment) -> Tensor:
-    """The training loss without terms, of the newest averaged weights of a run, on signals of ``data.test``.
+def held_out_errors(experiment: Experiment, source: str) -> Tensor:
+    """The training loss without terms, of averaged weights, on signals of ``data.test``.
 
     The same signals get the same noise in every run, so that errors of two runs pair.
 
     Args:
         experiment: of the run, with numbers for every ``auto``.
+        source: the run, whose newest weights count, or a checkpoint of it.
 
     Returns:
         ``[N]`` float64, of at most 256 signals.
@@ -37,7 +38,7 @@ def held_out_errors(experiment: Experiment) -> Tensor:
         raise InputError(f"{experiment.run_dir} has no data.test: give data.test=FOLDER, packed held-out signals.")
     gpu = experiment.trainer.device == "auto" and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
-    denoiser, _ = open_denoiser(str(experiment.run_dir), str(device))
+    denoiser, _ = open_denoiser(source, str(device))
     denoiser.eval()
     untouched = replace(experiment, data=replace(experiment.data, augment=None, latents=None))
     signals, conditions = told_signals(untouched, denoiser, PackedDataset(experiment.data.test))

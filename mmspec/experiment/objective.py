@@ -131,6 +131,7 @@ class DistillationOptions:
     frequency: float = 0.0
     alpha: float = -1.0
     floor: float = 0.01
+    octaves: tuple[int, ...] = ()
     features: bool = True
     steps: int | None = None
     substeps: int = 2
@@ -164,7 +165,7 @@ class DistillationOptions:
             names += ["steps", "substeps"]
         else:
             made = partial(DistillationObjective, example=example)
-            names += ["spatial", "frequency", "alpha", "floor", "features"]
+            names += ["spatial", "frequency", "alpha", "floor", "octaves", "features"]
         options = {name: getattr(self, name) for name in names}
         wrapped: AnyObjective = call(partial(made, objective, teacher, student), options, "distillation")
         return wrapped

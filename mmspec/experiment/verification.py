@@ -8,8 +8,11 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
+
+from torch import Tensor
 
 from mmspec.components import Component
 from mmspec.config import compose, plain
@@ -17,6 +20,7 @@ from mmspec.data import PackedDataset
 from mmspec.diagnosis.verification import FEWEST
 from mmspec.documents import read_json
 from mmspec.errors import InputError
+from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.evaluation import EvaluationOptions, evaluate, find_sources
 from mmspec.experiment.experiment import Experiment, FirstStageOptions
 from mmspec.experiment.held_out import held_out_errors
@@ -26,7 +30,7 @@ from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.sampling import SampleOptions, write_draws
 from mmspec.experiment.sources import open_denoiser
 from mmspec.experiment.training import make_denoiser, train
-from mmspec.experiment.treatments import UNTREATED, Strength, Treatment, read_treatment, with_placebos
+from mmspec.experiment.treatments import BEFORE, Controls, Strength, Treatment, read_treatment, with_controls
 from mmspec.files import exclusive, replace_text
 from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.training.run import Run, find_denoiser, flatten
@@ -98,8 +102,8 @@ class Trial:
         options: as given.
         out: its folder.
         experiment: of the untreated arm of seed 0.
-        arms: none, placebos and treatments, in the order in which they run.
-        beside: treatment -> its placebo, of those that have one.
+        arms: untreated ones, placebos and treated ones, in the order in which they run.
+        controls: how each treatment is judged.
         seeds: of all arms.
         record: what must be equal for its folder to go on, arms by name among it.
     """
@@ -108,14 +112,9 @@ class Trial:
     out: Path
     experiment: Experiment
     arms: list[Treatment]
-    beside: dict[str, str]
+    controls: list[Controls]
     seeds: list[int]
     record: dict[str, Any]
-
-    @property
-    def treatments(self) -> list[Treatment]:
-        """The arms that are asked for."""
-        return self.arms[-len(self.options.treatments) :]
 
     @property
     def test(self) -> str:
@@ -140,13 +139,26 @@ class Trial:
             seed=seed,
         )
 
-    def sampling(self, arm: Treatment, run: Path, seed: int) -> SampleOptions:
+    def source(self, arm: Treatment, seed: int) -> Path:
+        """Whose weights an arm has: of a run of its own, or where it trains nothing of the run that is verified."""
+        return self.folder(arm.name, seed) if arm.trains else Path(self.options.from_)
+
+    def sampling(self, arm: Treatment, seed: int) -> SampleOptions:
         """Of an arm's samples, which lie in its own run, or where it has none in a folder of their own."""
-        options = self.options
-        shared = {"sampler": options.sampler.write(), **write(options.sampling), "num": options.num}
-        own = {"from": str(run), "out": str(self.folder(arm.name, seed)) if run.parent.name != arm.name else None}
-        given = {**shared, "device": options.device, **arm.sample, **own, "seed": seed * SEEDS_APART}
-        return read(SampleOptions, given, f"{arm.name}.sample")
+        options, folder = self.options, None if arm.trains else str(self.folder(arm.name, seed))
+        shared = {"sampler": options.sampler.write(), **write(options.sampling), "num": options.num, **self.told}
+        own = {"from": str(self.source(arm, seed)), "out": folder, "seed": seed * SEEDS_APART}
+        return read(SampleOptions, {**shared, "device": options.device, **arm.sample, **own}, f"{arm.name}.sample")
+
+    @cached_property
+    def told(self) -> dict[str, str | None]:
+        """Of what all samples are told, options of ``mmspec sample``."""
+        denoiser, _ = open_denoiser(self.options.from_)
+        return {
+            "recordings": self.test if denoiser.conditioner is not None else None,
+            "captions": self.test if "context" in denoiser.told else None,
+            "text_encoder": self.experiment.text_encoder,
+        }
 
 
 def make_trial(options: VerifyOptions) -> Trial:
@@ -160,21 +172,30 @@ def make_trial(options: VerifyOptions) -> Trial:
     treatments = [
         read_treatment(each, options.strength, f"treatments[{i}]") for i, each in enumerate(options.treatments)
     ]
-    arms, beside = with_placebos(treatments, options.strength)
-    run = Run.around(Path(options.from_))
-    if run is None:
-        raise InputError(
-            f"from={options.from_} is no run and no checkpoint of one: arms train on as the run did, so give a folder "
-            "that `mmspec train` writes."
-        )
+    arms, controls = with_controls(treatments, options.strength)
+    run = run_of(options.from_)
     experiment = _untreated(options, run)
     record = _record(options, experiment, arms)
-    trial = Trial(
-        options, options.out or Path("exp/verify") / run.folder.resolve().name, experiment, arms, beside, seeds, record
-    )
+    out = options.out or Path("exp/verify") / run.folder.resolve().name
+    trial = Trial(options, out, experiment, arms, controls, seeds, record)
     for arm in arms:
         _see_that_it_fits(trial, arm)
     return trial
+
+
+def run_of(source: str) -> Run:
+    """The run that a source is, or is a checkpoint of.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    run = Run.around(Path(source))
+    if run is None:
+        raise InputError(
+            f"from={source} is no run and no checkpoint of one: arms train on as the run did, so give a folder that "
+            "`mmspec train` writes."
+        )
+    return run
 
 
 def seeds_of(given: object) -> list[int]:
@@ -214,7 +235,7 @@ def run_arms(trial: Trial) -> None:
 
 
 def _untreated(options: VerifyOptions, run: Run) -> Experiment:
-    before = read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
+    before = _experiment(run)
     data = replace(
         before.data, train=options.data.train or before.data.train, test=options.data.test or before.data.test
     )
@@ -259,7 +280,9 @@ def _record(options: VerifyOptions, experiment: Experiment, arms: list[Treatment
 
 
 def _see_that_it_fits(trial: Trial, arm: Treatment) -> None:
-    trial.sampling(arm, trial.folder(UNTREATED, 0), 0)
+    sampling = trial.sampling(arm, 0)
+    if sampling.correction is not None:
+        read_correction(sampling.correction, CalibratedFor.of(*open_denoiser(sampling.from_), sampling.guidance))
     if arm.distillation.active:
         open_denoiser(str(arm.distillation.teacher))
     if not arm.regularizer:
@@ -288,17 +311,21 @@ def _open(trial: Trial) -> None:
 
 def _refuse_other(trial: Trial, known: dict[str, Any]) -> None:
     again = {name: arm for name, arm in trial.record["arms"].items() if name in known["arms"]}
-    was = flatten({**known["shared"], **{name: known["arms"][name] for name in again}})
-    now = flatten({**trial.record["shared"], **again})
-    changed = [
-        f"{key} was {was.get(key, 'absent')}, is {now.get(key, 'absent')}"
-        for key in {**was, **now}
-        if was.get(key) != now.get(key)
-    ]
-    if changed:
+    was = {**known["shared"], **{name: known["arms"][name] for name in again}}
+    if changed := changes(was, {**trial.record["shared"], **again}):
         raise InputError(
             f"{trial.out} belongs to another verification ({'; '.join(changed)}): give another out=, or undo that."
         )
+
+
+def changes(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two records, in words."""
+    before, after = flatten(was), flatten(now)
+    return [
+        f"{key} was {before.get(key, 'absent')}, is {after.get(key, 'absent')}"
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
 
 
 def _finish(trial: Trial, arm: Treatment, seed: int) -> None:
@@ -309,20 +336,18 @@ def _finish(trial: Trial, arm: Treatment, seed: int) -> None:
             stack.enter_context(exclusive(lock, f"{arm.name} of seed {seed} is at work", "go on with the next"))
         except InputError:  # another process does it
             return
-        trained = arm.name if arm.trains or arm.name == UNTREATED else UNTREATED
-        if file.is_file() or (trained != arm.name and not trial.result(trained, seed).is_file()):
+        if file.is_file():
             return
-        run = trial.folder(trained, seed)
-        if trained == arm.name:
+        if arm.trains:
             train(trial.training(arm, seed))
-        options = trial.sampling(arm, run, seed)
+        options = trial.sampling(arm, seed)
         write_draws(options)
-        replace_text(file, json.dumps(_measured(trial, arm, seed, run, options.folder), indent=1) + "\n")
+        replace_text(file, json.dumps(_measured(trial, arm, seed, options.folder), indent=1) + "\n")
 
 
-def _measured(trial: Trial, arm: Treatment, seed: int, run: Path, samples: Path) -> dict[str, Any]:
+def _measured(trial: Trial, arm: Treatment, seed: int, samples: Path) -> dict[str, Any]:
     given = {
-        **plain(compose("evaluate", ["samples=."])),
+        **_evaluation(),
         "samples": str(samples),
         "reference": trial.test,
         "crop": trial.experiment.data.crop,
@@ -335,8 +360,26 @@ def _measured(trial: Trial, arm: Treatment, seed: int, run: Path, samples: Path)
     replace_text(sources.out, json.dumps(evaluation.write(), indent=1) + "\n")
     values: dict[str, Any] = {metric.name: metric.value for metric in evaluation.metrics}
     better = {metric.name: metric.better for metric in evaluation.metrics if metric.better is not None}
-    if run.parent.name == arm.name:
-        config = {key: value for key, value in Run(run).config.items() if key != "provenance"}
-        values[HELD_OUT] = [float(f"{error:.6g}") for error in held_out_errors(read(Experiment, config)).tolist()]
+    if arm.trains or arm.name == BEFORE:
+        values[HELD_OUT] = [float(f"{error:.6g}") for error in _errors(trial, trial.source(arm, seed)).tolist()]
         better[HELD_OUT] = "lower"
     return {"arm": arm.name, "seed": seed, "samples": str(samples), "values": values, "better": better}
+
+
+@cache
+def _evaluation() -> dict[str, Any]:
+    """The defaults of ``mmspec evaluate``."""
+    return plain(compose("evaluate", ["samples=."]))
+
+
+def _errors(trial: Trial, source: Path) -> Tensor:
+    """As `held_out_errors`, ``[N]``."""
+    run = Run.around(source)
+    assert run is not None
+    trained = _experiment(run)
+    trainer = replace(trained.trainer, device=trial.options.device)
+    return held_out_errors(replace(trained, data=replace(trained.data, test=trial.test), trainer=trainer), str(source))
+
+
+def _experiment(run: Run) -> Experiment:
+    return read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,7 +15,6 @@ from mmspec.documents import read_json
 from mmspec.drawing.figure_page import write_figure_page
 from mmspec.drawing.pages import check_page
 from mmspec.drawing.tables import TextTable, check_markdown, markdown, write_markdown
-from mmspec.experiment.treatments import UNTREATED
 from mmspec.experiment.verification import Trial
 from mmspec.files import replace_text
 from mmspec.metrics.comparison import sets_of
@@ -84,16 +83,17 @@ def gather(trial: Trial) -> Verification:
             better |= row["better"]
     octaves = _octave_names(trial)
     judgements, notes = [], []
-    for treatment in trial.treatments:
-        names = [treatment.name, UNTREATED, *([beside] if (beside := trial.beside.get(treatment.name)) else [])]
+    for controls in trial.controls:
+        names = controls.arms
         common = sorted(set.intersection(*(set(found[name]) for name in names)))
         if len(common) < FEWEST:
             notes.append(
-                f"{treatment.name} is not judged: {', '.join(names)} have {len(common)} seed(s) in common so far."
+                f"{controls.treatment} is not judged: {', '.join(names)} have {len(common)} seed(s) in common so far."
             )
             continue
-        arms = [_arm(name, [found[name][seed] for seed in common], better) for name in names]
-        judgements.append(judge(arms[0], arms[1], arms[2] if beside else None, better, octaves))
+        treated, none, *placebo = (_arm(name, [found[name][seed] for seed in common], better) for name in names)
+        treated = replace(treated, name=controls.treatment)
+        judgements.append(judge(treated, none, placebo[0] if placebo else None, better, octaves))
     missing = [f"{arm.name}-{seed}" for seed in trial.seeds for arm in trial.arms if seed not in found[arm.name]]
     if missing:
         notes.append(f"Missing: {', '.join(missing)}; the same command goes on with them.")
@@ -108,13 +108,14 @@ def rows(verification: Verification) -> TextTable:
     for each in verification.judgements:
         decisive = each.none.differences[DECIDING]
         beside = "" if each.placebo is None else _text(each.placebo)
-        row = [each.name, each.verdict, _text(each.none), beside, f"{decisive.permutation_p:.3g}"]
+        row = [each.name, each.verdict, each.none.against, _text(each.none), beside, f"{decisive.permutation_p:.3g}"]
         table.append([*row, f"{decisive.detectable:.2g}", str(decisive.seeds)])
     headings = [
         "treatment",
         "verdict",
-        "against none (dB)",
-        "against placebo (dB)",
+        "against",
+        "differs by (dB)",
+        "from its placebo (dB)",
         "exact p",
         "could see (dB)",
         "seeds",
@@ -137,8 +138,9 @@ def write_outputs(verification: Verification) -> Path:
     write_markdown(out / "table.md", markdown(table, verification.sentences))
     options, least = trial.options, 2 / 2 ** len(trial.seeds)
     lead = (
-        f"All arms start from the averaged weights of {options.from_} and train {options.steps:,} steps over the same "
-        "samples and noise. A treatment helps where the interval lies below 0 against none and its placebo. The "
+        f"Arms that train start from the averaged weights of {options.from_} and take {options.steps:,} steps over the "
+        "same samples and noise; before is the run as it was, none is trained on without a treatment. A treatment "
+        "helps where the interval lies below 0 against its untreated arm and, if it has one, its placebo. The "
         f"exact test over {len(trial.seeds)} seeds cannot go below {least:.2g}."
     )
     figures = verification_figures(verification.arms, verification.judgements, verification.octaves)

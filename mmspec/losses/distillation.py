@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmspec.spectral.derivatives import first_only, transformed
 from mmspec.spectral.fourier import sum_over_spectrum
+from mmspec.spectral.octaves import octaves_below_highest
 from mmspec.spectral.signals import as_signal, spatial_axes
 
 
@@ -51,6 +52,8 @@ class SpectrumAwareDistillationLoss(nn.Module):
         frequency: weight lambda_f; 0 switches the term off.
         alpha: exponent of the amplitudes: -1 favours rare, weak frequencies, 0 weighs all alike.
         floor: least amplitude, as a share of the mean amplitude; above 0.
+        octaves: of x0, counted down from the highest, 1: the frequency term compares them alone, each frequency weighed
+            as among all; none for all frequencies.
         reduction: "none" for a value a sample ``[B]``, the sum over pairs of means over their elements; "mean" for
             their mean over the batch; "sum" for sums over all elements and the batch, the equations' norms.
 
@@ -76,6 +79,7 @@ class SpectrumAwareDistillationLoss(nn.Module):
         frequency: float = 0.1,
         alpha: float = -1.0,
         floor: float = 0.01,
+        octaves: Sequence[int] = (),
         reduction: str = "mean",
     ) -> None:
         super().__init__()
@@ -87,10 +91,12 @@ class SpectrumAwareDistillationLoss(nn.Module):
             raise ValueError(f"alpha must be finite, not {alpha}.")
         if not floor > 0:
             raise ValueError(f"floor must be above 0, not {floor}.")
+        if any(octave < 1 for octave in octaves):
+            raise ValueError(f"octaves are counted down from the highest, 1, not {list(octaves)}.")
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f'reduction must be "mean", "sum" or "none", not {reduction!r}.')
         self.spatial, self.frequency, self.alpha, self.floor = spatial, frequency, alpha, floor
-        self.reduction = reduction
+        self.octaves, self.reduction = tuple(octaves), reduction
         convolution = nn.Conv1d if dims == 1 else nn.Conv2d
         self.align = nn.ModuleList(convolution(student, teacher, 1) for student, teacher in channels)
 
@@ -167,7 +173,11 @@ class SpectrumAwareDistillationLoss(nn.Module):
         mean = _mean_over_spectrum(amplitude, size)
         relative = torch.where(mean > 0, amplitude / mean, torch.ones_like(amplitude))
         weight = relative.clamp_min(self.floor) ** self.alpha
-        return weight / _mean_over_spectrum(weight, size)
+        weight = weight / _mean_over_spectrum(weight, size)
+        if not self.octaves:
+            return weight
+        octave = octaves_below_highest(tuple(size), tuple(x0.shape[2:]), weight.device)
+        return weight * torch.isin(octave, octave.new_tensor(self.octaves))
 
     def _check(
         self, input: Tensor, target: Tensor, features: Sequence[Tensor], target_features: Sequence[Tensor]

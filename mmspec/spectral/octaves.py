@@ -139,6 +139,24 @@ def frequencies_per_octave(size: Sequence[int], count: int | None = None) -> Ten
     return total[1:].long()
 
 
+@constant
+def octaves_below_highest(size: tuple[int, ...], whole: tuple[int, ...], device: torch.device) -> Tensor:
+    """In which octave of a signal each frequency lies, counted down from the highest, 1.
+
+    Args:
+        size: of the half spectrum, that of the signal or of a smaller copy of it.
+        whole: of the signal, whose octaves are meant.
+        device: where the result is.
+
+    Returns:
+        The half that `torch.fft.rfftn` computes, ``[*half]`` int64; 0 at frequency 0.
+    """
+    edges = octave_edges(whole)
+    cycles = _half(radius(size, torch.device("cpu")))
+    above = torch.bucketize(cycles, torch.tensor(edges[1:-1]))
+    return torch.where(cycles == 0, 0, len(edges) - 1 - above).to(device)
+
+
 def tapered(x: Tensor) -> Tensor:
     """Without its mean value, and faded at the ends by Hann windows, so that ends which differ put no energy elsewhere.
 

@@ -13,6 +13,8 @@ from mmspec.config import compose, plain
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.errors import InputError
 from mmspec.experiment import verification
+from mmspec.experiment.experiment import Experiment
+from mmspec.experiment.held_out import held_out_errors
 from mmspec.experiment.verification import VerifyOptions, make_trial, run_arms, seeds_of
 from mmspec.overrides import as_typed
 from mmspec.training.batches import Batches
@@ -86,7 +88,7 @@ def verified(run, tmp_path_factory):
     patch.setattr(Trainer, "_step", step)
     patch.setattr(Batches, "_gather", gather)
     patch.chdir(out.parent)
-    assert verify(run, out, f"treatments=[amplitude,{WEIGHTLESS},{FEWER}]") == 0
+    assert verify(run, out, f"treatments=[amplitude,{WEIGHTLESS},{FEWER},train_on]") == 0
     patch.undo()
     return out, seen, order
 
@@ -142,12 +144,32 @@ def test_a_placebo_has_the_gate_and_the_share_of_its_treatment(verified):
     assert shares == pytest.approx([0.1, 0.1], rel=1e-4)
 
 
-def test_what_only_samples_otherwise_trains_nothing(verified):
+def test_what_only_samples_otherwise_trains_nothing_and_is_held_against_the_run_as_it_was(run, verified):
     out, *_ = verified
-    facts = json.loads((out / "fewer/seed_1/sample.json").read_text())
-    assert (facts["steps"], facts["from"], facts["seed"]) == (1, str(out / "none/seed_1"), 1_000_000)
-    assert not (out / "fewer/seed_1/checkpoints").exists()
+    for arm, steps in (("fewer", 1), ("before", 2)):
+        facts = json.loads((out / arm / "seed_1/sample.json").read_text())
+        assert (facts["steps"], facts["from"], facts["seed"]) == (steps, str(run), 1_000_000)
+        assert not (out / arm / "seed_1/checkpoints").exists()
     assert "denoising_error" not in json.loads((out / "arms/fewer-1.json").read_text())["values"]
+
+
+def test_to_train_on_is_the_arm_none_against_the_run_as_it_was(run, verified):
+    out, *_ = verified
+    assert not (out / "train_on").exists()
+    values = [json.loads((out / f"arms/{arm}-1.json").read_text())["values"] for arm in ("none", "before")]
+    found = json.loads((out / "verification.json").read_text())["treatments"]["train_on"]
+    assert (found["none"]["against"], found["placebo"]) == ("before", None)
+    others = [json.loads((out / f"arms/{arm}-0.json").read_text())["values"] for arm in ("none", "before")]
+    differences = [none["octave_error"] - before["octave_error"] for none, before in (values, others)]
+    assert found["none"]["differences"]["octave_error"]["mean"] == pytest.approx(np.mean(differences))
+    errors = held_out_errors(read(Experiment, without_provenance(run)), str(run))
+    assert values[1]["denoising_error"] == pytest.approx(errors.tolist(), rel=1e-5)
+
+
+def without_provenance(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    del config["provenance"]
+    return config
 
 
 def test_numbers_are_those_of_separate_commands(run, verified, tmp_path, monkeypatch):
@@ -176,12 +198,14 @@ def test_numbers_are_those_of_separate_commands(run, verified, tmp_path, monkeyp
 def test_table_page_and_json_say_the_same(verified, capsys, run, monkeypatch):
     out, *_ = verified
     monkeypatch.chdir(out.parent)
-    assert verify(run, out, f"treatments=[amplitude,{WEIGHTLESS},{FEWER}]") == 0
+    assert verify(run, out, f"treatments=[amplitude,{WEIGHTLESS},{FEWER},train_on]") == 0
     shown, content = capsys.readouterr().out, json.loads((out / "verification.json").read_text())
-    assert list(content["treatments"]) == ["amplitude", "weightless", "fewer"]
+    assert list(content["treatments"]) == ["amplitude", "weightless", "fewer", "train_on"]
     assert content["treatments"]["weightless"]["verdict"] == "not shown"
     assert content["treatments"]["weightless"]["none"]["differences"]["octave_error"]["mean"] == 0
-    assert content["treatments"]["fewer"]["placebo"] is None
+    fewer = content["treatments"]["fewer"]
+    assert fewer["placebo"] is None and fewer["none"]["against"] == "before"
+    assert content["sentences"][2].startswith("fewer ") and " from before" in content["sentences"][2]
     for sentence in content["sentences"]:
         assert sentence in shown and sentence in (out / "table.md").read_text()
     assert "Bias by octave" in (out / "verification.html").read_text()
@@ -260,7 +284,7 @@ def test_treatments_may_come_but_not_change(run, verified, tmp_path, capsys):
         (["treatments=[haer]"], "regularizer=haer is unknown: did you mean haar?"),
         (["treatments=[]"], "treatments=[] names none"),
         (["treatments=[amplitude,amplitude]"], "treatments name amplitude twice"),
-        (["treatments=[none]"], "treatments[0]=none: none and placebo run always"),
+        (["treatments=[none]"], "treatments[0]=none: before, none, train_on and placebo are mmspec"),
         (["treatments=[{distillation: {frequency: 0.1}}]"], "distillation.teacher must be given"),
         (["treatments=[{distillation: {teacher: nowhere, frequency: 0.1}}]"], "nowhere holds no denoiser"),
         (["treatments=[{name: a/b, regularizer: haar}]"], "treatments[0].name takes a name for a folder"),

@@ -6,6 +6,7 @@ import torch
 
 from mmspec.losses import SpectrumAwareDistillationLoss
 from mmspec.losses.distillation import pairs_by_size
+from mmspec.spectral.octaves import octave_edges, octaves_below_highest
 
 CASES = {  # size of the outputs, channels (student, teacher) and size of each pair of features
     "1D": ((30,), [((4, 6), (15,)), ((2, 3), (30,))]),
@@ -105,6 +106,30 @@ def test_without_weights_of_frequencies_it_is_parsevals_theorem():
         loss = build([pair for pair, _ in features], size, alpha=0.0)
         terms = loss.terms(*signals(size, features))
         torch.testing.assert_close(terms.frequency, terms.spatial)
+
+
+@pytest.mark.parametrize("size", [(31,), (8, 12)])
+def test_octaves_of_the_frequency_term_sum_to_the_whole_but_for_mean_values(size):
+    batch = signals(size, [])
+    apart = [build([], size, octaves=[octave]).terms(*batch).frequency for octave in (1, 2, 3)]
+    count = len(octave_edges(size)) - 1
+    assert count in (2, 3) and bool(apart[2].any()) == (count == 3)
+    oscillating = [x - x.mean(tuple(range(2, x.ndim)), keepdim=True) for x in batch[:2]]
+    torch.testing.assert_close(sum(apart), build([], size).terms(*oscillating, batch[2]).frequency)
+    torch.testing.assert_close(sum(apart[:2]), build([], size, octaves=[1, 2]).terms(*batch).frequency)
+
+
+@pytest.mark.parametrize(("size", "whole", "octave"), [((32,), (32,), 1), ((16,), (32,), 2), ((32,), (32,), 3)])
+def test_an_octave_is_that_of_the_signal_in_smaller_features_too(size, whole, octave):
+    numbers = octaves_below_highest(size, whole, torch.device("cpu"))
+    low, high = 32 / 2 / 2**octave, 32 / 2 / 2 ** (octave - 1)
+    expected = [wave for wave in range(size[0] // 2 + 1) if low < wave <= high]
+    assert (numbers == octave).nonzero().flatten().tolist() == expected
+
+
+def test_octaves_are_counted_from_one():
+    with pytest.raises(ValueError, match="counted down from the highest, 1"):
+        SpectrumAwareDistillationLoss(octaves=[0])
 
 
 def test_weak_frequencies_weigh_more_and_contrast_does_not_count():
