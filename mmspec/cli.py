@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmspec.errors import InputError, sentence
+from mmspec.errors import TRACEBACK, InputError, sentence
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
         return ENDED
-    except Exception as error:
-        if (said := sentence(error)) is None:
+    except (Exception, SystemExit) as error:
+        if (said := sentence(error)) is None or os.environ.get(TRACEBACK):
             raise
         _say(verb, said)
         return REFUSED
