@@ -3,9 +3,11 @@
 import importlib
 import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmspec.errors import TRACEBACK, InputError, sentence
@@ -35,6 +37,7 @@ PLUGINS = "plugins="
 REFUSED = 2  # exit status where the input or the machine refuses
 INTERRUPTED = 75  # ... after SIGTERM or Ctrl-C in a training: the state is saved, the same command goes on
 ENDED = 130  # ... after SIGTERM or Ctrl-C in anything else
+UNREAD = 141  # ... where who reads what is printed, as head, has gone: 128 and the number of SIGPIPE
 USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
@@ -44,29 +47,30 @@ USAGE = "\n".join(
         "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
         "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
         "Paths and texts may be written as they are, whatever stands in them; ~/ is your home folder.",
+        "Of a key that is given twice, the last counts.",
         "plugins=[FILE.py] makes classes of your own known by their names, to every verb; so does MMSPEC_PLUGINS.",
     ]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 2 refused, 75 interrupted but saved, 130 interrupted)."""
-    verb, *overrides = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if verb in ("-h", "--help"):
-        print(USAGE)
-        return 0
+    """Run one command.
+
+    Returns:
+        The exit status: 0 done, 2 refused, 75 interrupted but saved, 130 interrupted, 141 nobody reads what it prints.
+    """
+    verb, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if verb not in VERBS:
-            raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
-        if "-h" in overrides or "--help" in overrides:
-            print(verb_help(verb, overrides))
-            return 0
-        return _run(verb, overrides)
+        status = _answer(verb, words)
+        print(end="", flush=True)
+        return status
     except KeyboardInterrupt:
         _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
         return ENDED
     except (Exception, SystemExit) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return UNREAD
         if (said := sentence(error)) is None or os.environ.get(TRACEBACK):
             raise
         _say(verb, said)
@@ -75,13 +79,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
+def _answer(verb: str, words: Sequence[str]) -> int:
+    if verb in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if verb not in VERBS:
+        raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
+    if "-h" in words or "--help" in words:
+        print(verb_help(verb, words))
+        return 0
+    return _run(verb, words)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe without a reader; what is still to be printed then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
 def _say(verb: str, said: str) -> None:
     rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
-    print(f"mmspec {verb}{rank}: {said}", file=sys.stderr)
+    with suppress(OSError):  # where nobody reads it, the status says so
+        print(f"mmspec {verb}{rank}: {said}", file=sys.stderr, flush=True)
 
 
 def _run(verb: str, words: Sequence[str]) -> int:
@@ -120,9 +147,11 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
     """
     if verb not in POSITIONAL:
         return list(words)
-    places, overrides = iter(POSITIONAL[verb]), []
+    keyed = [word for word in words if re.match(r"~\w|[\w.+]+=", word)]
+    given = {word.partition("=")[0] for word in keyed}
+    places, overrides = (key for key in POSITIONAL[verb] if key not in given), []
     for word in words:
-        if not re.match(r"~\w|[\w.+]+=", word):
+        if word not in keyed:
             key = next(places, None)
             if key is None:
                 raise InputError(f"{word!r} is one word too many: mmspec {verb} {' '.join(POSITIONAL[verb]).upper()}.")

@@ -7,6 +7,7 @@ from types import TracebackType
 TRACEBACK = "MMSPEC_TRACEBACK"  # variable of the environment that shows where a plug-in failed
 OURS = ("mmspec", "data_prep")
 MENDS = {
+    errno.ENOENT: "give a place that is there",
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there",
     errno.EROFS: "give a place that can be written to",

@@ -1,5 +1,6 @@
 """From the configuration of ``mmspec evaluate`` to the contents of evaluation.json."""
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -137,7 +138,8 @@ def find_sources(options: EvaluationOptions) -> Sources:
     if run is not None and run.folder == samples:
         samples = run.samples
         if not samples.is_dir():
-            raise InputError(f"{run.folder} has no final samples yet: run `mmspec sample from={run.folder}` first.")
+            command = shlex.join(["mmspec", "sample", f"from={run.folder}"])
+            raise InputError(f"{run.folder} has no final samples yet: run `{command}` first.")
     reference = options.reference or (run.data("test") if run else None)
     if reference is None:
         where = f"{run.folder} has no data.test" if run else f"{samples} belongs to no run"
