@@ -136,7 +136,9 @@ def call(made: Callable[..., T], arguments: Mapping[str, Any], where: str) -> T:
     for name, parameter in inspect.signature(made).parameters.items():
         optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
         if not optional and name not in arguments:
-            raise InputError(f"{below(where, name)} must be given: {_name(made).removeprefix('_')} needs it.")
+            in_file = where.endswith(":")
+            said = "is missing" if in_file else f"must be given: {_name(made).removeprefix('_')} needs it"
+            raise InputError(f"{below(where, name)} {said}.")
     try:
         return made(**arguments)
     except (TypeError, ValueError) as error:

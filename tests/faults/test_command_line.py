@@ -1,14 +1,20 @@
 """Words that nobody meant, places that are no files, readers that leave, and what does not go together."""
 
+import gc
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mmspec.cli import with_keys
+from mmspec import plugins
+from mmspec.cli import main, plugin_files, with_keys
 from mmspec.config import compose, plain, sweep
 from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.report import ReportOptions
@@ -126,3 +132,111 @@ def test_a_training_that_nobody_watches_goes_on(data, tmp_path):
     assert (tmp_path / "run/checkpoints/step_00000002/COMPLETE").is_file()
     assert len((tmp_path / "run/log.txt").read_text().splitlines()) >= 2
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["seed"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_of_which_an_import_makes_another_error_is_an_interrupt(capsys, monkeypatch, number):
+    def imported(name):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise RecursionError("maximum recursion depth exceeded") from None
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr("mmspec.cli.importlib.import_module", imported)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err.startswith("mmspec info: interrupted: ") and signal.getsignal(number) == before
+
+
+# Plug-ins
+
+
+PLUGIN = """
+from mmspec.diffusion.samplers.heun import Heun
+from mmspec.losses import SigmaWeight, SpectralLoss
+from mmspec.networks import UNet
+
+class {0}Network(UNet): pass
+
+class {0}Sampler(Heun): pass
+
+class {0}Loss(SpectralLoss):
+    def distance(self, x, y):
+        return (x - y).abs().flatten(1).mean(1)
+"""
+
+
+@pytest.mark.parametrize("part", ["network", "sampler", "regularizer"])
+def test_who_goes_on_without_the_plug_in_is_told_which_it_was(data, tmp_path, capsys, part):
+    name = f"GoneWith{part.title()}"
+    file = tmp_path / f"{name}.py"
+    file.write_text(PLUGIN.format(name))
+    made = name + {"network": "Network", "sampler": "Sampler", "regularizer": "Loss"}[part]
+    assert train(tmp_path / "run", data, f"{part}={made}", f"plugins=[{file}]") == 0
+    digest = plugins.loaded()[file.name]
+    forget(digest, name)
+    words = [f"run_dir={tmp_path / 'run'}", f"data.train={data}", *SMALL]
+    for again in (words, [*words, f"{part}={made}"]):
+        said = refused(capsys, "train", *again)
+        assert f"trained with the plug-in {file.name} (SHA-256 {digest[:12]}): give plugins=[PATH/{file.name}]" in said
+    if part == "network":
+        said = refused(capsys, "sample", f"from={tmp_path / 'run'}")
+        assert f"is of the plug-in {file.name} (SHA-256 {digest[:12]})" in said and "give plugins=[PATH/" in said
+    if part == "sampler":
+        said = refused(capsys, "sample", f"from={tmp_path / 'run'}", f"sampler={made}")
+        assert f"with the plug-in {file.name} " in said
+
+
+def forget(digest, name):
+    """As a new process would."""
+    plugins._loaded.pop(digest)
+    for module in [each for each in sys.modules if each.startswith(name)]:
+        del sys.modules[module]
+    gc.collect()
+
+
+def test_plug_ins_may_be_added_and_are_not_swept(tmp_path, capsys):
+    file = tmp_path / "added.py"
+    file.write_text(PLUGIN.format("Added"))
+    assert plugin_files([f"+plugins={file}", f"++plugins=[{file}]"]) == [str(file)] * 2
+    assert main(["info", f"+plugins=[{file}]", "network=AddedNetwork", "network.model_channels=8"]) == 0
+    assert main(["info", "-m", f"plugins={file}", "network=AddedNetwork,unet", "network.model_channels=8"]) == 0
+    said = refused(capsys, "info", "-m", f"plugins={file},other.py", "network=unet,wavelet_unet")
+    assert f"all runs share their plug-ins, so give a list, plugins=[{file},other.py]" in said
+    assert "plugins= names no file: give plugins=[FILE.py]" in refused(capsys, "info", "plugins=")
+
+
+# What is not looked at, or not there
+
+
+@pytest.mark.parametrize(("key", "value"), [("text", "a cat"), ("captions", "set"), ("text_encoder", "clip")])
+def test_a_denoiser_without_texts_is_told_none(run, data, tmp_path, capsys, key, value):
+    value = data if key == "captions" else value
+    said = refused(capsys, "sample", f"from={run}", f"out={tmp_path / 'out'}", "num=1", "steps=1", f"{key}={value}")
+    assert f"{key}={value}: this denoiser does not look at texts; leave {key} out" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there_is_said_not_to_be_there(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "from=NOT_THERE is not there: give a run, a checkpoint" in refused(capsys, "sample", "from=NOT_THERE")
+    assert "NOT_THERE is not there: expected a folder" in refused(capsys, "sample", "from=NOT_THERE", "out=x")
+    assert "holds no denoiser" in refused(capsys, "sample", f"from={data}", "out=x")
+
+
+def test_a_network_of_texts_wants_captions(data, tmp_path, capsys):
+    words = ["network=UNet", "network.context_channels=8", "network.attention_levels=[0]", "network.model_channels=8"]
+    words = [*(word for word in SMALL if not word.startswith("network.")), *words, "network.channel_mult=[1]"]
+    said = refused(capsys, "train", f"run_dir={tmp_path / 'run'}", f"data.train={data}", *words)
+    assert f"looks at texts (context_channels=8), and {data} has no captions: prepare the data with --captions" in said
+
+
+@pytest.mark.parametrize("key", ["network", "process", "signal"])
+def test_a_saved_denoiser_that_lacks_a_part_is_one_sentence(run, tmp_path, capsys, key):
+    folder = tmp_path / "saved"
+    shutil.copytree(run / "checkpoints/step_00000002/ema", folder)
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({name: each for name, each in content.items() if name != key}))
+    said = refused(capsys, "sample", f"from={folder}", f"out={tmp_path / 'out'}")
+    assert f"{folder / 'config.json'}: {key} is missing: fetch or export it again." in said
