@@ -3,12 +3,14 @@
 import importlib
 import os
 import re
+import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmspec.errors import InputError, sentence
+from mmspec.errors import TRACEBACK, InputError, sentence
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -32,10 +34,11 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "analyze": ("figure",),
 }
 MULTIRUN = ("-m", "--multirun")
-PLUGINS = "plugins="
+PLUGINS = re.compile(r"\+{0,2}plugins=(.*)", re.DOTALL)
 REFUSED = 2  # exit status where the input or the machine refuses
 INTERRUPTED = 75  # ... after SIGTERM or Ctrl-C in a training: the state is saved, the same command goes on
 ENDED = 130  # ... after SIGTERM or Ctrl-C in anything else
+UNREAD = 141  # ... where who reads what is printed, as head, has gone: 128 and the number of SIGPIPE
 USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
@@ -45,44 +48,85 @@ USAGE = "\n".join(
         "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
         "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
         "Paths and texts may be written as they are, whatever stands in them; ~/ is your home folder.",
+        "Of a key that is given twice, the last counts.",
         "plugins=[FILE.py] makes classes of your own known by their names, to every verb; so does MMSPEC_PLUGINS.",
     ]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 done, 2 refused, 75 interrupted but saved, 130 interrupted)."""
-    verb, *overrides = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    """Run one command.
+
+    Returns:
+        The exit status: 0 done, 2 refused, 75 interrupted but saved, 130 interrupted, 141 nobody reads what it prints.
+    """
+    verb, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    with _interruptible() as signals:
+        try:
+            status = _answer(verb, words)
+            print(end="", flush=True)
+            return status
+        except BaseException as error:
+            return _ended(verb, error, interrupted=bool(signals) or isinstance(error, KeyboardInterrupt))
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """The signals that came; each raises KeyboardInterrupt, of which an import may make any other error."""
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in heard}
+    try:
+        yield came
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _ended(verb: str, error: BaseException, interrupted: bool) -> int:
+    """The status after an exception, which is raised again where it is a fault of the code."""
+    if interrupted:
+        _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
+        return ENDED
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return UNREAD
+    if (said := sentence(error)) is None or os.environ.get(TRACEBACK):
+        raise error
+    _say(verb, said)
+    return REFUSED
+
+
+def _answer(verb: str, words: Sequence[str]) -> int:
     if verb in ("-h", "--help"):
         print(USAGE)
         return 0
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        if verb not in VERBS:
-            raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
-        if "-h" in overrides or "--help" in overrides:
-            print(verb_help(verb, overrides))
-            return 0
-        return _run(verb, overrides)
-    except KeyboardInterrupt:
-        _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
-        return ENDED
-    except Exception as error:
-        if (said := sentence(error)) is None:
-            raise
-        _say(verb, said)
-        return REFUSED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    if verb not in VERBS:
+        raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
+    if "-h" in words or "--help" in words:
+        print(verb_help(verb, words))
+        return 0
+    return _run(verb, words)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe without a reader; what is still to be printed then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _say(verb: str, said: str) -> None:
     rank = f" (rank {os.environ['RANK']})" if "RANK" in os.environ else ""
-    print(f"mmspec {verb}{rank}: {said}", file=sys.stderr)
+    with suppress(OSError):  # where nobody reads it, the status says so
+        print(f"mmspec {verb}{rank}: {said}", file=sys.stderr, flush=True)
 
 
 def _run(verb: str, words: Sequence[str]) -> int:
@@ -93,9 +137,10 @@ def _run(verb: str, words: Sequence[str]) -> int:
     from mmspec.training.interruption import Interrupted
 
     keep_freed_memory()
-    plugins.load(plugin_files(words))
-    command, multirun = importlib.import_module(f"mmspec.commands.{verb}"), bool(set(MULTIRUN) & set(words))
-    words = with_keys(verb, [word for word in words if word not in MULTIRUN and not word.startswith(PLUGINS)])
+    multirun = bool(set(MULTIRUN) & set(words))
+    plugins.load(plugin_files(words, multirun))
+    command = importlib.import_module(f"mmspec.commands.{verb}")
+    words = with_keys(verb, [word for word in words if word not in MULTIRUN and not PLUGINS.fullmatch(word)])
     overrides = as_typed(words, command.OPTIONS, multirun)
     cfgs = sweep(verb, overrides) if multirun else [compose(verb, overrides)]
     try:
@@ -106,11 +151,21 @@ def _run(verb: str, words: Sequence[str]) -> int:
     return 0
 
 
-def plugin_files(words: Sequence[str]) -> list[str]:
-    """What ``plugins=[a.py,b.py]`` or ``plugins=a.py`` names."""
+def plugin_files(words: Sequence[str], multirun: bool = False) -> list[str]:
+    """What ``plugins=[a.py,b.py]`` or ``plugins=a.py`` names.
+
+    Raises:
+        InputError: if it names nothing, or reads as if runs of a multirun had plug-ins of their own.
+    """
     from mmspec.overrides import items
 
-    return [name for word in words if word.startswith(PLUGINS) for name in items(word.removeprefix(PLUGINS))]
+    given = [match[1] for word in words if (match := PLUGINS.fullmatch(word))]
+    for value in given:
+        if not value:
+            raise InputError("plugins= names no file: give plugins=[FILE.py], or leave it out.")
+        if multirun and not value.startswith("[") and len(items(value)) > 1:
+            raise InputError(f"plugins={value}: all runs share their plug-ins, so give a list, plugins=[{value}].")
+    return [name for value in given for name in items(value)]
 
 
 def with_keys(verb: str, words: Sequence[str]) -> list[str]:
@@ -121,9 +176,11 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
     """
     if verb not in POSITIONAL:
         return list(words)
-    places, overrides = iter(POSITIONAL[verb]), []
+    keyed = [word for word in words if re.match(r"~\w|[\w.+]+=", word)]
+    given = {word.partition("=")[0] for word in keyed}
+    places, overrides = (key for key in POSITIONAL[verb] if key not in given), []
     for word in words:
-        if not re.match(r"~\w|[\w.+]+=", word):
+        if word not in keyed:
             key = next(places, None)
             if key is None:
                 raise InputError(f"{word!r} is one word too many: mmspec {verb} {' '.join(POSITIONAL[verb]).upper()}.")

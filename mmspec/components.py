@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from mmspec.errors import InputError
 from mmspec.losses.auto import Auto
@@ -70,6 +70,7 @@ class Component:
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     plugin: dict[str, str] | None = None
+    by_name: ClassVar[bool] = True  # without arguments, a configuration may write the name alone
 
     @classmethod
     def read(cls, config: object, where: str) -> "Component":
@@ -91,8 +92,7 @@ class Component:
     @classmethod
     def of(cls, part: Any) -> "Component":
         """What a part with a ``config`` of its constructor's arguments is made of."""
-        plugin = getattr(sys.modules.get(type(part).__module__), "__plugin__", None)
-        return cls(type(part).__name__, dict(part.config), plugin)
+        return cls(type(part).__name__, dict(part.config), plugin_of(part))
 
     def write(self) -> dict[str, Any]:
         """The mapping that `read` takes."""
@@ -171,6 +171,12 @@ def construct(made: Callable[..., T], options: Mapping[str, Any], where: str, **
     hints = get_type_hints(_constructor(made), include_extras=True)
     values = {name: checked(value, hints.get(name, Any), below(where, name)) for name, value in options.items()}
     return call(made, {**values, **facts}, where)
+
+
+def plugin_of(part: Any) -> dict[str, str] | None:
+    """Name and SHA-256 of the plug-in that a part's class is from, where it is from one."""
+    found: dict[str, str] | None = getattr(sys.modules.get(type(part).__module__), "__plugin__", None)
+    return found
 
 
 class Configured:

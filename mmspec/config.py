@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mmspec.components import choices
 from mmspec.errors import InputError
 from mmspec.overrides import readable, unquoted
+from mmspec.training.run import refuse_missing_plugins
 from mmspec.typed import below, nearest, refuse_unknown
 
 CONF = Path(__file__).parent / "conf"
@@ -70,7 +71,7 @@ def by_class(words: Sequence[str]) -> list[str]:
     chosen = {match[1]: match[2] for match in named if match}
     classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
     for group, name in classes.items():
-        _refuse_unknown(group, name)
+        _refuse_unknown(group, name, words)
     for word in words:
         group, _, value = word.partition("=")
         if re.match(r"-?[\d.]", value) and (CONF / group).is_dir():
@@ -90,10 +91,11 @@ def _of_class(group: str, name: str) -> list[str]:
     if group == "regularizer":
         strength = ", ".join(f"{key}: ${{strength.{key}}}" for key in STRENGTH)
         return ["regularizer=none", f"+regularizer.{name}={{loss: {{type: {name}}}, {strength}}}"]
-    return [f"~{group}", f"+{group}.type={name}"]
+    emptied = f"{group}=none" if (CONF / group / "none.yaml").is_file() else f"~{group}"
+    return [emptied, f"+{group}.type={name}"]
 
 
-def _refuse_unknown(group: str, name: str) -> None:
+def _refuse_unknown(group: str, name: str, words: Sequence[str]) -> None:
     from mmspec.diffusion.processes import Process
     from mmspec.diffusion.samplers import Sampler
     from mmspec.losses import SpectralLoss
@@ -107,6 +109,9 @@ def _refuse_unknown(group: str, name: str) -> None:
     }
     known = [*sorted(file.stem for file in (CONF / group).glob("*.yaml")), *choices(bases[group])]
     if name not in known:
+        for key, _, folder in (word.partition("=") for word in words):
+            if key in ("run_dir", "from"):
+                refuse_missing_plugins(unquoted(folder))
         raise InputError(
             f"{group}={name} is unknown: {nearest(name, known)}{', '.join(known)}; a class of your own comes with "
             "plugins=[FILE.py]."

@@ -4,8 +4,10 @@ import dis
 import errno
 from types import TracebackType
 
+TRACEBACK = "MMSPEC_TRACEBACK"  # variable of the environment that shows where a plug-in failed
 OURS = ("mmspec", "data_prep")
 MENDS = {
+    errno.ENOENT: "give a place that is there",
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there",
     errno.EROFS: "give a place that can be written to",
@@ -28,8 +30,29 @@ class InputError(ValueError):
     """
 
 
-def sentence(error: Exception) -> str | None:
-    """What a user is told of an exception that the input or the machine caused; None for a fault of the code.
+def fault_of_plugin(error: BaseException) -> str | None:
+    """Where and by what a plug-in failed; None where no line of one was being run."""
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        if "__plugin__" in traceback.tb_frame.f_globals:
+            found = traceback
+        traceback = traceback.tb_next
+    if found is None:
+        return None
+    code = found.tb_frame.f_code
+    return (
+        f"{code.co_qualname} of the plug-in {code.co_filename}, line {found.tb_lineno}, failed ({name_of(error)}): "
+        f"mend it; {TRACEBACK}=1 in the environment shows the traceback."
+    )
+
+
+def name_of(error: BaseException) -> str:
+    """Its class and what it says, in one line."""
+    return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
+
+
+def sentence(error: BaseException) -> str | None:
+    """What a user is told of an exception that the input, the machine or a plug-in caused; None for a fault of ours.
 
     A ValueError counts where a ``raise`` of ours stands at its origin: the library refuses what it cannot work on.
     """
@@ -43,7 +66,7 @@ def sentence(error: Exception) -> str | None:
         return f"weights cannot be read or written ({text}): make room, or copy them again."
     if type(error).__name__ in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in text:
         return f"there is too little memory ({text[:200] or 'none is left'}): lower the batch size."
-    return text if isinstance(error, ValueError) and _raised_by_us(error.__traceback__) else None
+    return text if isinstance(error, ValueError) and _raised_by_us(error.__traceback__) else fault_of_plugin(error)
 
 
 def _raised_by_us(traceback: TracebackType | None) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from mmspec.errors import InputError
 from mmspec.typed import hint_of, is_list, kinds
 
-WORD = re.compile(r"(\+{0,2})([\w.]+)=(.*)", re.DOTALL)
+WORD = re.compile(r"(\+{0,2})([A-Za-z_][\w./@]*)=(.*)", re.DOTALL | re.ASCII)
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # that programs write in place of the keyboard's
 QUOTED = re.compile(r"""(['"])(?:(?!\1)[^\\]|\\.)*\1""", re.DOTALL)
 SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL)
 MARK = "\ue000"  # of private use: it parts what OmegaConf would take for an interpolation, or for a missing value
@@ -21,14 +22,15 @@ def as_typed(words: Sequence[str], takes: Sequence[type], multirun: bool = False
     """Overrides that mean the words as they are typed; ``~/`` begins a path in the home folder.
 
     Args:
-        words: ``key=value``; others stay as they are.
+        words: ``key=value``, of which the last of a key counts, and ``~key``.
         takes: the dataclasses that say which keys take a path or a text.
         multirun: commas part several values.
 
     Raises:
         InputError: for a word that is no ``key=value``, or not in UTF-8.
     """
-    return [_override(word, takes, multirun) for word in words]
+    last = {word.partition("=")[0] if "=" in word else word: word for word in words}
+    return [_override(word, takes, multirun) for word in last.values()]
 
 
 def items(value: str) -> list[str]:
@@ -56,10 +58,12 @@ def _override(word: str, takes: Sequence[type], multirun: bool) -> str:
         word.encode()
     except UnicodeEncodeError:
         raise InputError(f"{word!a} is not in UTF-8: rename the file or folder.") from None
-    if "=" not in word and not word.startswith("~"):
-        raise InputError(f"{word!r} is no key with a value: write KEY=VALUE.")
-    if (match := WORD.fullmatch(word)) is None:
+    if word[:1] in DASHES and word:
+        raise InputError(f"{word!r} begins with a long dash, which a text program made of -: type it anew.")
+    if re.match(r"~[A-Za-z_]", word):
         return word
+    if (match := WORD.fullmatch(word)) is None:
+        raise InputError(f"{word!r} is no key with a value: write KEY=VALUE, nothing before or behind the key.")
     plus, key, value = match.groups()
     hint = next((found for cls in takes if (found := hint_of(cls, key)) is not None), None)
     if not kinds(hint) & {"text", "path"}:
@@ -72,7 +76,7 @@ def _value(value: str, hint: object, multirun: bool) -> str:
     if (value == "null" and "null" in kinds(hint)) or (multirun and SWEEP.fullmatch(value)):
         return value
     home = "number" not in kinds(hint)  # a text that may as well be a number is no path
-    if is_list(hint) and _is_list(value):
+    if is_list(hint) and _is_list(value) and not os.path.exists(value):
         return f"[{','.join(_quoted(part, home) for part in _parts(value[1:-1]) if part)}]"
     return _quoted(value, home)
 

@@ -136,7 +136,9 @@ def call(made: Callable[..., T], arguments: Mapping[str, Any], where: str) -> T:
     for name, parameter in inspect.signature(made).parameters.items():
         optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
         if not optional and name not in arguments:
-            raise InputError(f"{below(where, name)} must be given: {_name(made).removeprefix('_')} needs it.")
+            in_file = where.endswith(":")
+            said = "is missing" if in_file else f"must be given: {_name(made).removeprefix('_')} needs it"
+            raise InputError(f"{below(where, name)} {said}.")
     try:
         return made(**arguments)
     except (TypeError, ValueError) as error:
@@ -192,7 +194,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list | tuple) and _all_fit(value, origin, inner)
     if origin in _MAPPINGS:
         return isinstance(value, Mapping) and all(_fits(each, inner[1]) for each in value.values())
-    return not _is_written(hint) or isinstance(value, Mapping)
+    return not _is_written(hint) or isinstance(value, Mapping) or (isinstance(value, str) and _is_named(hint))
 
 
 def _all_fit(values: Sequence[Any], origin: Any, inner: Sequence[Any]) -> bool:
@@ -222,6 +224,11 @@ def _is_written(hint: Any) -> bool:
     return dataclasses.is_dataclass(hint)
 
 
+def _is_named(hint: Any) -> bool:
+    """Whether a name alone stands for it, too."""
+    return getattr(hint, "by_name", False)
+
+
 def _converted(value: Any, hint: Any, where: str) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -237,7 +244,7 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         return {str(key): _converted(each, inner[1], below(where, key)) for key, each in value.items()}
     if hint is Path:
         return Path(value)
-    if _is_written(hint) and isinstance(value, Mapping):
+    if _is_written(hint) and isinstance(value, Mapping | str):
         return hint.read(value, where) if hasattr(hint, "read") else read(hint, value, where)
     return value
 
@@ -252,9 +259,10 @@ def _words(hint: Any) -> str:
         return " or ".join(_shown(each) for each in inner)
     if origin in _SEQUENCES:
         count = "" if origin is not tuple or inner[-1:] == (...,) else f"{len(inner)} "
-        return f"a list of {count}{_words(inner[0]).removeprefix('a ')}s"
+        first, *others = _words(inner[0]).split(" or ")
+        return " or ".join([f"a list of {count}{first.removeprefix('a ')}s", *others])
     if origin in _MAPPINGS or _is_written(hint):
-        return "keys and values"
+        return "a name or {type: NAME, ...}" if _is_named(hint) else "keys and values"
     return WORDS.get(hint, "null" if hint is None else getattr(hint, "__name__", str(hint)))
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmspec.config import plain
+from mmspec.errors import InputError
 from mmspec.experiment.evaluation import Evaluation, EvaluationOptions, evaluate, find_sources
 from mmspec.files import replace_text
 from mmspec.typed import read
@@ -18,13 +19,18 @@ def run(cfg: DictConfig) -> None:
     """Evaluate samples as conf/evaluate.yaml describes.
 
     Raises:
-        InputError: if a folder is no packed data set, sets do not fit together, or a key cannot be used.
+        InputError: if a folder is no packed data set, sets do not fit together, or a key cannot be used; once the file
+            is written, if a measure of a plug-in failed.
     """
     options = read(EvaluationOptions, plain(cfg))
     sources = find_sources(options)
     evaluation = evaluate(options, sources)
     replace_text(sources.out, json.dumps(evaluation.write(), indent=1) + "\n")
     _print(evaluation)
+    if evaluation.failures:
+        raise InputError(
+            f"{sources.out} lacks metrics of {len(evaluation.failures)} measure(s): {evaluation.failures[0]}"
+        )
 
 
 def _print(evaluation: Evaluation) -> None:

@@ -15,7 +15,7 @@ from mmspec.data.mel import LogMel
 from mmspec.diffusion.conditions import Condition, Labels, Spectrogram
 from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
-from mmspec.documents import read_json
+from mmspec.documents import mended, read_json
 from mmspec.errors import InputError
 from mmspec.files import replace_text
 from mmspec.losses.weighting import noise_level, per_sample
@@ -25,6 +25,7 @@ from mmspec.typed import read
 
 FORMAT, EARLIER = "mmspec-denoiser-2", "mmspec-denoiser-1"  # the earlier one called the process "preconditioning"
 WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
+AGAIN = "fetch or export it again"
 
 
 def expand_sigma(sigma: Tensor | float, x: Tensor) -> Tensor:
@@ -225,7 +226,7 @@ class _SavedDenoiser:
 
 
 def _read(file: Path) -> _SavedDenoiser:
-    config = read_json(file, mend="fetch or export it again")
+    config = read_json(file, mend=AGAIN)
     found = config.get("format")
     if found not in (FORMAT, EARLIER):
         raise InputError(
@@ -234,7 +235,8 @@ def _read(file: Path) -> _SavedDenoiser:
         )
     if found == EARLIER and "preconditioning" in config:
         config["process"] = config.pop("preconditioning")
-    return read(_SavedDenoiser, config, f"{file}:")
+    with mended(AGAIN):
+        return read(_SavedDenoiser, config, f"{file}:")
 
 
 def _local_folder(source: str | Path) -> Path:
@@ -242,7 +244,8 @@ def _local_folder(source: str | Path) -> Path:
     if (folder / "config.json").is_file():
         return folder
     if folder.exists() or len(folder.parts) != 2 or str(source).startswith((".", "/")):
-        raise InputError(f"{source} holds no denoiser: expected a folder with config.json and model.safetensors.")
+        problem = "holds no denoiser" if folder.exists() else "is not there"
+        raise InputError(f"{source} {problem}: expected a folder with config.json and model.safetensors.")
     from huggingface_hub import snapshot_download
 
     try:

@@ -20,5 +20,5 @@ def refuse_other(out: Path, is_own: Callable[[Path], bool], kind: str) -> None:
     """
     if out.is_dir():
         raise InputError(f"{out} is a folder, where a {kind} is to be written: give the name of a file.")
-    if os.path.lexists(out) and not is_own(out):
+    if os.path.lexists(out) and not (out.is_file() and is_own(out)):  # a pipe or a device may never end
         raise InputError(f"{out} is there already, and no {kind} that mmspec made: move it away, or give another out=.")

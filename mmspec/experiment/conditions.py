@@ -111,9 +111,10 @@ def dataset_context(
     if "context" not in denoiser.told:
         return []
     if dataset.captions is None:
+        other = "network.context_channels=0, or network.type=ClassContextUNet for classes"
         raise InputError(
-            f"this UNet looks at texts, and {dataset.folder} has none: prepare the data with --captions, or set "
-            "network.type=ClassContextUNet for classes, or network.context_channels=0."
+            f"the network looks at texts (context_channels={denoiser.told['context']}), and {dataset.folder} has no "
+            f"captions: prepare the data with --captions, or {'take another init_from' if source else f'set {other}'}."
         )
     return [Context(dataset.captions, _encoder(denoiser, encoder, source))]
 
@@ -134,9 +135,12 @@ def sampling_context(
         InputError: if a text or its encoder is missing or not needed, or the encoder does not fit the network.
     """
     if "context" not in denoiser.told:
-        if text is not None:
-            raise InputError(f"text={text!r}: this denoiser does not look at texts; leave it out.")
+        for key, value in (("text", text), ("captions", captions), ("text_encoder", encoder)):
+            if value is not None:
+                raise InputError(f"{key}={value}: this denoiser does not look at texts; leave {key} out.")
         return []
+    if text is not None and captions is not None:
+        raise InputError(f"text={text} and captions={captions} both say what samples show: give one of them.")
     run = Run.at(source)
     folder = captions or (run.data("test") if run else None)
     texts = [text] if text is not None else PackedDataset(folder).captions if folder else None

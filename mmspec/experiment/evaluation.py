@@ -1,5 +1,6 @@
 """From the configuration of ``mmspec evaluate`` to the contents of evaluation.json."""
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from mmspec.experiment.machine import check_seed
 from mmspec.experiment.measures import MeasureOptions, chosen_measures
 from mmspec.experiment.signal_files import remarks, signals_at
 from mmspec.metrics.comparison import compare, sets_of
-from mmspec.metrics.measure import Metric
+from mmspec.metrics.measure import Metric, Verdict
 from mmspec.metrics.signals import SignalSet
 from mmspec.metrics.spectrum import Spectrum, mean_spectrum
 from mmspec.provenance import provenance
@@ -83,7 +84,8 @@ class Evaluation:
         sources: what was compared.
         generated, real: how many signals there are of each.
         metrics: of the generated signals against the real ones.
-        warnings: what to mind when reading them.
+        warnings: what to mind when reading them, and what is missing.
+        failures: of measures whose metrics are missing.
         spectra: mean power spectra of the real and the generated signals.
         train: how many training signals were compared with the real ones.
         of_train: metrics of these; None where there are none.
@@ -94,6 +96,7 @@ class Evaluation:
     real: int
     metrics: list[Metric]
     warnings: list[str]
+    failures: list[str]
     spectra: tuple[Spectrum, Spectrum]
     train: int = 0
     of_train: list[Metric] | None = None
@@ -135,7 +138,8 @@ def find_sources(options: EvaluationOptions) -> Sources:
     if run is not None and run.folder == samples:
         samples = run.samples
         if not samples.is_dir():
-            raise InputError(f"{run.folder} has no final samples yet: run `mmspec sample from={run.folder}` first.")
+            command = shlex.join(["mmspec", "sample", f"from={run.folder}"])
+            raise InputError(f"{run.folder} has no final samples yet: run `{command}` first.")
     reference = options.reference or (run.data("test") if run else None)
     if reference is None:
         where = f"{run.folder} has no data.test" if run else f"{samples} belongs to no run"
@@ -194,14 +198,23 @@ def _evaluated(
     generated = sets(samples, torch.arange(len(samples)))
     if paired is not None:
         real["pairs"], generated["pairs"] = paired, SignalSet(samples)
-    verdict = compare(measures, real, generated)
-    warnings = [*verdict.warnings, *remarks(reference, sources.reference), *remarks(samples, sources.samples)]
-    spectra = real["stretches"].statistic(mean_spectrum), generated["stretches"].statistic(mean_spectrum)
-    found = partial(Evaluation, sources, len(samples), len(reference), verdict.metrics, warnings, spectra)
-    if train is None:
-        return found()
-    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))[: len(samples)]
-    return found(len(chosen), compare(measures, real, sets(train, chosen.sort().values)).metrics)
+    verdict, of_train, count = compare(measures, real, generated), Verdict(), 0
+    if train is not None:
+        chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(options.seed))[: len(samples)]
+        of_train, count = compare(measures, real, sets(train, chosen.sort().values)), len(chosen)
+    failures = list(dict.fromkeys(verdict.failures + of_train.failures))
+    remarked = [*remarks(reference, sources.reference), *remarks(samples, sources.samples)]
+    return Evaluation(
+        sources,
+        generated=len(samples),
+        real=len(reference),
+        metrics=verdict.metrics,
+        warnings=failures + verdict.warnings + remarked,
+        failures=failures,
+        spectra=(real["stretches"].statistic(mean_spectrum), generated["stretches"].statistic(mean_spectrum)),
+        train=count,
+        of_train=None if train is None else of_train.metrics,
+    )
 
 
 def _train(train: str | None, reference: Path) -> Path | None:

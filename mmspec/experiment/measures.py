@@ -47,7 +47,7 @@ class MeasureOptions:
     extractors: Extractors
     ndb_bins: int | None
     perceptual: bool
-    measures: list[object]
+    measures: list[Component] | Component
 
 
 def chosen_measures(options: MeasureOptions, reference: PackedDataset, paired: bool) -> list[Measure]:
@@ -65,10 +65,8 @@ def chosen_measures(options: MeasureOptions, reference: PackedDataset, paired: b
     _refuse_other_modality(options, reference)
     if options.perceptual and not paired:
         raise InputError("perceptual=true compares pairs: give paired=FOLDER, the clips that samples should be.")
-    own = [
-        Component.read(each, f"measures[{i}]").build(Measure, f"measures[{i}]")
-        for i, each in enumerate(options.measures)
-    ]
+    given = [options.measures] if isinstance(options.measures, Component) else options.measures
+    own = [each.build(Measure, f"measures[{i}]") for i, each in enumerate(given)]
     for i, measure in enumerate(own):
         if measure.takes == "pairs" and not paired:
             raise InputError(f"measures[{i}] compares pairs: give paired=FOLDER, the clips that samples should be.")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -23,6 +23,7 @@ class ProcessOptions:
 
     process: Component
     noise: Component | None = None
+    by_name: ClassVar[bool] = Component.by_name
 
     @classmethod
     def read(cls, config: object, where: str) -> "ProcessOptions":

@@ -82,6 +82,8 @@ class SampleOptions:
         if self.out is not None:
             return self.out
         if (run := Run.at(self.from_)) is None:
+            if not Path(self.from_).exists() and "/" not in self.from_:
+                raise InputError(f"from={self.from_} is not there: give a run, a checkpoint or a saved denoiser.")
             raise InputError(f"from={self.from_} is not a run: say with out=FOLDER where the samples go.")
         return run.samples
 

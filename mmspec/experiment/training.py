@@ -28,7 +28,7 @@ from mmspec.files import content_sha256
 from mmspec.networks import FirstStage, Network, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
-from mmspec.training.run import Run, find_denoiser
+from mmspec.training.run import Run, find_denoiser, refuse_missing_plugins
 from mmspec.training.trainer import Trainer
 from mmspec.typed import keys_with, write
 
@@ -40,6 +40,8 @@ def train(experiment: Experiment) -> None:
         InputError: for data, options or weights that do not go together, or a folder that holds another run.
         Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
     """
+    if experiment.resume != "none":
+        refuse_missing_plugins(experiment.run_dir)
     dataset = PackedDataset(experiment.data.train)
     torch.manual_seed(step_seed(experiment.seed))
     experiment, denoiser = make_denoiser(experiment, dataset)

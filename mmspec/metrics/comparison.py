@@ -1,14 +1,16 @@
 """All metrics of one data set against another."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from mmspec.components import plugin_of
 from mmspec.data import PackedDataset
 from mmspec.data.crops import Recordings, side_by_side
-from mmspec.errors import InputError
+from mmspec.errors import TRACEBACK, InputError, name_of, sentence
 from mmspec.metrics.measure import Measure, Takes, Verdict
 from mmspec.metrics.signals import SignalSet
 
@@ -51,16 +53,19 @@ def sets_of(
 def compare(measures: Sequence[Measure], real: Sets, generated: Sets) -> Verdict:
     """What all measures say, but those that take a kind of set that one side has not.
 
+    A measure of a plug-in that fails is among the verdict's failures, and costs no other measure its metrics.
+
     Raises:
         InputError: if two measures give metrics of one name.
     """
     ready = [measure for measure in measures if measure.takes in real and measure.takes in generated]
     for side in (real, generated):
         for takes, signals in side.items():
-            signals.gather([one for measure in ready if measure.takes == takes for one in measure.statistics])
+            own = [measure for measure in ready if measure.takes == takes and plugin_of(measure) is None]
+            signals.gather([one for measure in own for one in measure.statistics])
     verdict, givers = Verdict(), dict[str, str]()
     for measure in ready:
-        found = measure.verdict(real[measure.takes], generated[measure.takes])
+        found = _found(measure, real[measure.takes], generated[measure.takes])
         for metric in found.metrics:
             name = type(measure).__name__
             if metric.name in givers:
@@ -69,3 +74,14 @@ def compare(measures: Sequence[Measure], real: Sets, generated: Sets) -> Verdict
             givers[metric.name] = name
         verdict += found
     return verdict
+
+
+def _found(measure: Measure, real: SignalSet, generated: SignalSet) -> Verdict:
+    if plugin_of(measure) is None:
+        return measure.verdict(real, generated)
+    try:
+        return measure.verdict(real, generated)
+    except (Exception, SystemExit) as error:  # whatever somebody's code raises
+        if os.environ.get(TRACEBACK):
+            raise
+        return Verdict(failures=[sentence(error) or f"{type(measure).__name__} failed ({name_of(error)})."])

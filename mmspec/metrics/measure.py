@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Literal, get_args
 
 from mmspec.errors import InputError
@@ -44,13 +45,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Metrics, and what to mind when reading them."""
+    """Metrics, what to mind when reading them, and why others are missing."""
 
     metrics: list[Metric] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def __add__(self, other: "Verdict") -> "Verdict":
-        return Verdict(self.metrics + other.metrics, self.warnings + other.warnings)
+        return Verdict(self.metrics + other.metrics, self.warnings + other.warnings, self.failures + other.failures)
 
 
 class Measure(ABC):
@@ -61,7 +63,8 @@ class Measure(ABC):
             is given, stretches of recordings, side by side. "recordings": whole ones, each as long as it is, ``[1, C,
             T]``; in batches where a set does not say how long they are. "pairs": sets of which the n-th real signal is
             what the n-th generated one should be, padded to one length.
-        statistics: of a set that it reads by `SignalSet.statistic`; one pass over the set finds those of all measures.
+        statistics: of a set that it reads by `SignalSet.statistic`; one pass over the set finds those of all measures
+            of mmspec.
     """
 
     takes: Takes = "stretches"
@@ -72,7 +75,7 @@ class Measure(ABC):
         """One metric, or a verdict of several metrics and warnings."""
 
     def verdict(self, real: SignalSet, generated: SignalSet) -> Verdict:
-        """What `compare` finds, whose definitions say where the signals are stretches.
+        """What `compare` finds, whose definitions say where the signals are stretches, and warnings what is not finite.
 
         Raises:
             InputError: if `compare` returns something else than it should.
@@ -83,6 +86,12 @@ class Measure(ABC):
         if not isinstance(found, Verdict):
             kind = type(found).__name__
             raise InputError(f"{type(self).__name__}.compare must return a Metric or a Verdict, it returned {kind}.")
+        odd = [
+            f"{metric.name} is {metric.value}, no finite number."
+            for metric in found.metrics
+            if not isfinite(metric.value)
+        ]
+        found = found + Verdict(warnings=odd)
         if not real.note:
             return found
         said = [replace(metric, definition=f"{metric.definition} {real.note}") for metric in found.metrics]

@@ -5,6 +5,7 @@ summarised by means over its signals, batch by batch, and the means are compared
 because power falls by orders of magnitude from the lowest frequency to the highest.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ CUTOFF_PER_SAMPLE = 28 / 256
 FLOOR = 1e-10
 # Periodograms of clips have a bin a cycle, too noisy to compare one by one; pictures have rings.
 AUDIO_BANDS = 128
+WHAT = "difference in dB of the mean power spectra"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ def frequency_bias(real: Spectrum, generated: Spectrum, cutoff: float) -> tuple[
 def _split(real: Spectrum, generated: Spectrum, cutoff: float) -> tuple[Tensor, Tensor]:
     frequency, difference = spectral_difference(real, generated)
     low = frequency <= cutoff
+    if len(frequency) < 2:
+        raise ValueError("signals so short have one frequency, which no cut-off can part.")
     if low.all() or not low.any():
         raise ValueError(
             f"the cut-off {cutoff:g} {real.unit} leaves one side empty: choose one between "
@@ -152,10 +156,11 @@ class SpectralDistance(Measure):
     """How far the mean power spectra of two sets are apart: over all frequencies, and below and above a cut-off.
 
     Args:
-        cutoff: highest low frequency, in cycles per image or Hz; None for `default_cutoff`.
+        cutoff: highest low frequency, in cycles per image or Hz; None for `default_cutoff`, or no cut-off where signals
+            are too short for frequencies on both sides of it.
 
     Raises:
-        InputError: on use, if the cut-off leaves no frequency on one side.
+        InputError: on use, if a cut-off that is given leaves no frequency on one side.
     """
 
     statistics = (mean_spectrum,)
@@ -166,24 +171,26 @@ class SpectralDistance(Measure):
     def compare(self, real: SignalSet, generated: SignalSet) -> Verdict:
         """``log_spectral_distance``; ``frequency_error_low`` and ``_high``; ``frequency_bias_low`` and ``_high``."""
         spectra = real.statistic(mean_spectrum), generated.statistic(mean_spectrum)
-        samples_per_unit = real.sample_rate or max(real.shape[1:])
-        cutoff = default_cutoff(samples_per_unit) if self.cutoff is None else self.cutoff
+        counts = f"{len(generated):,} generated, {len(real):,} real"
+        everywhere = f"Root mean square {WHAT}, over all frequencies but 0; {counts}."
+        distance = Metric("log_spectral_distance", log_spectral_distance(*spectra), everywhere, "dB", "lower")
+        cutoff = default_cutoff(real.sample_rate or max(real.shape[1:])) if self.cutoff is None else self.cutoff
         try:
-            errors, biases = frequency_error(*spectra, cutoff), frequency_bias(*spectra, cutoff)
+            return Verdict([distance, *_by_side(*spectra, cutoff, counts)])
         except ValueError as error:
-            raise InputError(f"cutoff={cutoff:g}: {error}") from error
-        counts, unit = f"{len(generated):,} generated, {len(real):,} real", spectra[0].unit
-        sides = {"low": f"up to {cutoff:g} {unit}", "high": f"above {cutoff:g} {unit}"}
-        what = "difference in dB of the mean power spectra"
-        everywhere = f"Root mean square {what}, over all frequencies but 0; {counts}."
-        metrics = [Metric("log_spectral_distance", log_spectral_distance(*spectra), everywhere, "dB", "lower")]
-        for (side, where), value in zip(sides.items(), errors, strict=True):
-            text = f"Mean absolute {what}, {where}; {counts}."
-            metrics.append(Metric(f"frequency_error_{side}", value, text, "dB", "lower"))
-        for (side, where), value in zip(sides.items(), biases, strict=True):
-            text = (
-                f"Mean {what}, {where}, negative where generated signals lack energy; {counts}; signed, so read it "
-                "beside the error."
-            )
-            metrics.append(Metric(f"frequency_bias_{side}", value, text, "dB"))
-        return Verdict(metrics)
+            if self.cutoff is not None:
+                raise InputError(f"cutoff={cutoff:g}: {error}") from error
+            return Verdict([distance], [f"frequency_error and frequency_bias are left out: {error}"])
+
+
+def _by_side(real: Spectrum, generated: Spectrum, cutoff: float, counts: str) -> Iterator[Metric]:
+    errors, biases = frequency_error(real, generated, cutoff), frequency_bias(real, generated, cutoff)
+    sides = {"low": f"up to {cutoff:g} {real.unit}", "high": f"above {cutoff:g} {real.unit}"}
+    for (side, where), value in zip(sides.items(), errors, strict=True):
+        yield Metric(f"frequency_error_{side}", value, f"Mean absolute {WHAT}, {where}; {counts}.", "dB", "lower")
+    for (side, where), value in zip(sides.items(), biases, strict=True):
+        text = (
+            f"Mean {WHAT}, {where}, negative where generated signals lack energy; {counts}; signed, so read it beside "
+            "the error."
+        )
+        yield Metric(f"frequency_bias_{side}", value, text, "dB")

@@ -1,5 +1,6 @@
 """What a run's folder holds, read once for the page; a part that is missing is None, with the command that makes it."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
@@ -107,9 +108,9 @@ class ReportedRun:
         """What the page cannot show of this run, and the command that makes it."""
         missing = {}
         if self.samples is None:
-            missing["samples"] = f"mmspec sample from={self.folder}"
+            missing["samples"] = shlex.join(["mmspec", "sample", f"from={self.folder}"])
         if self.evaluation is None:
-            missing["evaluation"] = f"mmspec evaluate samples={self.folder}"
+            missing["evaluation"] = shlex.join(["mmspec", "evaluate", f"samples={self.folder}"])
         return missing
 
 

@@ -18,6 +18,13 @@ from mmspec.files import append, replacing
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
 
+class _Console(Console):
+    """Says no more once nobody reads it, where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class RunLog:
     """Writes on the main process only, and ends no training: a tracker that fails is dropped with a word, and lines
     that a file does not take wait until it does.
@@ -35,7 +42,7 @@ class RunLog:
         self.active = accelerator.is_main_process
         self._trackers_work = True
         self._waiting: dict[str, list[str]] = {"log.txt": [], "metrics.jsonl": []}
-        self._console = Console(stderr=True, quiet=not self.active, highlight=False)
+        self._console = _Console(stderr=True, quiet=not self.active, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import yaml
 
+from mmspec import plugins
 from mmspec.documents import mended, read_yaml
 from mmspec.errors import InputError
 from mmspec.files import exclusive, replace_text
@@ -151,8 +152,8 @@ class Run:
 
     def _refuse_other(self, config: Mapping[str, Any], free: Collection[str]) -> None:
         before, now = flatten(renewed(self.config, self.config_file)), flatten(config)
-        plugins = {key.removeprefix("plugins."): value for key, value in before.items() if key.startswith("plugins.")}
-        refuse_other_plugins(plugins, config.get("plugins") or {}, str(self.folder))
+        needed = {key.removeprefix("plugins."): value for key, value in before.items() if key.startswith("plugins.")}
+        refuse_other_plugins(needed, config.get("plugins") or {}, str(self.folder))
         changed = [
             f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
             for key in {**before, **now}
@@ -239,6 +240,12 @@ def refuse_other_plugins(needed: Mapping[str, str], given: Mapping[str, str], wh
                 f"{where} was trained with another {name} (SHA-256 {sha256[:12]}, now {given[name][:12]}): give the "
                 "file as it was then, or train in another folder."
             )
+
+
+def refuse_missing_plugins(folder: str | Path) -> None:
+    """Raise InputError if a folder is that of a run with plug-ins that are not loaded as they were; it says which."""
+    if (run := Run.at(folder)) is not None:
+        refuse_other_plugins(run.config.get("plugins") or {}, plugins.loaded(), str(folder))
 
 
 OWN_WEIGHT = {"EDM": "EDMWeight", "Flow": "VelocityWeight"}  # of other processes, NoisePredictionWeight

@@ -87,7 +87,7 @@ def test_weightings_of_the_baselines_are_processes(teacher, tmp_path, process):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["distillation.teacher=nowhere"], "nowhere holds no denoiser"),
+        (["distillation.teacher=nowhere"], "nowhere is not there"),
         (["distillation.alpha=x"], "distillation.alpha takes a number, not 'x'"),
         (["distillation.steps=4"], "distillation.steps goes without spatial and frequency"),
         (["distillation.floor=0"], "distillation: floor must be above 0, not 0"),

@@ -255,8 +255,7 @@ def test_measures_that_cannot_be_used_are_refused(tmp_path, run_folder):
         ([{"type": "LargestSample", "power": "two"}], r"measures\[0\].power takes a whole number, not 'two'"),
         (["LargestSample", "LargestSample"], "LargestSample gives a metric largest_sample, as LargestSample does"),
         (["LargestSample", "LargestOfPairs"], r"measures\[1\] compares pairs: give paired=FOLDER"),
-        ([3], r"measures\[0\] takes {type: NAME"),
-        ("LargestSample", "measures takes a list"),
+        ([3], r"measures takes a list of names or {type: NAME, ...} or a name or {type: NAME, ...}, not \[3\]"),
     ):
         with pytest.raises(InputError, match=message):
             evaluated(tmp_path, samples=run_folder, measures=measures)

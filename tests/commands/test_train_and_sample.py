@@ -154,7 +154,7 @@ def test_sampling_mistakes_get_one_sentence(run, tmp_path, capsys, override, mes
         ("trainer.mixed_precision=fp8", "trainer.mixed_precision takes 'no' or 'bf16', not 'fp8'"),
         ("objective.distance=l3", "objective: distance must be one of l2, l1"),
         ("resume=/nowhere", "resume=/nowhere is not a complete checkpoint"),
-        ("init_from=/nowhere", "/nowhere holds no denoiser"),
+        ("init_from=/nowhere", "/nowhere is not there"),
     ],
 )
 def test_training_mistakes_get_one_sentence_before_anything_is_written(tmp_path, capsys, override, message):

@@ -286,7 +286,7 @@ def test_treatments_may_come_but_not_change(run, verified, tmp_path, capsys):
         (["treatments=[amplitude,amplitude]"], "treatments name amplitude twice"),
         (["treatments=[none]"], "treatments[0]=none: before, none, train_on and placebo are mmspec"),
         (["treatments=[{distillation: {frequency: 0.1}}]"], "distillation.teacher must be given"),
-        (["treatments=[{distillation: {teacher: nowhere, frequency: 0.1}}]"], "nowhere holds no denoiser"),
+        (["treatments=[{distillation: {teacher: nowhere, frequency: 0.1}}]"], "nowhere is not there"),
         (["treatments=[{name: a/b, regularizer: haar}]"], "treatments[0].name takes a name for a folder"),
         (["treatments=[{name: idle}]"], "treatments[0]=idle treats nothing"),
         (["treatments=[{regularizer: haar, weight: 1}]"], "treatments[0].weight is no option"),

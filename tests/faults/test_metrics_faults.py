@@ -17,8 +17,9 @@ from mmspec.metrics.feature_distance import FeatureDistance
 from mmspec.metrics.features import Extractor
 from mmspec.metrics.frechet import frechet_distance, kernel_distance, kernel_distance_in_blocks, moments
 from mmspec.metrics.signals import SignalSet
+from mmspec.metrics.spectrum import SpectralDistance, mean_spectrum
 from mmspec.metrics.speech import PESQ
-from tests.packed import write_clips
+from tests.packed import write_clips, write_pictures
 
 RATE = 8000
 
@@ -234,3 +235,23 @@ def test_an_extractor_that_is_not_finite_is_named(tmp_path):
     ):
         with pytest.raises(InputError, match=r"unbounded is not finite for some of 4 signals of shape \[1, 64\] \(log"):
             found()
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8, 1), (8, 2, 2, 1), (8, 8), (8, 2)])
+def test_signals_with_no_frequency_below_the_default_cut_off_are_judged_without_it(tmp_path, shape):
+    rate = RATE if len(shape) == 2 else None
+    rng = np.random.default_rng(0)
+    whole = [rng.integers(60, 190, shape) if rate is None else rng.normal(0, 0.1, shape) for _ in "ab"]
+    for name, signals in zip(("real", "same"), whole, strict=True):
+        write_pictures(tmp_path / name, signals) if rate is None else write_clips(tmp_path / name, signals, rate)
+    real, generated = (SignalSet(PackedDataset(tmp_path / name)) for name in ("real", "same"))
+    found = SpectralDistance().verdict(real, generated)
+    assert [metric.name for metric in found.metrics] == ["log_spectral_distance"]
+    x, y = (set_of.statistic(mean_spectrum).power[1:] for set_of in (real, generated))
+    assert found.metrics[0].value == pytest.approx((10 * (y / x).log10()).square().mean().sqrt().item())
+    assert found.warnings[0].startswith("frequency_error and frequency_bias are left out: ")
+    with pytest.raises(InputError, match=r"^cutoff=0\.5: "):
+        SpectralDistance(0.5).verdict(real, generated)
+    if len(x) > 1:
+        middle = real.statistic(mean_spectrum).frequency[1:].mean().item()
+        assert len(SpectralDistance(middle).verdict(real, generated).metrics) == 5
