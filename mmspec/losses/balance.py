@@ -27,18 +27,29 @@ class GradientSquares:
         return safe_ratio(self.term.sqrt(), self.denoising.sqrt())
 
 
-def gradient_square(loss: Tensor, prediction: Tensor) -> Tensor:
+def gradient_square(loss: Tensor, prediction: Tensor, what: str) -> Tensor:
     """Squared Euclidean norm of d loss / d prediction, over all processes, detached.
 
     Args:
         loss: scalar ``[]`` computed from ``prediction``.
         prediction: ``[B, C, *spatial]``, requires grad.
+        what: the loss's name in errors.
 
     Returns:
         ``[]`` float32. Where torch.distributed runs, that of the gradient of all ranks together, so that
         weights derived from it are the same on every rank and do not depend on how a batch is split.
+
+    Raises:
+        ValueError: if the loss does not depend on ``prediction``.
     """
-    (gradient,) = torch.autograd.grad(loss, prediction, retain_graph=True)
+    gradient = None
+    if loss.requires_grad:
+        (gradient,) = torch.autograd.grad(loss, prediction, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ValueError(
+            f"{what} was not computed from the tensor at which gradients are compared: give through=, the tensor that "
+            "the prediction and the denoising loss both depend on, such as the network's output."
+        )
     square = gradient.float().square().sum()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(square)

@@ -56,6 +56,12 @@ class Regularizer(nn.Module):
     Example:
         >>> term = Regularizer(FourierAmplitudePhaseLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")
         >>> loss = (denoising + term(x0_hat, x0, sigma, step, denoising).weighted).mean()
+
+    In a loop that compares noise the gate matters: at high noise x0_hat is noise over a small signal, and without one a
+    fixed ``weight=0.1`` starts at about five times the loss and gradient of the denoising.
+
+        >>> x0_hat, sigma = clean_and_sigma(noisy, predicted, alphas_cumprod=alphas_cumprod, timesteps=timesteps)
+        >>> loss = denoising + term(x0_hat, x0, sigma, step, denoising, through=predicted).weighted.mean()
     """
 
     def __init__(
@@ -90,34 +96,40 @@ class Regularizer(nn.Module):
         step: int | None = None,
         denoising: Tensor | None = None,
         squares: GradientSquares | None = None,
+        through: Tensor | None = None,
     ) -> RegularizerTerm:
         """Weigh the spectral loss of a prediction.
 
         Args:
             input: prediction of the clean signal, ``[B, C, *spatial]``.
             target: clean signal, same shape.
-            sigma: noise level of each sample, ``[B]``, or of all, a number or ``[]``; finite and 0 or more, which is
-                looked at where that makes no device wait: in numbers and in tensors on the CPU.
+            sigma: noise level of each sample, ``[B]`` or ``[B, 1, ...]``, or of all, a number or ``[]``; finite and 0
+                or more, which is looked at where that makes no device wait: in numbers and in tensors on the CPU.
             step: training step from 0, needed by a ramp.
-            denoising: denoising loss of each sample ``[B]``, computed from ``input``; needed by gradient balancing,
-                and for `RegularizerTerm.grad_share` in any case.
+            denoising: denoising loss of each sample ``[B]``, or their mean ``[]``, computed from ``input``; needed by
+                gradient balancing, and for `RegularizerTerm.grad_share` in any case.
             squares: of the whole batch, of which ``input`` is a part; None where it is the whole.
+            through: tensor ``[B, ...]`` that ``input`` and ``denoising`` both depend on, at which their gradients are
+                compared; None for ``input``. Where a loss compares noise or velocity, the network's output.
 
         Raises:
             ValueError: if a ramp has no step, gradient balancing no denoising loss, that, the loss, sigma or what
-                sigma_weight makes of it is not one value a sample, or sigma no noise level
-                (`mmspec.losses.weighting.noise_level`).
+                sigma_weight makes of it is not one value a sample, sigma no noise level
+                (`mmspec.losses.weighting.noise_level`), or a loss was not computed from ``through``.
         """
         weight = self.weight * self._ramp(step)
-        if denoising is not None:
+        if denoising is not None and denoising.ndim:
             _one_each(denoising, input, "denoising must be")
         raw, term = self._gated(input, target, self._gate(noise_level(sigma, input)), weight > 0)
         if self.balance and denoising is None:
             raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
-        if denoising is None or not input.requires_grad:  # evaluation: there are no gradients to compare
+        at = input if through is None else through
+        if denoising is None or not at.requires_grad:  # evaluation: there are no gradients to compare
             return RegularizerTerm(raw.detach(), weight * term, weight, None)
         if squares is None:
-            squares = GradientSquares(gradient_square(term.mean(), input), gradient_square(denoising.mean(), input))
+            squares = GradientSquares(
+                gradient_square(term.mean(), at, "the prediction"), gradient_square(denoising.mean(), at, "denoising")
+            )
         ratio = squares.ratio
         scale = safe_ratio(ratio.new_tensor(weight), ratio) if self.balance else weight
         return RegularizerTerm(raw.detach(), scale * term, scale, squares)

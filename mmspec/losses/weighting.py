@@ -13,12 +13,13 @@ from mmspec.losses.auto import Auto
 from mmspec.spectral.derivatives import transformed
 
 
-def per_sample(sigma: Tensor | float, x: Tensor) -> Tensor:
+def per_sample(sigma: Tensor | float, x: Tensor, name: str = "sigma") -> Tensor:
     """The noise level of each sample.
 
     Args:
-        sigma: a number, ``[]`` or ``[B]``.
+        sigma: a number, ``[]``, ``[B]``, or ``[B, 1, ...]`` with as many axes as x.
         x: ``[B, C, *spatial]``.
+        name: what it is called in errors.
 
     Returns:
         ``[B]``, floating point, where x is.
@@ -28,13 +29,16 @@ def per_sample(sigma: Tensor | float, x: Tensor) -> Tensor:
     """
     if isinstance(sigma, Real):
         return torch.full(x.shape[:1], float(sigma), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    whole = isinstance(sigma, Tensor) and sigma.shape in ((), x.shape[:1])
+    each = (len(x), *[1] * (x.ndim - 1))
+    whole = isinstance(sigma, Tensor) and sigma.shape in ((), x.shape[:1], each)
     if not isinstance(sigma, Tensor) or sigma.is_complex() or not whole:
         found = list(sigma.shape) if isinstance(sigma, Tensor) and not whole else repr(sigma)
         raise ValueError(
-            f"sigma must be a number, [] or [{len(x)}], a value for each sample of x {list(x.shape)}, not {found}."
+            f"{name} must be a number, [], [{len(x)}] or {list(each)}, a value for each sample of x {list(x.shape)}, "
+            f"not {found}."
         )
-    return (sigma if sigma.is_floating_point() else sigma.float()).to(x.device).expand(x.shape[:1])
+    levels = sigma if sigma.is_floating_point() else sigma.float()
+    return (levels.flatten() if sigma.ndim else levels).to(x.device).expand(x.shape[:1])
 
 
 def noise_level(sigma: Tensor | float, x: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ class TestOptions:
             return 2 * loss(layer(x), target)
 
         expected = torch.autograd.grad(step(x), layer.weight)
-        compiled = torch.autograd.grad(torch.compile(step, backend="aot_eager")(x), layer.weight)
+        compiled = torch.autograd.grad(torch.compile(step, backend="aot_eager", fullgraph=True)(x), layer.weight)
         torch.testing.assert_close(compiled, expected)
 
 
