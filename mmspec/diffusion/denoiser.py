@@ -231,7 +231,7 @@ def _read(file: Path) -> _SavedDenoiser:
     if found not in (FORMAT, EARLIER):
         raise InputError(
             f"{file} has format {found!r}, mmspec reads {FORMAT!r}: "
-            "give a folder that `mmspec train` or save_pretrained wrote."
+            "give a folder that `mmspec train` or save_pretrained wrote; `mmspec convert` reads what others saved."
         )
     if found == EARLIER and "preconditioning" in config:
         config["process"] = config.pop("preconditioning")

@@ -11,12 +11,13 @@ from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.files import content_sha256, staged
 from mmspec.networks import FirstStage
-from mmspec.pretrained import load_diffwave, load_edm, load_first_stage, load_ldm
+from mmspec.pretrained import load_diffusers, load_diffwave, load_edm, load_first_stage, load_ldm
 
 FORMATS: dict[str, Callable[..., Denoiser | FirstStage]] = {
     "edm": load_edm,
     "diffwave": load_diffwave,
     "ldm": load_ldm,
+    "diffusers": load_diffusers,
     "first_stage": load_first_stage,
 }
 
@@ -37,7 +38,7 @@ class LDMOptions:
 class ConvertOptions:
     """The options of ``mmspec convert``: conf/convert.yaml explains each."""
 
-    format: Literal["edm", "diffwave", "ldm", "first_stage"]
+    format: Literal["edm", "diffwave", "ldm", "diffusers", "first_stage"]
     source: str
     out: Path
     ldm: LDMOptions = field(default_factory=LDMOptions)

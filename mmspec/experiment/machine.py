@@ -11,7 +11,7 @@ import torch
 from mmspec.errors import InputError
 
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
-EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers"}
+EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers", "diffusers": "diffusers"}
 
 
 def machine_facts() -> dict[str, Any]:

@@ -3,6 +3,7 @@ stages of latent diffusion.
 """
 
 from mmspec.networks.class_context import ClassContextUNet
+from mmspec.networks.diffusers_unet import DiffusersUNet
 from mmspec.networks.diffwave import DiffWave
 from mmspec.networks.edm_unet import EDMUNet
 from mmspec.networks.first_stage import AutoencoderKL, FirstStage, VQModel
@@ -16,6 +17,7 @@ __all__ = [
     "AutoencoderTiny",
     "ClassContextUNet",
     "DiffWave",
+    "DiffusersUNet",
     "EDMUNet",
     "FirstStage",
     "Network",

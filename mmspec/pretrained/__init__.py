@@ -1,8 +1,17 @@
 """Other people's weights as denoisers."""
 
+from mmspec.pretrained.diffusers_models import load_diffusers, save_diffusers
 from mmspec.pretrained.diffwave import load_diffwave, save_diffwave
 from mmspec.pretrained.edm import load_edm
 from mmspec.pretrained.first_stage import load_first_stage
 from mmspec.pretrained.ldm import load_ldm
 
-__all__ = ["load_diffwave", "load_edm", "load_first_stage", "load_ldm", "save_diffwave"]
+__all__ = [
+    "load_diffusers",
+    "load_diffwave",
+    "load_edm",
+    "load_first_stage",
+    "load_ldm",
+    "save_diffusers",
+    "save_diffwave",
+]

@@ -125,7 +125,7 @@ def _shapes(weights: Mapping[str, Tensor]) -> known.Values:
 
 def unet_names(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
     """A UNet's state dict under CompVis's names, its queries, keys and values in one."""
-    weights = _new_names(weights)
+    weights = current_names(weights)
     blocks = count(weights, r"down_blocks\.0\.resnets\.(\d+)\.")
     attends = {name.partition(".attentions.")[0] for name in weights if ".attentions." in name}
     renamed = {_unet_name(name, blocks, attends): tensor for name, tensor in weights.items()}
@@ -142,7 +142,7 @@ def unet_names(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tenso
 
 def autoencoder_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A first stage's state dict under CompVis's names, its attention as 1x1 convolutions."""
-    weights = _new_names(weights)
+    weights = current_names(weights)
     levels = count(weights, r"encoder\.down_blocks\.(\d+)\.")
     renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
@@ -186,7 +186,8 @@ def _leaf(leaf: str, name: str) -> str:
     return leaf
 
 
-def _new_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with today's names of attention, which were others in 2022."""
     return {_replaced(name, OLD_NAMES) if ".attentions." in name else name: weights[name] for name in weights}
 
 

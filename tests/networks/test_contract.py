@@ -13,7 +13,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.metrics.cost import count, example
-from mmspec.networks import ClassContextUNet, DiffWave, EDMUNet, FirstStage, Network, UNet, make_network
+from mmspec.networks import ClassContextUNet, DiffusersUNet, DiffWave, EDMUNet, FirstStage, Network, UNet, make_network
 
 SMALL = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,), "head_channels": 8}
 INSTANCES = {  # and the shape (C, *spatial) of a signal that the levels do not divide
@@ -27,8 +27,18 @@ INSTANCES = {  # and the shape (C, *spatial) of a signal that the levels do not 
         (3, 7, 9),
     ),
     "DiffWave": lambda: (DiffWave(residual_channels=8, residual_layers=2, n_mels=5), (1, 301)),
+    "DiffusersUNet": lambda: (diffusers_unet(), (2, 7, 9)),
     "TwoLayers": lambda: (TwoLayers(15, 4), (1, 15)),
 }
+
+
+def diffusers_unet():
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    blocks = {"down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"]}
+    widths = {"block_out_channels": [8, 8], "norm_num_groups": 4, "attention_head_dim": 4, "layers_per_block": 1}
+    return DiffusersUNet("UNet2DModel", {"in_channels": 2, "out_channels": 2, **blocks, **widths})
+
+
 MAY_BE_NONE = ("labels", "augment_labels")
 
 
