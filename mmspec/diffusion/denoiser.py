@@ -245,7 +245,10 @@ def _local_folder(source: str | Path) -> Path:
         return folder
     if folder.exists() or len(folder.parts) != 2 or str(source).startswith((".", "/")):
         problem = "holds no denoiser" if folder.exists() else "is not there"
-        raise InputError(f"{source} {problem}: expected a folder with config.json and model.safetensors.")
+        raise InputError(
+            f"{source} {problem}: expected a folder with config.json and model.safetensors, which `mmspec convert` "
+            "makes of what others saved."
+        )
     from huggingface_hub import snapshot_download
 
     try:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmspec.losses.auto import Auto
 from mmspec.losses.base import SpectralLoss
+from mmspec.losses.hearing import Hearing
 from mmspec.spectral.stft import check_window, fits, spectrogram
 
 
@@ -54,6 +55,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     of ordinary loudness, in value and in gradient, and silence counts nothing. From f on the values are auraloss's.
     Resolutions that do not fit a short signal are left out with one warning.
 
+    Sound may be compared in mel bands, A-weighted, and as mid and side, with auraloss's values again.
+
     Args:
         fft_sizes: samples of a piece (2D: of a patch side) at each resolution. None for (1024, 2048, 512) with hops
             (120, 240, 50) and windows (600, 1200, 240) in 1D, and (8, 16, 32) with hops (4, 8, 16) in 2D.
@@ -64,7 +67,12 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         w_log_mag: weight of the log magnitudes; natural logarithm.
         w_lin_mag: weight of the magnitudes.
         loudness: root mean square of ordinary targets; None for the mean over those of the batch at hand. Where a batch
-            comes in parts, a number makes the value of a sample independent of how it is parted.
+            comes in parts, a number makes the value of a sample independent of how it is parted. With ``mid_side`` or
+            ``perceptual_weighting`` it is that of what is compared.
+        sample_rate: of sound, in Hz; needed by n_mels and perceptual_weighting.
+        n_mels: mel bands that magnitudes are gathered in; None for all frequencies.
+        perceptual_weighting: whether signals are A-weighted first.
+        mid_side: whether the sum and the difference of two channels are compared, and the mean of both taken.
         reduction: "mean", or "none" for one value a sample ``[B]``, means over magnitudes; "sum" sums their
             differences, and adds the spectral convergence of every sample as it is.
 
@@ -73,8 +81,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
 
     Raises:
         ValueError: for an unknown window or reduction, lists of unequal length, hop_sizes or win_lengths without
-            fft_sizes, weights or a loudness that are no numbers of 0 or more; when called, if no
-            resolution fits the signal.
+            fft_sizes, weights or a loudness that are no numbers of 0 or more, and what
+            `mmspec.losses.hearing.Hearing` refuses; when called, if no resolution fits the signal.
     """
 
     def __init__(
@@ -88,6 +96,10 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         w_lin_mag: float = 0.0,
         reduction: str = "mean",
         loudness: Annotated[float | None, Auto(lambda sigma_data: sigma_data)] = None,
+        sample_rate: float | None = None,
+        n_mels: int | None = None,
+        perceptual_weighting: bool = False,
+        mid_side: bool = False,
     ) -> None:
         from auraloss.freq import SpectralConvergenceLoss, STFTMagnitudeLoss
 
@@ -102,6 +114,8 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         check_window(window)
         self.resolutions = _resolutions(fft_sizes, hop_sizes, win_lengths)
         self.window = window
+        n_ffts = [resolution.n_fft for resolution in self.resolutions or AUDIO]
+        self.hearing = Hearing(n_ffts, sample_rate, n_mels, perceptual_weighting, mid_side)
         within = "sum" if reduction == "sum" else "mean"
         terms = {
             SpectralConvergenceLoss(): w_sc,
@@ -115,16 +129,18 @@ class MultiResolutionSTFTLoss(SpectralLoss):
 
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         resolutions = self._fitting(input.shape[2:])
+        input, target = self.hearing.signals(input), self.hearing.signals(target)
         total = input.new_zeros(len(input))
         presence = self._presence(target)
         for n_fft, hop_length, win_length in resolutions:
             predicted, clean = (
-                spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR) for x in (input, target)
+                self.hearing.bands(spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR), n_fft)
+                for x in (input, target)
             )
             for weight, term, relative in zip(self.weights, self.terms, self.relative, strict=True):
                 values = torch.vmap(term)(predicted, clean)
                 total = total + weight * (presence * values if relative else values)
-        return total / len(resolutions)
+        return self.hearing.each(total) / len(resolutions)
 
     def _presence(self, target: Tensor) -> Tensor:
         """How much the spectral convergence of each target counts, ``[B]`` in [0, 1]."""

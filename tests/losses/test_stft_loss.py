@@ -84,6 +84,70 @@ def test_a_sample_is_not_measured_by_its_neighbours() -> None:
     torch.testing.assert_close(MultiResolutionSTFTLoss()(input, target), torch.stack(alone).mean())
 
 
+HEARD = [
+    {"n_mels": 20},
+    {"perceptual_weighting": True},
+    {"mid_side": True},
+    {"n_mels": 12, "perceptual_weighting": True, "mid_side": True},
+]
+
+
+def heard_by_auraloss(options: dict, reduction: str):
+    """auraloss's loss with the same options, in float64."""
+    sizes = {name: options[name] for name in ("fft_sizes", "hop_sizes", "win_lengths")}
+    theirs = {**sizes, "reduction": reduction, "perceptual_weighting": options.get("perceptual_weighting", False)}
+    if "n_mels" in options:
+        theirs |= {"scale": "mel", "n_bins": options["n_mels"]}
+    kind = auraloss.freq.SumAndDifferenceSTFTLoss if "mid_side" in options else auraloss.freq.MultiResolutionSTFTLoss
+    loss = kind(**theirs, sample_rate=8000)
+    for resolution in (loss.mrstft if "mid_side" in options else loss).stft_losses:
+        resolution.window = torch.hann_window(resolution.win_length, dtype=torch.float64)
+        if "n_mels" in options:
+            resolution.fb = resolution.fb.double()
+        if resolution.perceptual_weighting:
+            resolution.prefilter.fir.weight.data = resolution.prefilter.fir.weight.data.double()
+    return loss
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("options", HEARD, ids=str)
+def test_what_the_ear_hears_is_auralosss(options: dict, reduction: str) -> None:
+    options = {"fft_sizes": (512, 256), "hop_sizes": (50, 30), "win_lengths": (240, 256), **options}
+    input, target = pair(1, 2, 2000)
+    value = MultiResolutionSTFTLoss(**options, sample_rate=8000, reduction=reduction)(input, target)
+    expected = heard_by_auraloss(options, reduction)(input, target)
+    torch.testing.assert_close(value, expected)
+    gradients = torch.autograd.grad(value, (input, target))
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, (input, target)), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", HEARD, ids=str)
+def test_what_is_heard_of_a_sample_does_not_depend_on_the_others(options: dict) -> None:
+    input, target = (x.detach().float() for x in pair(3, 2, 2000))
+    loss = MultiResolutionSTFTLoss((512,), **options, sample_rate=8000, reduction="none", loudness=1.0)
+    values = loss(input, target)
+    alone = [loss(input[i : i + 1], target[i : i + 1]) for i in range(3)]
+    assert values.shape == (3,) and not loss.state_dict()
+    torch.testing.assert_close(values, torch.cat(alone))
+    assert not loss(target, target).any()
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(input, target), values)
+
+
+def test_what_cannot_be_heard_is_refused() -> None:
+    with pytest.raises(ValueError, match="need sample_rate"):
+        MultiResolutionSTFTLoss(n_mels=20)
+    with pytest.raises(ValueError, match=r"mel bands hold no frequency of n_fft=64 at 8000 Hz: give fewer n_mels"):
+        MultiResolutionSTFTLoss(fft_sizes=(64,), n_mels=40, sample_rate=8000)
+    with pytest.raises(ValueError, match="n_mels must be 1 or more"):
+        MultiResolutionSTFTLoss(n_mels=0, sample_rate=8000)
+    with pytest.raises(ValueError, match=r"mid_side needs stereo \[B, 2, T\], not \[1, 1, 4000\]"):
+        MultiResolutionSTFTLoss(mid_side=True)(*pair(1, 1, 4000))
+    with pytest.raises(ValueError, match="are for sound"):
+        MultiResolutionSTFTLoss(mid_side=True)(*pair(1, 2, 64, 64))
+
+
 @pytest.mark.parametrize("size", [(64, 64), (33, 40)])
 def test_images_by_numpy(size: tuple[int, int]) -> None:
     input, target = (x.detach() for x in pair(2, 3, *size))
