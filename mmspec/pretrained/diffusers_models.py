@@ -9,10 +9,12 @@ from mmspec.diffusion.processes import LDM, Process
 from mmspec.diffusion.processes.ddpm import DDPM
 from mmspec.errors import InputError
 from mmspec.files import staged
+from mmspec.networks import UNet
 from mmspec.networks.diffusers_unet import MODELS, DiffusersUNet
 from mmspec.networks.weights import put_weights
 from mmspec.pretrained.diffusers import current_names
 from mmspec.pretrained.diffusers_config import read_config
+from mmspec.pretrained.diffusers_export import as_unet2d
 from mmspec.pretrained.diffusers_scheduler import PREDICTIONS, SCHEDULES, levels
 from mmspec.pretrained.diffusers_weights import read_folder
 
@@ -61,25 +63,32 @@ def save_diffusers(denoiser: Denoiser, folder: str | Path) -> None:
     """Write a folder that diffusers opens as a ``DDPMPipeline``, beside its place first.
 
     Args:
-        denoiser: with a `DiffusersUNet` of two axes, on DDPM's table.
+        denoiser: of pictures, on DDPM's table: with a `DiffusersUNet`, or a `UNet` that
+            `mmspec.pretrained.diffusers_export.as_unet2d` finds a model for.
         folder: new, or empty.
 
     Raises:
-        InputError: for a denoiser of another kind, or a folder that holds something.
+        InputError: for a denoiser of another kind, a folder that holds something, and without the library diffusers.
     """
-    network, process = denoiser.network, denoiser.process
-    if not isinstance(network, DiffusersUNet) or network.dims != 2 or not isinstance(process, DDPM):
+    network, process, folder = denoiser.network, denoiser.process, Path(folder)
+    if not isinstance(network, DiffusersUNet | UNet) or network.dims != 2 or not isinstance(process, DDPM):
         raise InputError(
-            "diffusers opens pictures' UNet2DModel on DDPM's table of noise levels, not "
+            "diffusers opens pictures' UNets on DDPM's table of noise levels as a pipeline, not "
             f"{type(network).__name__} with {type(process).__name__}."
         )
-    folder = Path(folder)
+    if denoiser.first_stage is not None:
+        raise InputError("a DDPMPipeline has no first stage, this denoiser has: it is of latent diffusion.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} holds something: give the name of a new folder.")
-    from diffusers import DDPMPipeline, DDPMScheduler
+    try:
+        from diffusers import DDPMPipeline, DDPMScheduler
+    except ImportError:
+        raise InputError("saving for diffusers needs that library: pip install 'mmspec[diffusers]'.") from None
 
+    size = None if denoiser.signal_shape is None else list(denoiser.signal_shape[1:])
+    model = network.model if isinstance(network, DiffusersUNet) else as_unet2d(network, size)
     with staged(folder) as beside:
-        DDPMPipeline(network.model, DDPMScheduler(**_scheduler(process))).save_pretrained(beside)
+        DDPMPipeline(model, DDPMScheduler(**_scheduler(process))).save_pretrained(beside)
 
 
 def _places(folder: Path) -> tuple[Path, ...]:

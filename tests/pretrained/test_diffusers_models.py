@@ -130,8 +130,50 @@ def test_what_is_converted_is_a_denoiser_and_goes_back(tmp_path):
     torch.testing.assert_close(back.scheduler.alphas_cumprod, diffusers.DDPMScheduler().alphas_cumprod)
     with pytest.raises(InputError, match="holds something"):
         save_diffusers(denoiser, tmp_path / "back")
+
+
+OURS = {"model_channels": 32, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,), "group_channels": 1}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"scale_shift": True, "resample": "residual"}, {"head_channels": 16, "num_blocks": 2}], ids=str
+)
+def test_a_unet_of_ours_is_a_pipeline_of_theirs(tmp_path, options):
+    network = UNet(**{**OURS, **options})
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1, generator=generator)
+    save_diffusers(Denoiser(network, DDPM("cosine", prediction="velocity"), (3, 16, 16)), tmp_path / "saved")
+    pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "saved")
+    x, timesteps = noise(2, 3, 16, 16), torch.tensor([7.0, 900.0])
+    with torch.no_grad():
+        ours, theirs = network(x, timesteps), pipeline.unet(x, timesteps).sample
+    assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    table = diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
+    torch.testing.assert_close(pipeline.scheduler.alphas_cumprod, table)
+    again = load_diffusers(tmp_path / "saved")
+    assert again.signal_shape == (3, 16, 16) and again.process.prediction == "velocity"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dims": 1}, "not UNet with DDPM"),
+        ({"resample": "wavelet"}, "resample=wavelet"),
+        ({"group_channels": 4}, r"norms have \[8, 16, .*32\] groups, not 32"),
+        ({"num_heads": 2}, "num_heads is fixed"),
+        ({"head_channels": 48}, "heads of 48 do not divide"),
+        ({"patch_size": 2}, "folds patches"),
+        ({"context_channels": 8}, "looks at a context"),
+        ({"factors": 4}, "factors=4"),
+    ],
+)
+def test_a_unet_that_diffusers_does_not_know_is_refused(tmp_path, options, said):
+    with pytest.raises(InputError, match=said):
+        save_diffusers(Denoiser(UNet(**{**OURS, **options}), DDPM()), tmp_path / "other")
     with pytest.raises(InputError, match="not UNet with EDM"):
-        save_diffusers(Denoiser(UNet(model_channels=32), EDM()), tmp_path / "other")
+        save_diffusers(Denoiser(UNet(**OURS), EDM()), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def changed(folder, **keys):
