@@ -1,5 +1,6 @@
 """Diffusers' models of signals themselves: a ``DDPMPipeline``'s folder as a denoiser, and back."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from mmspec.pretrained.diffusers_scheduler import PREDICTIONS, SCHEDULES, levels
 from mmspec.pretrained.diffusers_weights import read_folder
 
 FIRST_STAGES = ("vae", "vqvae")
+EXPORTS: dict[type, Callable[[Any, list[int] | None], Any]] = {  # of a network and its signals' size, diffusers' model
+    DiffusersUNet: lambda network, size: network.model,
+    UNet: as_unet2d,
+}
 
 
 def load_diffusers(source: str | Path, *, process: Process | None = None, sample_rate: int | None = None) -> Denoiser:
@@ -71,7 +76,8 @@ def save_diffusers(denoiser: Denoiser, folder: str | Path) -> None:
         InputError: for a denoiser of another kind, a folder that holds something, and without the library diffusers.
     """
     network, process, folder = denoiser.network, denoiser.process, Path(folder)
-    if not isinstance(network, DiffusersUNet | UNet) or network.dims != 2 or not isinstance(process, DDPM):
+    make = EXPORTS.get(type(network))
+    if make is None or network.dims != 2 or not isinstance(process, DDPM):
         raise InputError(
             "diffusers opens pictures' UNets on DDPM's table of noise levels as a pipeline, not "
             f"{type(network).__name__} with {type(process).__name__}."
@@ -86,7 +92,7 @@ def save_diffusers(denoiser: Denoiser, folder: str | Path) -> None:
         raise InputError("saving for diffusers needs that library: pip install 'mmspec[diffusers]'.") from None
 
     size = None if denoiser.signal_shape is None else list(denoiser.signal_shape[1:])
-    model = network.model if isinstance(network, DiffusersUNet) else as_unet2d(network, size)
+    model = make(network, size)
     with staged(folder) as beside:
         DDPMPipeline(model, DDPMScheduler(**_scheduler(process))).save_pretrained(beside)
 
