@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmspec.errors import InputError
 from mmspec.networks.folding import crop, pad_to_multiple
+from mmspec.networks.labels import one_hot
 from mmspec.networks.network import Network
 
 MODELS = {"UNet2DModel": 2, "UNet1DModel": 1}  # and the axes of their signals
@@ -23,26 +24,35 @@ class DiffusersUNet(Network):
         options: arguments of its constructor, as its config.json has them.
 
     Shape:
-        x ``[B, in_channels, *spatial]``, c_noise ``[B]`` (timesteps) -> ``[B, out_channels, *spatial]``.
+        x ``[B, in_channels, *spatial]``, c_noise ``[B]`` (timesteps), labels ``[B]`` or ``[B, num_class_embeds]``,
+        where None and rows of zeros are no class -> ``[B, out_channels, *spatial]``.
 
     Raises:
-        InputError: without the library; for another model, options that it does not take, or class labels, which it
-            cannot hide.
+        InputError: without the library; for another model, options that it does not take, or classes that it embeds
+            otherwise than by a table.
     """
 
     def __init__(self, model: str, options: dict[str, Any]) -> None:
-        super().__init__()
         if model not in MODELS:
             raise InputError(f"model must be one of {', '.join(MODELS)}, not {model!r}.")
+        classes = options.get("num_class_embeds") or 0
+        super().__init__(labels=classes)
         self.dims = MODELS[model]
         self.model = _build(model, options)
+        self.num_classes = classes
+        if classes:
+            self.model.class_embedding = _Rows(classes, self.model.class_embedding.embedding_dim)
         config = self.model.config
         self.in_channels, self.out_channels = config["in_channels"], config["out_channels"]
         self.multiple = 2 ** (len(config["down_block_types"]) - (self.dims == 2))
 
-    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """x ``[B, in_channels, *spatial]`` at timesteps c_noise ``[B]`` -> ``[B, out_channels, *spatial]``."""
-        raw: Tensor = self.model(pad_to_multiple(x, self.multiple), c_noise, return_dict=False)[0]
+        told = {}
+        if self.num_classes:
+            hidden = x.new_zeros(len(x), self.num_classes)
+            told["class_labels"] = hidden if labels is None else one_hot(labels, self.num_classes)
+        raw: Tensor = self.model(pad_to_multiple(x, self.multiple), c_noise, return_dict=False, **told)[0]
         return crop(raw, x.shape[2:])
 
     def level_ends(self) -> list[nn.Module]:
@@ -54,6 +64,13 @@ class DiffusersUNet(Network):
         if self.dims != 2:
             return super().level_ends()
         return [(getattr(block, "attentions", None) or block.resnets)[-1] for block in self.model.up_blocks]
+
+
+class _Rows(nn.Embedding):
+    """A table of classes that is told rows, so that none may be told: ``[B, classes]`` -> ``[B, width]``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.to(self.weight.dtype) @ self.weight
 
 
 def _build(name: str, options: dict[str, Any]) -> Any:
@@ -69,9 +86,9 @@ def _build(name: str, options: dict[str, Any]) -> Any:
             f"{name} of this version of diffusers takes no {', '.join(sorted(unknown))}: remove what changes nothing, "
             "or install the version that saved it."
         )
-    if options.get("num_class_embeds") or options.get("class_embed_type"):
+    if (kind := options.get("class_embed_type")) is not None:
         raise InputError(
-            f"{name} is told classes (num_class_embeds), which mmspec does not hand to models of diffusers."
+            f"{name} has class_embed_type={kind}: mmspec tells classes to a table (num_class_embeds) alone."
         )
     try:
         return made(**options)

@@ -37,7 +37,8 @@ def load_diffusers(source: str | Path, *, process: Process | None = None, sample
         sample_rate: of sound, in Hz.
 
     Returns:
-        ``denoiser(x, sigma)`` on signals ``[B, C, T]`` or ``[B, C, H, W]``. The sampler is yours.
+        ``denoiser(x, sigma)`` on signals ``[B, C, T]`` or ``[B, C, H, W]``, with ``labels=`` where the model knows
+        classes. The sampler is yours.
 
     Raises:
         InputError: if the folder holds no such model, or one with a first stage; a file cannot be read, weights do not
@@ -61,7 +62,8 @@ def load_diffusers(source: str | Path, *, process: Process | None = None, sample
     if network.dims == 2:  # in 1D, attention has the names of 2022 to this day
         weights = current_names(weights)
     put_weights(network, {f"model.{key}": tensor for key, tensor in weights.items()}, str(file.parent))
-    return Denoiser(network, process or _process(folder), _shape(network), sample_rate).eval()
+    classes = [str(i) for i in range(network.num_classes)] or None
+    return Denoiser(network, process or _process(folder), _shape(network), sample_rate, classes).eval()
 
 
 def save_diffusers(denoiser: Denoiser, folder: str | Path) -> None:

@@ -36,7 +36,9 @@ def diffusers_unet():
     pytest.importorskip("diffusers", reason="diffusers is not installed")
     blocks = {"down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"]}
     widths = {"block_out_channels": [8, 8], "norm_num_groups": 4, "attention_head_dim": 4, "layers_per_block": 1}
-    return DiffusersUNet("UNet2DModel", {"in_channels": 2, "out_channels": 2, **blocks, **widths})
+    return DiffusersUNet(
+        "UNet2DModel", {"in_channels": 2, "out_channels": 2, "num_class_embeds": 3, **blocks, **widths}
+    )
 
 
 MAY_BE_NONE = ("labels", "augment_labels")

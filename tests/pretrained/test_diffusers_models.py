@@ -101,6 +101,26 @@ def test_attention_has_old_names_too(tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
 
 
+def test_classes_are_told_and_hidden(tmp_path):
+    torch.manual_seed(0)
+    model = diffusers.UNet2DModel(**DDPM_OF_2020, num_class_embeds=3).eval()
+    model.save_pretrained(tmp_path)
+    denoiser = load_diffusers(tmp_path, process=DDPM())
+    assert denoiser.classes == ["0", "1", "2"] and denoiser.told == {"labels": 3}
+    x, timesteps, labels = noise(2, 3, 8, 8), torch.tensor([3.0, 700.0]), torch.tensor([2, 0])
+    with torch.no_grad():
+        theirs = model(x, timesteps, class_labels=labels).sample
+        for told in (labels, torch.eye(3)[labels]):
+            torch.testing.assert_close(denoiser.network(x, timesteps, labels=told), theirs)
+        hidden = denoiser.network(x, timesteps, labels=torch.zeros(2, 3))
+        model.class_embedding.weight.zero_()
+        torch.testing.assert_close(hidden, model(x, timesteps, class_labels=labels).sample)
+    save_diffusers(denoiser, tmp_path / "back")
+    back = diffusers.DDPMPipeline.from_pretrained(tmp_path / "back").unet
+    with torch.no_grad():
+        torch.testing.assert_close(back(x, timesteps, class_labels=labels).sample, theirs)
+
+
 def test_sound(tmp_path):
     torch.manual_seed(0)
     blocks = {
@@ -186,7 +206,7 @@ def changed(folder, **keys):
     [
         ({"_class_name": "Transformer2DModel"}, "_class_name=Transformer2DModel: expected one of UNet2DModel"),
         ({"wavelets": 3}, "takes no wavelets"),
-        ({"num_class_embeds": 10}, "is told classes"),
+        ({"class_embed_type": "timestep"}, "class_embed_type=timestep: mmspec tells"),
         ({"block_out_channels": [8]}, "refuses its options"),
         ({"in_channels": 1}, "does not fit a DiffusersUNet"),
     ],
