@@ -38,6 +38,8 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
         if "treatments" not in cfg:  # whose regularizers take their values from it later
             with open_dict(cfg):
                 cfg.pop("strength", None)
+        if cfg.get("init_from") is not None:
+            cfg.network = _typed_network(cfg, overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
         if unknown := re.match(r"Could not override '([^']+)'", str(error)):
@@ -46,6 +48,15 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
     return cfg
+
+
+def _typed_network(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig | None:
+    """What a command line says of a network whose weights bring it, and no preset does: it must be so."""
+    keys = [word.partition("=")[0].lstrip("+") for word in overrides]
+    if cfg.get("network") is None or "network" in keys:
+        return cfg.get("network")
+    typed = [str(name) for name in cfg.network if f"network.{name}" in keys]
+    return OmegaConf.masked_copy(cfg.network, ["type", *typed]) if typed else None
 
 
 def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:

@@ -150,6 +150,7 @@ def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Expe
     """The denoiser that ``init_from`` names; the experiment then says what that one is made of."""
     denoiser, fingerprint = open_denoiser(str(experiment.init_from))
     _require_fit(experiment, denoiser, dataset)
+    _refuse_other_network(experiment, Component.of(denoiser.network))
     measured = _deviation(experiment, dataset, denoiser.first_stage)
     process = Component.of(denoiser.process)
     experiment = replace(
@@ -160,6 +161,17 @@ def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Expe
         init_from_sha256=fingerprint,
     )
     return experiment.with_auto(process.arguments.get("sigma_data", measured)), denoiser
+
+
+def _refuse_other_network(experiment: Experiment, found: Component) -> None:
+    for key, wanted in {} if experiment.network is None else write(experiment.network.arguments).items():
+        own = write(found.arguments)
+        if key not in own or own[key] != wanted:
+            raise InputError(
+                f"init_from={experiment.init_from} brings its network, a {found.name} "
+                f"{f'of {key}={own[key]}' if key in own else f'without {key}'}, not network.{key}={wanted}: leave that "
+                "out, or train without init_from."
+            )
 
 
 def _deviation(experiment: Experiment, dataset: PackedDataset, first_stage: FirstStage | None) -> float:

@@ -240,3 +240,25 @@ def test_a_saved_denoiser_that_lacks_a_part_is_one_sentence(run, tmp_path, capsy
     (folder / "config.json").write_text(json.dumps({name: each for name, each in content.items() if name != key}))
     said = refused(capsys, "sample", f"from={folder}", f"out={tmp_path / 'out'}")
     assert f"{folder / 'config.json'}: {key} is missing: fetch or export it again." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], None),
+        (["network.model_channels=8"], None),  # as it is
+        (["network=UNet", "network.model_channels=8", "network.channel_mult=[1]"], None),
+        (["experiment=photographs", "trainer.max_steps=1", "trainer.batch_size=2"], None),  # a preset says nothing
+        (["network.model_channels=16"], "a UNet of model_channels=8, not network.model_channels=16"),
+        (["network=wavelet_unet"], "a UNet of model_channels=8, not network.model_channels=64"),
+        (["network=edm_ddpmpp"], "a UNet without "),
+    ],
+)
+def test_weights_bring_their_network_and_another_is_refused(run, data, tmp_path, capsys, words, said):
+    fixed = ["trainer.max_steps=1", "trainer.batch_size=2", "trainer.tensorboard=false", "trainer.device=cpu"]
+    command = ["train", f"run_dir={tmp_path / 'run'}", f"data.train={data}", f"init_from='{run}'", *fixed, *words]
+    if said is None:
+        assert main(command) == 0
+        assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["network"]["model_channels"] == 8
+    else:
+        assert said in refused(capsys, *command) and not (tmp_path / "run").exists()
