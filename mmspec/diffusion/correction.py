@@ -64,7 +64,9 @@ class Correction:
         half = torch.fft.rfftn(whole, dim=spatial_axes(x))
         half = half * (_shares(size, len(excess), x.device).to(x.dtype) @ excess).reshape(half.shape[2:])
         change: Tensor = torch.fft.irfftn(half, s=size, dim=spatial_axes(x))
-        return x + change[..., *(slice(n) for n in x.shape[2:])]
+        for axis in spatial_axes(x):
+            change = change.narrow(axis, 0, x.shape[axis])
+        return x + change
 
 
 @constant
