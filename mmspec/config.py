@@ -21,6 +21,7 @@ from mmspec.training.run import refuse_missing_plugins
 from mmspec.typed import below, nearest, refuse_unknown
 
 CONF = Path(__file__).parent / "conf"
+BROUGHT = ("network", "process", "conditioner")  # by the weights of init_from
 STRENGTH = ("weight", "sigma_weight", "ramp_steps", "balance")  # of a regularizer, from the group of that name
 
 
@@ -39,7 +40,8 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
             with open_dict(cfg):
                 cfg.pop("strength", None)
         if cfg.get("init_from") is not None:
-            cfg.network = _typed_network(cfg, overrides)
+            for group in BROUGHT:
+                cfg[group] = _typed(cfg[group], group, overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
         if unknown := re.match(r"Could not override '([^']+)'", str(error)):
@@ -50,13 +52,13 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     return cfg
 
 
-def _typed_network(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig | None:
-    """What a command line says of a network whose weights bring it, and no preset does: it must be so."""
+def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> DictConfig | None:
+    """What a command line says, and no preset, of a part that weights bring: of type "auto" where it is not said."""
     keys = [word.partition("=")[0].lstrip("+") for word in overrides]
-    if cfg.get("network") is None or "network" in keys:
-        return cfg.get("network")
-    typed = [str(name) for name in cfg.network if f"network.{name}" in keys]
-    return OmegaConf.masked_copy(cfg.network, ["type", *typed]) if typed else None
+    if part is None or group in keys:
+        return part
+    typed = [str(name) for name in part if f"{group}.{name}" in keys]
+    return OmegaConf.merge(OmegaConf.masked_copy(part, typed), {"type": "auto"})
 
 
 def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:

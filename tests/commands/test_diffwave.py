@@ -108,7 +108,7 @@ def test_lmnts_weights_are_converted_fine_tuned_and_written_back(tmp_path, data,
     file = references.file("lmnt/tiny_weights.pt")
     assert main(["convert", "diffwave", str(file), str(tmp_path / "base")]) == 0
     tuned = tmp_path / "tuned"
-    overrides = ["data.crop=15872", "trainer.max_steps=1", "regularizer=amplitude", "process.timesteps=7"]
+    overrides = ["data.crop=15872", "trainer.max_steps=1", "regularizer=amplitude", "network.residual_layers=4"]
     longer = recordings(tmp_path / "set")
     assert train(tuned, longer, f"init_from={tmp_path / 'base'}", *overrides) == 0
     config = yaml.safe_load((tuned / "config.yaml").read_text())
