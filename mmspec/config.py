@@ -57,8 +57,8 @@ def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> Dic
     keys = [word.partition("=")[0].lstrip("+") for word in overrides]
     if part is None or group in keys:
         return part
-    typed = [str(name) for name in part if f"{group}.{name}" in keys]
-    return OmegaConf.merge(OmegaConf.masked_copy(part, typed), {"type": "auto"})
+    typed = {str(name): part[name] for name in part if f"{group}.{name!s}" in keys}
+    return OmegaConf.create({"type": "auto", **typed})
 
 
 def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:
