@@ -21,6 +21,7 @@ from mmspec.training.run import refuse_missing_plugins
 from mmspec.typed import below, nearest, refuse_unknown
 
 CONF = Path(__file__).parent / "conf"
+BROUGHT = ("network", "process", "conditioner")  # by the weights of init_from
 STRENGTH = ("weight", "sigma_weight", "ramp_steps", "balance")  # of a regularizer, from the group of that name
 
 
@@ -38,6 +39,9 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
         if "treatments" not in cfg:  # whose regularizers take their values from it later
             with open_dict(cfg):
                 cfg.pop("strength", None)
+        if cfg.get("init_from") is not None:
+            for group in BROUGHT:
+                cfg[group] = _typed(cfg[group], group, overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
         if unknown := re.match(r"Could not override '([^']+)'", str(error)):
@@ -46,6 +50,15 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
     return cfg
+
+
+def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> DictConfig | None:
+    """What a command line says, and no preset, of a part that weights bring: of type "auto" where it is not said."""
+    keys = [word.partition("=")[0].lstrip("+") for word in overrides]
+    if part is None or group in keys:
+        return part
+    typed = {str(name): part[name] for name in part if f"{group}.{name!s}" in keys}
+    return OmegaConf.create({"type": "auto", **typed})
 
 
 def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:

@@ -23,5 +23,5 @@ def run(cfg: DictConfig) -> None:
     run_arms(trial)
     verification = gather(trial)
     page = write_outputs(verification)
-    print(markdown(rows(verification), verification.sentences))
+    print(markdown(rows(verification.judgements), verification.sentences))
     print(page)

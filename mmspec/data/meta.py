@@ -12,6 +12,7 @@ from mmspec.typed import read
 FORMAT = "mmspec-packed-1"
 FILE = "meta.json"
 AGAIN = "make the data set again"
+MOST_HZ = 2**31 - 1  # that sound files can say
 DTYPES = {"image": "uint8", "audio": "int16", "latent": "float32"}
 
 
@@ -99,8 +100,17 @@ class DatasetMeta:
             return f"shape={self.shape!r}, expected {sizes} positive sizes (channels first) for {self.modality}"
         if self.modality == "latent" and not (self.first_stage and self.encoded):
             return "latents without first_stage and encoded"
-        if self.modality == "audio" and (self.sample_rate or 0) < 1:
-            return f"sample_rate={self.sample_rate}, expected Hz"
+        if problem := self._rate_problem():
+            return problem
         if self.classes == ():
             return "classes=[], expected names or null"
+        return None
+
+    def _rate_problem(self) -> str | None:
+        if self.sample_rate is None:
+            return "sample_rate=None, expected Hz" if self.modality == "audio" else None
+        if self.modality == "image":
+            return f"sample_rate={self.sample_rate} of pictures, expected none"
+        if not 1 <= self.sample_rate <= MOST_HZ:
+            return f"sample_rate={self.sample_rate}, expected 1 to {MOST_HZ:,} Hz"
         return None

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmspec.diffusion.correction import LARGEST, Correction
 from mmspec.errors import InputError
 from mmspec.metrics.statistics import bootstrap_means, simultaneous_interval
-from mmspec.spectral.octaves import octave_energy
+from mmspec.spectral.octaves import mirrored, octave_edges, octave_energy, octave_product
 
 FEWEST = 30  # signals of which an interval says something
 
@@ -29,7 +29,7 @@ def octave_moments(
     sigmas: Sequence[float],
     seed: int = 0,
 ) -> Tensor:
-    """``|D|^2`` and ``Re conj(D) x0`` of each signal, by noise level and octave, over all channels.
+    """``|D|^2`` and ``Re conj(D) x0`` of each mirrored signal, by noise level and octave, over all channels.
 
     Args:
         denoise: ``D(x, sigma, **cond) -> x0_hat``.
@@ -55,9 +55,9 @@ def octave_moments(
 
 
 def _moments(x0_hat: Tensor, x0: Tensor) -> Tensor:
-    d, x = x0_hat.cpu().double(), x0.cpu().double()
-    plus, minus, own = (octave_energy(each).sum(1) for each in (d + x, d - x, d))
-    return torch.stack([own, (plus - minus) / 4], -1)  # the second by polarization
+    count = len(octave_edges(x0.shape[2:])) - 1
+    d, x = mirrored(x0_hat.cpu().double()), mirrored(x0.cpu().double())
+    return torch.stack([octave_energy(d, count).sum(1), octave_product(d, x, count).sum(1)], -1)
 
 
 def calibrate(

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mmspec.diagnosis.denoising import Bias
+from mmspec.diagnosis.denoising import FURTHEST_DB, Bias
 from mmspec.metrics.statistics import Interval
 
 # 6% of the amplitude: halves of a set of a hundred pictures differ by as much, and nobody hears a smaller change.
@@ -233,6 +233,8 @@ def _at(bias: Bias, place: tuple[int, ...]) -> tuple[float, Interval]:
 
 
 def _number(decibels: float, interval: Interval) -> str:
+    if abs(decibels) >= FURTHEST_DB:  # where biases are cut off, and intervals with them
+        return f"{decibels:+.0f} dB or more"
     return f"{decibels:+.1f} dB, 95% {interval.low:+.1f} to {interval.high:+.1f}"
 
 

@@ -93,8 +93,8 @@ def judge(
         verdict = "harms"
     elif against_none.finding == "better" and (against_placebo is None or against_placebo.finding == "better"):
         verdict = "helps"
-    sentence = _sentence(treated.name, verdict, against_none, against_placebo, octaves)
-    return Judgement(treated.name, verdict, against_none, against_placebo, sentence)
+    said = [*_decided(treated.name, verdict, against_none, against_placebo), *_beside(against_none, better, octaves)]
+    return Judgement(treated.name, verdict, against_none, against_placebo, f"{'; '.join(said)}.")
 
 
 def arm_difference(treated: Arm, other: Arm, better: Mapping[str, Better]) -> ArmDifference:
@@ -132,9 +132,8 @@ def stacked(rows: Sequence[Mapping[str, float | Sequence[float]]], names: Sequen
     }
 
 
-def _sentence(
-    name: str, verdict: Verdict, none: ArmDifference, placebo: ArmDifference | None, octaves: Sequence[str]
-) -> str:
+def _decided(name: str, verdict: Verdict, none: ArmDifference, placebo: ArmDifference | None) -> list[str]:
+    """What the verdict stands on, in words."""
     decisive = none.differences[DECIDING]
     words = {"helps": "helps", "harms": "harms", "not shown": "is not shown to help or harm"}
     differs = f"the mean size of the bias by octave differs by {_number(decisive)} from {none.against}"
@@ -145,17 +144,19 @@ def _sentence(
         said.append(f"{by}: the placebo does as much" if as_much else by)
     if none.finding == "not shown":
         said.append(f"{decisive.seeds} seeds could have seen {decisive.detectable:.2g} dB")
+    return said
+
+
+def _beside(none: ArmDifference, better: Mapping[str, Better], octaves: Sequence[str]) -> list[str]:
+    """What else changed for sure, what is better and what is worse for itself: a mean may hide either."""
     measures, moved = none.changed
-    if moved:
-        said.append("by octave, " + ", ".join(_octave(none, octave, octaves) for octave in moved))
-    if measures:
-        said.append("besides, " + ", ".join(f"{each} {_number(none.differences[each], '')}" for each in measures))
-    return f"{'; '.join(said)}."
-
-
-def _octave(found: ArmDifference, octave: int, names: Sequence[str]) -> str:
-    called = names[octave] if names else f"octave {octave + 1}"
-    return f"{called} {_number(found.octaves[octave])}"
+    found: dict[Finding, list[str]] = {"better": [], "worse": []}
+    for octave in moved:
+        called = octaves[octave] if octaves else f"octave {octave + 1}"
+        found[finding(none.octaves[octave], "lower")].append(f"{called} {_number(none.octaves[octave])}")
+    for each in measures:
+        found[finding(none.differences[each], better[each])].append(f"{each} {_number(none.differences[each], '')}")
+    return [f"{word}: {', '.join(changes)}" for word, changes in found.items() if changes]
 
 
 def _number(difference: PairedDifference, unit: str = " dB") -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmspec.spectral.constants import constant
 from mmspec.spectral.fourier import radius
-from mmspec.spectral.octaves import octave_edges
+from mmspec.spectral.octaves import mirrored, octave_edges
 from mmspec.spectral.signals import as_signal, spatial_axes
 
 LARGEST = 2.0  # 6 dB
@@ -54,14 +54,18 @@ class Correction:
     def __call__(self, x0_hat: Tensor, sigma: float) -> Tensor:
         """x0_hat ``[B, C, *spatial]`` at a noise level, corrected; in its shape, float32 at least.
 
-        Where all gains are 1 not a bit changes.
+        Mirrored at its ends, as ends which differ would put energy of low octaves into high ones, and a gain of these
+        back into those, again at each step. Where all gains are 1 not a bit changes.
         """
         x = as_signal(x0_hat)
-        size = tuple(x.shape[2:])
+        whole = mirrored(x)
+        size = tuple(whole.shape[2:])
         excess = (self.at(sigma) - 1).to(x)
-        half = torch.fft.rfftn(x, dim=spatial_axes(x))
+        half = torch.fft.rfftn(whole, dim=spatial_axes(x))
         half = half * (_shares(size, len(excess), x.device).to(x.dtype) @ excess).reshape(half.shape[2:])
         change: Tensor = torch.fft.irfftn(half, s=size, dim=spatial_axes(x))
+        for axis in spatial_axes(x):
+            change = change.narrow(axis, 0, x.shape[axis])
         return x + change
 
 

@@ -122,4 +122,6 @@ def _digests(dataset: PackedDataset) -> set[bytes]:
 def _summary(correction: Correction) -> str:
     gains = np.array(correction.gains)
     changed = int((gains != 1).sum())
-    return f"{changed} of {gains.size} gains are not 1, from {gains.min():.3f} to {gains.max():.3f}"
+    levels, octaves = gains.shape
+    of = f"{gains.size} gains ({levels} noise levels, {octaves} octaves)"
+    return f"{changed} of {of} are not 1, from {gains.min():.3f} to {gains.max():.3f}"

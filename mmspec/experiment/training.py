@@ -151,15 +151,35 @@ def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Expe
     denoiser, fingerprint = open_denoiser(str(experiment.init_from))
     _require_fit(experiment, denoiser, dataset)
     measured = _deviation(experiment, dataset, denoiser.first_stage)
-    process = Component.of(denoiser.process)
+    network, process = Component.of(denoiser.network), Component.of(denoiser.process)
+    conditioner = Component.of(denoiser.conditioner) if denoiser.conditioner else None
+    for group, wanted, found in (
+        ("network", experiment.network, network),
+        ("process", experiment.process.process, process),
+        ("conditioner", experiment.conditioner, conditioner),
+    ):
+        _refuse_other(str(experiment.init_from), group, wanted, found)
     experiment = replace(
         _recorded(experiment, denoiser.first_stage),
-        network=Component.of(denoiser.network),
+        network=network,
         process=replace(experiment.process, process=process),
-        conditioner=Component.of(denoiser.conditioner) if denoiser.conditioner else None,
+        conditioner=conditioner,
         init_from_sha256=fingerprint,
     )
     return experiment.with_auto(process.arguments.get("sigma_data", measured)), denoiser
+
+
+def _refuse_other(source: str, group: str, wanted: Component | None, found: Component | None) -> None:
+    """See that a part that weights bring is what was asked for, as far as anything was."""
+    asked = {} if wanted is None else {"type": wanted.name, **write(wanted.arguments)}
+    own = {} if found is None else {"type": found.name, **write(found.arguments)}
+    for key, value in asked.items():
+        if value not in (None, "auto") and own.get(key) != value:
+            brought = f"{group}.{key}={own[key]}" if key in own else f"no {group}.{key}"
+            raise InputError(
+                f"init_from={source} brings its {group}, with {brought}, not {value}: leave that out, or train without "
+                "init_from."
+            )
 
 
 def _deviation(experiment: Experiment, dataset: PackedDataset, first_stage: FirstStage | None) -> float:

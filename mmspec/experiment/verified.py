@@ -1,7 +1,7 @@
 """What a verification has found so far: judgements of the arms that are there, as JSON, a table and a page."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,6 +15,7 @@ from mmspec.documents import read_json
 from mmspec.drawing.figure_page import write_figure_page
 from mmspec.drawing.pages import check_page
 from mmspec.drawing.tables import TextTable, check_markdown, markdown, write_markdown
+from mmspec.experiment.treatments import Controls
 from mmspec.experiment.verification import Trial
 from mmspec.files import replace_text
 from mmspec.metrics.comparison import sets_of
@@ -76,36 +77,65 @@ def gather(trial: Trial) -> Verification:
     Raises:
         InputError: if a file of an arm was changed by hand.
     """
-    found = {arm.name: _rows(trial, arm.name) for arm in trial.arms}
-    better: dict[str, Better] = {}
-    for rows in found.values():
-        for row in rows.values():
-            better |= row["better"]
+    files = (trial.result(arm.name, seed) for arm in trial.arms for seed in trial.seeds)
+    found = {arm.name: dict[int, ArmFile]() for arm in trial.arms} | read_arms(files)
     octaves = _octave_names(trial)
-    judgements, notes = [], []
-    for controls in trial.controls:
-        names = controls.arms
-        common = sorted(set.intersection(*(set(found[name]) for name in names)))
-        if len(common) < FEWEST:
-            notes.append(
-                f"{controls.treatment} is not judged: {', '.join(names)} have {len(common)} seed(s) in common so far."
-            )
-            continue
-        treated, none, *placebo = (_arm(name, [found[name][seed] for seed in common], better) for name in names)
-        treated = replace(treated, name=controls.treatment)
-        judgements.append(judge(treated, none, placebo[0] if placebo else None, better, octaves))
+    judgements, notes = judged(found, trial.controls, octaves)
     missing = [f"{arm.name}-{seed}" for seed in trial.seeds for arm in trial.arms if seed not in found[arm.name]]
     if missing:
         notes.append(f"Missing: {', '.join(missing)}; the same command goes on with them.")
+    better = _better(found)
     arms_there = {name: _arm(name, list(rows.values()), better) for name, rows in found.items() if rows}
     seeds = {name: sorted(rows) for name, rows in found.items()}
     return Verification(trial, octaves, arms_there, seeds, judgements, notes)
 
 
-def rows(verification: Verification) -> TextTable:
+def read_arms(files: Iterable[Path]) -> dict[str, dict[int, ArmFile]]:
+    """Arm -> seed -> what was measured, of those files that are there.
+
+    Raises:
+        InputError: if one was changed by hand.
+    """
+    found: dict[str, dict[int, ArmFile]] = {}
+    for file in files:
+        if file.is_file():
+            row: Any = read_json(file, ArmFile)
+            found.setdefault(row["arm"], {})[row["seed"]] = row
+    return {arm: dict(sorted(rows.items())) for arm, rows in found.items()}
+
+
+def judged(
+    found: Mapping[str, Mapping[int, ArmFile]], controls: Sequence[Controls], octaves: Sequence[str] = ()
+) -> tuple[list[Judgement], list[str]]:
+    """Judge treatments by the seeds that their arms have in common.
+
+    Args:
+        found: as `read_arms` gives it.
+        controls: of each treatment.
+        octaves: what they are called, the lowest first; empty for their numbers.
+
+    Returns:
+        Judgements, and why others are missing.
+    """
+    better = _better(found)
+    judgements, notes = [], []
+    for each in controls:
+        common = sorted(set.intersection(*(set(found.get(name, {})) for name in each.arms)))
+        if len(common) < FEWEST:
+            notes.append(
+                f"{each.treatment} is not judged: {', '.join(each.arms)} have {len(common)} seed(s) in common so far."
+            )
+            continue
+        treated, none, *placebo = (_arm(name, [found[name][seed] for seed in common], better) for name in each.arms)
+        treated = replace(treated, name=each.treatment)
+        judgements.append(judge(treated, none, placebo[0] if placebo else None, better, octaves))
+    return judgements, notes
+
+
+def rows(judgements: Sequence[Judgement]) -> TextTable:
     """Treatments as they are read: mean differences of the deciding measure, with intervals."""
     table = []
-    for each in verification.judgements:
+    for each in judgements:
         decisive = each.none.differences[DECIDING]
         beside = "" if each.placebo is None else _text(each.placebo)
         row = [each.name, each.verdict, each.none.against, _text(each.none), beside, f"{decisive.permutation_p:.3g}"]
@@ -134,7 +164,7 @@ def write_outputs(verification: Verification) -> Path:
     trial = verification.trial
     out = trial.out
     replace_text(out / "verification.json", json.dumps(verification.write(), indent=1) + "\n")
-    table = rows(verification)
+    table = rows(verification.judgements)
     write_markdown(out / "table.md", markdown(table, verification.sentences))
     options, least = trial.options, 2 / 2 ** len(trial.seeds)
     lead = (
@@ -149,15 +179,13 @@ def write_outputs(verification: Verification) -> Path:
     return page
 
 
-def _rows(trial: Trial, name: str) -> dict[int, ArmFile]:
-    files = ((seed, trial.result(name, seed)) for seed in trial.seeds)
-    return {seed: _read(file) for seed, file in files if file.is_file()}
-
-
-def _read(file: Path) -> ArmFile:
-    row: Any = read_json(file, ArmFile)
-    found: ArmFile = row
-    return found
+def _better(found: Mapping[str, Mapping[int, ArmFile]]) -> dict[str, Better]:
+    """Measure -> which values are better, over all arms."""
+    better: dict[str, Better] = {}
+    for rows in found.values():
+        for row in rows.values():
+            better |= row["better"]
+    return better
 
 
 def _arm(name: str, rows: list[ArmFile], better: Mapping[str, Better]) -> Arm:

@@ -118,7 +118,7 @@ def _made(run: ReportedRun) -> list[str]:
     return [
         *([str(sampling["sampler"]["type"])] if "sampler" in sampling else []),
         *([f"{sampling['steps']} sampling steps"] if "steps" in sampling else []),
-        *([f"guidance {guidance:g}"] if guidance is not None else []),
+        *([f"guidance {guidance:g}"] if guidance else []),
     ]
 
 

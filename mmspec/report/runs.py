@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from mmspec.data import PackedDataset
 from mmspec.documents import RESTORE, parse_json, read_json
 from mmspec.errors import InputError
-from mmspec.training.run import Run, flatten
+from mmspec.training.run import OfType, Run, flatten
 
 
 class Counted(TypedDict):
@@ -55,7 +55,7 @@ class SampleFile(TypedDict, total=False):
     """What is read of sample.json."""
 
     command: str
-    sampler: dict[str, object]
+    sampler: OfType
     steps: int | None
     guidance: float | None
     recordings: str | None

@@ -3,8 +3,8 @@
 RECIPE=sharpness
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../common/recipe.sh"
-results=$here/results seeds=0,1,2,3,4 steps=300,1000,3000 long=10000 branch=300 num=256 sampling=18
-OPTIONS=(stage stop_stage data results seeds steps long branch num sampling exp)
+results=$here/results networks=unet,wavelet_unet count=20 leaves=4096 seeds=0,1,2,3,4 steps=300,1000,3000 long=10000 long_seed=100 branch=300 num=256 sampling=18
+OPTIONS=(stage stop_stage data results networks count leaves seeds steps long branch num sampling exp)
 
 usage() {
   cat <<EOF
@@ -15,6 +15,9 @@ usage: recipes/$RECIPE/run.sh --data PATH [options]
   --stage N        first stage to run (default $stage)
   --stop-stage N   last stage to run (default $stop_stage)
                    1 prepare  2 train and measure  3 one seed for long  4 branches  6 tables
+  --networks LIST  trained on photographs (default $networks)
+  --count N        crops of each photograph (default $count)
+  --leaves N       pictures of dead leaves to train on (default $leaves)
   --seeds LIST     of weights, order, noise and samples (default $seeds)
   --steps LIST     after which samples are measured (default $steps)
   --long N         steps of one seed of each network (default $long)
@@ -33,20 +36,20 @@ arguments=()
 for argument; do
   if [[ $argument == --fast ]]; then
     RECIPE+=-fast results=""
-    seeds=0,1 steps=100,300 long=400 branch=50 num=64 sampling=9
+    leaves=400 seeds=0,1 steps=100,300 long=400 branch=50 num=64 sampling=9
   else
     arguments+=("$argument")
   fi
 done
 parse_options "${arguments[@]}"
 ((${#overrides[@]} == 0)) || die "${overrides[0]}: key=value is for no stage of this recipe (see --help)."
-for option in long branch sampling; do
+for option in count leaves long branch sampling; do
   [[ ${!option} =~ ^[1-9][0-9]*$ ]] || die "--$option must be a whole number, not '${!option}'."
 done
 [[ -n $data ]] || die "give the photographs with --data PATH, such as BSDS500's."
 
 export PYTHONPATH=$(cd "$here/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-photographs=$(packed_folder sharpness)/photographs leaves=$(packed_folder sharpness)/dead_leaves
+photographs=$(packed_folder sharpness)/photographs dead_leaves=$(packed_folder sharpness)/dead_leaves
 runs=$exp/$RECIPE/runs
 results=${results:-$exp/$RECIPE/results}
 stages() { ((stage <= $1 && $1 <= stop_stage)); }
@@ -56,7 +59,25 @@ follow() { # DATA [option ...]
 }
 
 history="$data "
-once 1 photographs python -m data_prep.crops "$data" "$photographs" --size 32 --reduce 2
-once 1 dead-leaves python -m data_prep.dead_leaves "$leaves" --size 32
-! stages 2 || follow "$photographs" --seeds "$seeds" --steps "$steps"
-! stages 2 || follow "$leaves" --networks unet --seeds "$seeds" --steps "$steps"
+once 1 photographs python -m data_prep.crops "$data" "$photographs" --size 32 --reduce 2 --count "$count"
+once 1 dead-leaves python -m data_prep.dead_leaves "$dead_leaves" --size 32 --train "$leaves" --test "$((leaves / 4))"
+! stages 2 || follow "$photographs" --networks "$networks" --seeds "$seeds" --steps "$steps"
+! stages 2 || follow "$dead_leaves" --networks unet --seeds "$seeds" --steps "$steps"
+! stages 3 || follow "$photographs" --networks unet --seeds "$long_seed" --steps "$steps,$long"
+
+branches() { # NETWORK: from the first seed's run, whose weights all arms have
+  local network=$1 base=$runs/photographs-$1-${seeds%%,*} home=$exp/$RECIPE/branches-$1
+  once 4 "calibrate-$network" mmspec calibrate "from=$base" "data=$halves/calibrating" "out=$home.json"
+  local correction="{name: correction, sample: {correction: $home.json}}"
+  mmspec verify "from=$base" "out=$home" "data.test=$halves/verifying" "seeds=[$seeds]" "steps=$branch" "num=$num" \
+    "sampling.steps=$sampling" learning_rate_end=1e-4 \
+    "treatments=[train_on,amplitude,amplitude_phase,haar,$correction]"
+  python -m recipes.common.arms "$home" "$results/branches-$network"
+}
+
+halves=$(packed_folder sharpness)/halves
+once 4 halves python -m recipes.sharpness.halves "$photographs/test" "$halves" --count "$count"
+for network in ${networks//,/ }; do
+  ! stages 4 || branches "$network"
+done
+! stages 6 || python -m recipes.sharpness.tables "$results"

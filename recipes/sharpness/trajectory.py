@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from data_prep.options import whole_number
 from data_prep.preparation import run
 from mmspec.config import compose, plain
@@ -18,7 +20,11 @@ from mmspec.experiment.evaluation import EvaluationOptions, evaluate, find_sourc
 from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.sampling import SampleOptions, write_draws
 from mmspec.experiment.training import train
+from mmspec.metrics.comparison import sets_of
 from mmspec.metrics.octave_bias import OctaveBias
+from mmspec.metrics.octaves import described
+from mmspec.metrics.report_card import levels_db, subtract
+from mmspec.metrics.statistics import half_differences
 from mmspec.typed import read
 from recipes.common.results import is_done, listed, write
 
@@ -61,6 +67,18 @@ def measured(folder: Path, data: Path, seed: int, settings: Settings) -> dict[st
     return {metric.name: float(f"{metric.value:.6g}") for metric in evaluation.metrics}
 
 
+def null(data: Path) -> list[list[float]]:
+    """What two halves of the held-out set differ by: 95% of it, ``[octaves][2]`` in dB."""
+    test = PackedDataset(data / "test")
+    if len(test) < 2:
+        raise InputError(f"{data / 'test'} holds 1 picture, which has no halves: prepare more.")
+    everything, device = torch.arange(len(test)), torch.device("cpu")
+    found = sets_of(test, everything, crop=None, cut=False, batch_size=64, device=device)["stretches"]
+    levels = levels_db(found.statistic(described), found.statistic(described))[0]
+    halves = half_differences(levels, subtract).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64), 0)
+    return [[round(value, 4) for value in ends] for ends in halves.T.tolist()]
+
+
 def follow(folder: Path, data: Path, network: str, seed: int, steps: list[int], settings: Settings) -> dict[str, Any]:
     """Train one run, and measure it after each of so many steps."""
     after = {}
@@ -90,17 +108,19 @@ def _follow_all(options: argparse.Namespace) -> str:
     sums = [PackedDataset(options.data / part).meta.sha256 for part in ("train", "test")]
     settings = Settings(*sums, options.num, options.sampling)
     known = {**asdict(settings), "steps": options.steps}
+    name = options.data.name
+    if not is_done(file := options.results / f"{name}-null.json", {"test": settings.test}):
+        write(file, {"test": settings.test}, {"null": null(options.data)})
     for seed in options.seeds:
         for network in options.networks:
-            name = f"{options.data.name}-{network}-{seed}"
-            file = options.results / f"{name}.json"
+            file = options.results / f"{name}-{network}-{seed}.json"
             if is_done(file, known):
                 print(f"{file}: done before")
                 continue
-            found = follow(options.runs / name, options.data, network, seed, options.steps, settings)
+            found = follow(options.runs / file.stem, options.data, network, seed, options.steps, settings)
             write(file, known, found)
             print(f"{file}: {found['after'][str(options.steps[-1])]['octave_error']:.2f} dB", flush=True)
-    return f"{options.results}: {len(list(options.results.glob(f'{options.data.name}-*.json')))} runs"
+    return f"{options.results}: {len(list(options.results.glob(f'{name}-*-*.json')))} runs"
 
 
 if __name__ == "__main__":

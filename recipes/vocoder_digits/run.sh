@@ -41,7 +41,7 @@ done
 parse_options "${arguments[@]}"
 [[ -n $data ]] || die "give the recordings with --data PATH, such as the Free Spoken Digit Dataset's."
 
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export PYTHONPATH=$(cd "$here/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 packed=$(packed_folder vocoder_digits) base=$exp/$RECIPE/base arms=$exp/$RECIPE/arms
 results=${results:-$exp/$RECIPE/results}
 stages() { ((stage <= $1 && $1 <= stop_stage)); }
@@ -53,4 +53,4 @@ once 2 train mmspec train experiment=vocoder_digits "run_dir=$base" "data.train=
   "${overrides[@]}"
 ! stages 3 || mmspec verify "from=$base" "out=$arms" "treatments=[$treatments]" "seeds=[$seeds]" "steps=$steps" \
   "num=$num" sampler=diffwave sampling.steps=6 learning_rate_end=1e-4
-# TABLES
+! stages 6 || python -m recipes.common.arms "$arms" "$results"

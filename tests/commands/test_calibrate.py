@@ -92,7 +92,7 @@ def test_a_correction_of_another_denoiser_or_guidance_is_refused(calibrated, tmp
         (lambda c: c["correction"]["gains"].pop(), "gains must be a list for each of the sigmas"),
         (lambda c: c["correction"]["gains"][0].__setitem__(0, "loud"), "gains takes"),
         (lambda c: c["correction"]["gains"][0].__setitem__(0, 7.0), "from 0 to 2"),
-        (lambda c: c.pop("correction"), "correction must be given"),
+        (lambda c: c.pop("correction"), "correction is missing"),
         (lambda c: c.update(format="mmspec-correction-9"), "format takes"),
         (lambda c: c.update(loudness=1), "loudness is no option"),
     ],

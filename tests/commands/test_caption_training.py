@@ -118,7 +118,7 @@ def test_data_without_captions_say_how_to_get_them(tmp_path, data, clip, capsys)
     bare = tmp_path / "bare"
     write_packed(bare, np.array(PackedDataset(data).data), np.zeros(32, int), meta=PackedDataset(data).meta)
     assert train(tmp_path / "run", bare, clip) == 2
-    assert f"{bare} has none: prepare the data with --captions" in capsys.readouterr().err
+    assert f"{bare} has no captions: prepare the data with --captions" in capsys.readouterr().err
 
 
 def test_dropped_texts_are_the_empty_one():

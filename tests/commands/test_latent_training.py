@@ -185,7 +185,7 @@ def test_what_does_not_fit_gets_one_sentence(home, capsys, tmp_path):
     odd = [f"data.train={write_pictures(tmp_path / 'odd', np.zeros((2, 9, 8, 3)))}"]
     assert "that 2 divides, not [3, 9, 8]" in one_sentence(capsys, train(home, "no", "vq", *odd))
     texts = ["network.context_channels=8"]
-    assert "this UNet looks at texts" in one_sentence(capsys, train(home, "no", "vq", *texts))
+    assert "the network looks at texts" in one_sentence(capsys, train(home, "no", "vq", *texts))
     assert "is no file" in one_sentence(capsys, train(home, "no", None, "first_stage.from=nowhere.ckpt"))
     twice = [str(home / "latents-vq"), str(tmp_path / "twice"), "--first-stage", str(home / "vq.ckpt")]
     assert "holds latents already" in one_sentence(capsys, make_latents(twice))

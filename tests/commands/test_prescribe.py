@@ -22,7 +22,7 @@ SCALE = SIGMA_DATA / power(SIZE).mean().sqrt().item()
 COSINES = torch.from_numpy(scipy.fft.dct(torch.eye(16).double().numpy(), axis=0, norm="ortho")).float()
 NAMES = ("amplitude_phase", "distillation")
 WRITTEN = ("prescription.json", "verification.json", "trial.json")  # of all arms that are there, each time anew
-SHORT = ["num=192", "seeds=0..2", "sampling.steps=36", "device=cpu", "format=json"]
+SHORT = ["num=128", "seeds=0..2", "sampling.steps=30", "device=cpu", "format=json"]
 
 
 def by_octave(values: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from mmspec.diffusion.guidance import Guided
 from mmspec.diffusion.processes.process import karras_sigmas
 from mmspec.errors import InputError
 from mmspec.metrics.statistics import bootstrap_means, widened_interval
-from mmspec.spectral.fourier import radius
-from mmspec.spectral.octaves import octave_edges, octave_energy
+from mmspec.spectral.octaves import mirrored, octave_edges, octave_energy
+from tests.stationary import cycles, filtered
 
 SIZES = [(64,), (45,), (16, 16), (15, 18)]
 LEVELS = (0.05, 0.3, 1.0, 2.0)
@@ -26,22 +26,17 @@ class Filtered:
     """
 
     def __init__(self, size, gain=lambda sigma: 1.0):
-        cycles = radius(size, torch.device("cpu")).double()
         self.size, self.gain = size, gain
-        self.power = 1 / (1 + cycles**2 / 4)
-        self.top = cycles > octave_edges(size)[-2]
+        self.power = 1 / (1 + cycles(size) ** 2 / 4)
+        self.top = cycles(size) > octave_edges(size)[-2]
 
     def signals(self, count, seed=0):
         white = torch.randn(count, 2, *self.size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        return self._filtered(white, self.power.sqrt())
+        return filtered(white, self.power.sqrt())
 
     def __call__(self, x, sigma):
         level = sigma[0].item()
-        return self._filtered(x, self.power / (self.power + level**2) * torch.where(self.top, self.gain(level), 1.0))
-
-    def _filtered(self, x, factor):
-        axes = tuple(range(2, x.ndim))
-        return torch.fft.ifftn(torch.fft.fftn(x, dim=axes) * factor, dim=axes).real
+        return filtered(x, self.power / (self.power + level**2) * torch.where(self.top, self.gain(level), 1.0))
 
 
 def calibrated(denoiser, count=200, seed=0):
@@ -94,8 +89,8 @@ def test_the_gain_is_the_one_after_which_an_octave_errs_least():
 
     def errors(factor):
         """By octave, each with its own gain times a factor."""
-        found = [octave_energy(factor * gain * answers - clean.repeat(2, 1, 1)).mean((0, 1)) for gain in gains]
-        return torch.stack(found).diagonal()
+        found = [octave_energy(mirrored(factor * gain * answers - clean.repeat(2, 1, 1)), len(gains)) for gain in gains]
+        return torch.stack(found).mean((1, 2)).diagonal()
 
     wrong = gains != 1
     assert wrong.any()
@@ -112,7 +107,7 @@ def test_samples_of_the_corrected_denoiser_have_the_energy_of_the_data(size):
     noise = torch.randn(300, 2, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
     def bias(found):
-        energies = octave_energy(sample(denoiser, noise, sigmas=levels, correction=found)).mean(1)[:, -1]
+        energies = octave_energy(mirrored(sample(denoiser, noise, sigmas=levels, correction=found))).mean(1)[:, -1]
         truth = (denoiser.power * denoiser.top).sum().item() / denoiser.power.numel()
         decibels = 10 * torch.log10(bootstrap_means(energies) / truth)
         return widened_interval(decibels, 10 * torch.log10(energies.mean() / truth), len(energies))

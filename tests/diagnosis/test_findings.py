@@ -80,6 +80,14 @@ def test_noise_that_is_left_in_an_octave_is_too_noisy(size: tuple[int, ...]) -> 
     assert verdict([found], measured).startswith("Too noisy: not trained enough, it keeps noise above ")
 
 
+def test_noise_alone_in_an_octave_is_as_many_decibels_as_are_told_or_more() -> None:
+    """What has nothing in common with the signal would need a gain of 0."""
+    size = SIZES[0]
+    measured = denoising(size, lambda sigma, gain: torch.where(octave(size, -1), -gain, gain))
+    said = only(findings(measured, None, None)).sentence
+    assert said.endswith(" (+60 dB or more above 8 cycles per image at sigma 0.02)")
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_first_stage_that_blurs_is_found_out(size: tuple[int, ...], tmp_path) -> None:
     blur = torch.where(octave(size, -1), 0.5, 1.0)

@@ -70,6 +70,8 @@ def test_an_octave_counts_by_the_size_of_its_bias_whatever_its_sign():
     found = judge(treated, NONE, None, BETTER, ("0 to 8", "8 to 16")).none
     assert [each.mean for each in found.octaves] == pytest.approx([-0.8, 0.4], abs=1e-6)
     assert found.changed == ([], [0, 1])
+    said = judge(treated, NONE, None, BETTER, ("0 to 8", "8 to 16")).sentence
+    assert "; better: 0 to 8 -0.8 dB (" in said and "; worse: 8 to 16 +0.4 dB (" in said
 
 
 def test_octaves_are_corrected_for_their_number():
@@ -93,7 +95,8 @@ def test_measures_of_which_more_is_better_and_pairs_of_signals_are_told_beside()
     treated = moved("haar", -0.5, recall=torch.full((5,), 0.7), frechet_distance=signals + 1)
     found = judge(treated, none, None, BETTER)
     assert found.none.changed[0] == ["frechet_distance", "recall"] and found.verdict == "helps"
-    assert "besides, frechet_distance +1 (" in found.sentence and "recall +0.2 (" in found.sentence
+    better, worse = found.sentence.split("; ")[-2:]
+    assert better.startswith("better: recall +0.2 (") and worse.startswith("worse: frechet_distance +1 (")
 
 
 def test_more_of_what_should_be_more_is_better():

@@ -16,8 +16,8 @@ SIZES = [(64,), (33,), (32, 32), (17, 24)]
 
 
 def wave(size: tuple[int, ...], cycles: int) -> torch.Tensor:
-    """A cosine along the last axis, ``[2, 3, *size]``, around a mean value of 0.3."""
-    along = torch.cos(2 * math.pi * cycles * torch.arange(size[-1], dtype=torch.float64) / size[-1])
+    """A cosine along the last axis that is its own mirror image, ``[2, 3, *size]``, around a mean value of 0.3."""
+    along = torch.cos(2 * math.pi * cycles * (torch.arange(size[-1], dtype=torch.float64) + 0.5) / size[-1])
     return (0.3 + along).expand(2, 3, *size)
 
 

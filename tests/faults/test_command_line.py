@@ -240,3 +240,31 @@ def test_a_saved_denoiser_that_lacks_a_part_is_one_sentence(run, tmp_path, capsy
     (folder / "config.json").write_text(json.dumps({name: each for name, each in content.items() if name != key}))
     said = refused(capsys, "sample", f"from={folder}", f"out={tmp_path / 'out'}")
     assert f"{folder / 'config.json'}: {key} is missing: fetch or export it again." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], None),
+        (["network.model_channels=8"], None),  # as it is
+        (["network=UNet", "network.model_channels=8", "network.channel_mult=[1]"], None),
+        (["experiment=photographs", "trainer.max_steps=1", "trainer.batch_size=2"], None),  # a preset says nothing
+        (["network.model_channels=16"], "its network, with network.model_channels=8, not 16: leave that out"),
+        (["network=wavelet_unet"], "with network.model_channels=8, not 64"),
+        (["network=edm_ddpmpp"], "with network.type=UNet, not EDMUNet"),
+        (["process=edm"], None),
+        (["process.std=1.2"], None),
+        (["process.std=0.7"], "its process, with process.std=1.2, not 0.7"),
+        (["process=flow"], "its process, with process.type=EDM, not Flow"),
+        (["process.noise={type: LogNormal, mean: 0.0, std: 1.0}"], None),  # which the run itself decides
+        (["conditioner=log_mel"], "its conditioner, with no conditioner.type, not LogMel"),
+    ],
+)
+def test_weights_bring_their_network_and_another_is_refused(run, data, tmp_path, capsys, words, said):
+    fixed = ["trainer.max_steps=1", "trainer.batch_size=2", "trainer.tensorboard=false", "trainer.device=cpu"]
+    command = ["train", f"run_dir={tmp_path / 'run'}", f"data.train={data}", f"init_from='{run}'", *fixed, *words]
+    if said is None:
+        assert main(command) == 0
+        assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["network"]["model_channels"] == 8
+    else:
+        assert said in refused(capsys, *command) and not (tmp_path / "run").exists()
