@@ -50,8 +50,8 @@ def test_sharpness_follows_its_networks_and_stops_where_it_is_done(tmp_path):
 
 
 def test_branches_of_sharpness_have_a_placebo_and_a_correction(tmp_path):
-    arguments = ["--data", photographs(tmp_path / "source"), "--results", "results", "--count", 20, "--leaves", 8, "--networks", "unet"]
-    arguments += ["--seeds", "0,1", "--steps", "1", "--branch", 1, "--num", 4, "--sampling", 2]
+    arguments = ["--data", photographs(tmp_path / "source"), "--results", "results", "--count", 20, "--leaves", 8]
+    arguments += ["--networks", "unet", "--seeds", "0,1", "--steps", "1", "--branch", 1, "--num", 4, "--sampling", 2]
     code, _, error = run("sharpness", *arguments, "--stop-stage", 2, cwd=tmp_path)
     assert code == 0, error[-3000:]
     code, _, error = run("sharpness", *arguments, "--stage", 4, "--stop-stage", 4, cwd=tmp_path)
