@@ -9,7 +9,7 @@ from typing import Any
 from mmspec.errors import InputError
 
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
-EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers"}
+EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers", "export": "onnxscript"}
 
 
 def machine_facts() -> dict[str, Any]:

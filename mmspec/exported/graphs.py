@@ -3,7 +3,8 @@
 import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch.export import Dim, ExportedProgram
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
-from mmspec.exported.model import DECODER, DENOISER
+from mmspec.exported.model import DECODER, DENOISER, call, session
 from mmspec.metrics.cost import example
 
 TOKENS = 77  # of a text, as CLIP reads them
@@ -106,24 +107,22 @@ def reader(file: Path) -> Callable[[Mapping[str, Tensor]], Tensor]:
     if file.suffix == SUFFIX["torch"]:
         module = torch.export.load(file).module()
         return lambda inputs: module(dict(inputs))
-    from mmspec.exported.model import call, session
-
     graph = session(file)
     return lambda inputs: torch.from_numpy(call(graph, {name: value.numpy() for name, value in inputs.items()}))
 
 
-class quiet(warnings.catch_warnings):
+@contextmanager
+def quiet() -> Iterator[None]:
     """No remarks of the exporter's on its own insides."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.simplefilter("ignore")
-        self._level = (log := logging.getLogger("torch.onnx")).level
-        log.setLevel(logging.ERROR)
-
-    def __exit__(self, *error: Any) -> None:
-        logging.getLogger("torch.onnx").setLevel(self._level)
-        super().__exit__(*error)
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _refused(part: ExportedPart, what: str, error: Exception) -> str:

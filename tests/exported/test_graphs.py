@@ -1,5 +1,7 @@
 """Graphs of every network and first stage, in both formats, against torch's eager ones."""
 
+import importlib.util
+
 import pytest
 import torch
 
@@ -99,6 +101,14 @@ class ExportedBySorting(Network):
 
     def forward(self, x, c_noise):
         return torch.searchsorted(self.edges, x.contiguous()).float()
+
+
+def test_a_missing_exporter_is_named(tmp_path):
+    if importlib.util.find_spec("onnxscript"):
+        pytest.skip("onnxscript is installed here")
+    (part,) = parts(Denoiser(ExportedBySorting(), EDM(), (3, 8, 8)))
+    with pytest.raises(InputError, match=r"format=onnx needs onnxscript: pip install 'mmspec\[export\]'"):
+        write_graph(part, traced(part), tmp_path, "onnx", 18)
 
 
 class ExportedByLooking(ExportedBySorting):
