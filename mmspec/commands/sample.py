@@ -1,8 +1,11 @@
 """``mmspec sample``: signals from a trained denoiser, as a packed data set and as files to look at or listen to."""
 
+from importlib.util import find_spec
+
 from omegaconf import DictConfig
 
 from mmspec.config import compose, plain
+from mmspec.errors import InputError
 from mmspec.experiment.sample_folder import SampleOptions
 from mmspec.exported.model import is_exported
 from mmspec.typed import read
@@ -21,6 +24,10 @@ def run(cfg: DictConfig) -> None:
         from mmspec.experiment.exported_sampling import write_exported_draws
 
         said: str | None = write_exported_draws(options, read(SampleOptions, plain(compose("sample", ["from=x"]))))
+    elif find_spec("torch") is None:
+        raise InputError(
+            f"from={options.from_} was not exported, and needs torch: install it, or give an exported one."
+        )
     else:
         from mmspec.experiment.sampling import write_draws
 
