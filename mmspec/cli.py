@@ -15,7 +15,7 @@ from mmspec.errors import TRACEBACK, InputError, sentence
 CONF = Path(__file__).parent / "conf"
 VERBS = {
     "train": "train or fine-tune a denoiser on a packed data set",
-    "sample": "draw samples from a run, a checkpoint or a saved denoiser",
+    "sample": "draw samples from a run, a checkpoint, a saved or an exported denoiser",
     "calibrate": "find, on held-out signals, the gains that a denoiser lacks; sample with them",
     "evaluate": "compare samples with held-out real data",
     "compare": "say where two sets of pictures or recordings differ, by octave, and whether by chance",
@@ -26,6 +26,7 @@ VERBS = {
     "verify": "run treatments of a run beside none and a placebo, and say whether they helped",
     "prescribe": "diagnose a run, prescribe treatments or none, and verify them: all in one",
     "convert": "read other people's weights, write a folder that all commands read",
+    "export": "write a denoiser as ONNX or torch.export, to be run without mmspec or without torch",
     "info": "show versions and devices, or what a network or denoiser is made of",
 }
 POSITIONAL = {  # keys that a verb's words without a key stand for, in turn

@@ -9,11 +9,13 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from mmspec.errors import InputError
-from mmspec.losses.auto import Auto
 from mmspec.typed import below, call, checked, nearest, refuse_unknown
+
+if TYPE_CHECKING:
+    from mmspec.losses.auto import Auto
 
 T = TypeVar("T")
 
@@ -210,7 +212,9 @@ def _constructor(made: Any) -> Any:
     return made if inspect.isfunction(made) or hasattr(made, "__dataclass_fields__") else made.__init__
 
 
-def _auto(hint: Any) -> Auto | None:
+def _auto(hint: Any) -> "Auto | None":
+    from mmspec.losses.auto import Auto  # losses bring torch, which parts without an auto can do without
+
     extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     return next((extra for extra in extras if isinstance(extra, Auto)), None)
 

@@ -5,7 +5,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -26,10 +27,19 @@ def provenance() -> dict[str, Any]:
     """``command``, ``versions``, ``machine`` and ``git_commit`` of this process."""
     return {
         "command": shlex.join(["mmspec", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **_versions()},
         "machine": machine(),
         "git_commit": _git_commit(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are there: what was exported runs without torch."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def machine() -> str:

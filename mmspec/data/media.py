@@ -3,14 +3,15 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
-from mmspec.data.packed import encode
+from mmspec.data.packed import encode, to_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Spectrograms show this range; 0 dB is a full-scale sine.
 _DECIBELS = (-95.0, -15.0)
@@ -31,17 +32,18 @@ def picture(pixels: np.ndarray) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def spectrogram(x: Tensor, sample_rate: int, frames: int = 320) -> Image.Image:
+def spectrogram(x: "Tensor | np.ndarray", sample_rate: int, frames: int = 320) -> Image.Image:
     """Log power of a clip ``[C, T]``, channels averaged: time to the right, 0 Hz at the bottom, Nyquist at the top."""
     from matplotlib import colormaps
 
     n_fft = max(64, 2 ** round(math.log2(0.032 * sample_rate)))
-    window = torch.hann_window(n_fft)
+    window = np.hanning(n_fft + 1)[:-1]
     hop = max(1, x.shape[-1] // frames)
-    transform = torch.stft(x.mean(0).float().cpu(), n_fft, hop, window=window, pad_mode="constant", return_complex=True)
-    power = (transform.abs() / (window.sum() / 2)).square()
+    padded = np.pad(to_array(x).mean(0), n_fft // 2)
+    stretches = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    power = np.square(np.abs(np.fft.rfft(stretches * window)) / (window.sum() / 2))
     low, high = _DECIBELS
-    level = ((10 * power.clamp_min(1e-12).log10() - low) / (high - low)).clamp(0, 1).flip(0).numpy()
+    level = ((10 * np.log10(power.clip(1e-12)) - low) / (high - low)).clip(0, 1).T[::-1]
     return Image.fromarray((colormaps["magma"](level)[..., :3] * 255).astype(np.uint8))
 
 
@@ -56,21 +58,23 @@ def tiled(images: Sequence[Image.Image], columns: int) -> Image.Image:
     return grid
 
 
-def overview(x: Tensor, sample_rate: int | None) -> Image.Image:
+def overview(x: "Tensor | np.ndarray", sample_rate: int | None) -> Image.Image:
     """Signals ``[N, C, *spatial]`` in [-1, 1] in one picture: as they are, or sound as spectrograms."""
     if sample_rate is None:
         return tiled([picture(pixels) for pixels in encode(x)], math.ceil(math.sqrt(len(x))))
     return tiled([spectrogram(clip, sample_rate, 160) for clip in x], math.ceil(math.sqrt(len(x) / 2)))
 
 
-def write_wav(file: Path | BinaryIO, x: Tensor, sample_rate: int) -> None:
+def write_wav(file: Path | BinaryIO, x: "Tensor | np.ndarray", sample_rate: int) -> None:
     """A clip ``[C, T]`` in [-1, 1] as a 16-bit WAV file."""
     import soundfile
 
-    soundfile.write(file, x.T.cpu().numpy(), sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(file, to_array(x).T, sample_rate, format="WAV", subtype="PCM_16")
 
 
-def write_samples(x: Tensor, folder: Path, sample_rate: int | None, lengths: np.ndarray | None = None) -> None:
+def write_samples(
+    x: "Tensor | np.ndarray", folder: Path, sample_rate: int | None, lengths: np.ndarray | None = None
+) -> None:
     """``grid.png`` of all signals, and of sound the first recordings as ``000.wav``, ``001.wav``, ...
 
     Args:

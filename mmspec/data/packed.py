@@ -48,7 +48,7 @@ def decode(stored: np.ndarray) -> "Tensor":
     return x.div_(127.5).sub_(1) if stored.dtype == np.uint8 else x.div_(32768)
 
 
-def encode(x: "Tensor") -> np.ndarray:
+def encode(x: "Tensor | np.ndarray") -> np.ndarray:
     """Signals as they are stored: the way back from `decode`.
 
     Args:
@@ -62,12 +62,17 @@ def encode(x: "Tensor") -> np.ndarray:
     """
     if x.ndim not in (3, 4):
         raise ValueError(f"expected signals [B, C, T] or [B, C, H, W], got the shape {list(x.shape)}.")
-    array = x.detach().movedim(1, -1).float().cpu().numpy()
+    array = np.moveaxis(to_array(x), 1, -1)
     if not np.isfinite(array).all():
         raise ValueError("signals with NaN or infinity cannot be stored.")
     if array.ndim == 4:
         return to_uint8(array)
     return to_int16(array[..., 0] if array.shape[-1] == 1 else array)
+
+
+def to_array(x: "Tensor | np.ndarray") -> np.ndarray:
+    """The same numbers, float32 of the same shape, wherever they are."""
+    return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x.detach().float().cpu().numpy()
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from mmspec.components import named
 from mmspec.diffusion.conditions import hideable, said
 from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.guidance import Guided
-from mmspec.diffusion.samplers.sampler import ConditionedDenoiser, NoiseSource, Sampler, rounded
+from mmspec.diffusion.processes import Process
+from mmspec.diffusion.samplers.sampler import ConditionedDenoiser, NoiseSource, OnStep, Sampler, rounded
 
 
 def seeded(seeds: Sequence[int], device: str | torch.device = "cpu") -> list[Generator]:
@@ -69,7 +70,7 @@ def sample(
     walk = named(sampler, Sampler, "sampler")() if isinstance(sampler, str) else sampler
     device = torch.device(device) if device is not None else _device(denoiser)
     process, first_stage = (getattr(denoiser, name, None) for name in ("process", "first_stage"))
-    levels = _noise_levels(denoiser, steps, sigmas)
+    levels = noise_levels(denoiser, steps, sigmas)
     shape = tuple(start.shape if isinstance(start, Tensor) else start)
     if first_stage is not None and not isinstance(start, Tensor):
         shape = (shape[0], *first_stage.latent_shape(shape[1:]))
@@ -82,12 +83,38 @@ def sample(
     else:
         conditioned = ConditionedDenoiser(Guided(denoiser, guidance), cond, correction)
     on_step = callback if callback is not None else lambda step, x, denoised: None
+    samples = walked(walk, process, conditioned, noise, levels, draw, on_step)
+    samples = samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
+    return samples if first_stage is None else denoiser.decode(samples)  # type: ignore[attr-defined]
+
+
+def walked(
+    walk: Callable[..., Tensor],
+    process: Process | None,
+    denoise: ConditionedDenoiser,
+    noise: Tensor,
+    levels: Sequence[float],
+    draw: NoiseSource,
+    on_step: OnStep,
+) -> Tensor:
+    """A sampler's walk from standard normal noise to what the network works on, by plain arithmetic alone.
+
+    Args:
+        walk: a `Sampler`.
+        process: says where it starts and ends; None from ``levels[0]`` to 0.
+        denoise: ``denoise(x, sigma) -> x0_hat``.
+        noise: ``[B, C, *spatial]`` float64.
+        levels: noise levels, descending, without the final 0.
+        draw: new standard normal noise like x.
+        on_step: told ``(index, x, denoised)`` after each step.
+
+    Returns:
+        ``[B, C, *spatial]`` float64.
+    """
     start_scale = process.start_scale(levels[0]) if process is not None else levels[0]
     end = process.sigma_end if process is not None else 0.0
     path = [*(level for level in levels if level > end), end]
-    samples = walk(conditioned, start_scale * noise, path, draw, on_step) / math.hypot(1, end)
-    samples = samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
-    return samples if first_stage is None else denoiser.decode(samples)  # type: ignore[attr-defined]
+    return walk(denoise, start_scale * noise, path, draw, on_step) / math.hypot(1, end)
 
 
 def _device(denoiser: Callable[..., Tensor]) -> torch.device:
@@ -95,7 +122,8 @@ def _device(denoiser: Callable[..., Tensor]) -> torch.device:
     return weights.device if weights is not None else torch.device("cpu")
 
 
-def _noise_levels(denoiser: Callable[..., Tensor], steps: int, sigmas: Sequence[float] | Tensor | None) -> list[float]:
+def noise_levels(denoiser: Callable[..., Tensor], steps: int, sigmas: Sequence[float] | Tensor | None) -> list[float]:
+    """The noise levels of a walk: those given, ``[steps]``, or the denoiser's own; rounded to those that it knows."""
     if sigmas is None:
         if steps < 1:
             raise ValueError(f"steps must be 1 or more, not {steps}.")

@@ -11,6 +11,7 @@ from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Context
 from mmspec.errors import InputError
+from mmspec.experiment.classes import numbers_of
 from mmspec.pretrained.clip import TextEncoder
 from mmspec.training.batches import Dataset
 from mmspec.training.run import Run
@@ -26,28 +27,8 @@ def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | 
     Raises:
         InputError: if the denoiser has no such class.
     """
-    classes = denoiser.classes
-    if wanted == "none" or (wanted == "balanced" and not classes):
-        return None
-    if not classes:
-        raise InputError(f"labels={wanted}: this denoiser was trained without classes; leave labels out.")
-    if wanted == "balanced":
-        return torch.arange(num) % len(classes)
-    names = {name: index for index, name in enumerate(classes)}
-    by_number = not any(map(_is_number, classes))  # of classes "1" and "2", 1 is no second class
-    numbers = ({str(i): i for i in range(len(classes))} if by_number else {}) | names
-    if str(wanted) not in numbers:
-        place = f"a number from 0 to {len(classes) - 1}, " if by_number else ""
-        raise InputError(f"labels={wanted} is no class: expected balanced, none, {place}or one of {listed(classes)}.")
-    return torch.full((num,), numbers[str(wanted)])
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
+    numbers = numbers_of(denoiser.classes, wanted, num)
+    return None if numbers is None else torch.from_numpy(numbers)
 
 
 def class_numbers(known: Sequence[str], found: Sequence[str]) -> list[int] | None:
@@ -69,11 +50,6 @@ def class_numbers(known: Sequence[str], found: Sequence[str]) -> list[int] | Non
         return [known.index(name) for name in found]
     unnamed = list(known) == [str(number) for number in range(len(known))] and not set(found) & set(known)
     return list(range(len(known))) if unnamed and len(known) == len(found) else None
-
-
-def listed(classes: Sequence[str]) -> str:
-    """The names of classes, the first twelve of many."""
-    return f"{', '.join(classes[:12])}{' ...' if len(classes) > 12 else ''}"
 
 
 @dataclass(frozen=True)

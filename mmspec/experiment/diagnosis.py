@@ -44,7 +44,8 @@ from mmspec.experiment.figures.held_out import held_out
 from mmspec.experiment.held_out_signals import HeldOut, held_out_signals
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.report_card import octave_as_json
-from mmspec.experiment.sampling import SampleOptions, write_draws
+from mmspec.experiment.sample_folder import SampleOptions
+from mmspec.experiment.sampling import write_draws
 from mmspec.experiment.signal_files import signals_at
 from mmspec.experiment.sources import open_denoiser
 from mmspec.losses import SigmaWeight

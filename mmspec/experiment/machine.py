@@ -6,16 +6,22 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-import torch
-
 from mmspec.errors import InputError
 
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
-EXTRAS = {"trackers": "tensorboard", "speech-demo": "espeakng_loader", "text": "transformers", "diffusers": "diffusers"}
+EXTRAS = {
+    "trackers": "tensorboard",
+    "speech-demo": "espeakng_loader",
+    "text": "transformers",
+    "diffusers": "diffusers",
+    "export": "onnxscript",
+}
 
 
 def machine_facts() -> dict[str, Any]:
     """Versions, devices, and which extras are installed."""
+    import torch
+
     cuda = torch.cuda.is_available()
     return {
         "python": platform.python_version(),

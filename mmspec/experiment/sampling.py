@@ -1,12 +1,11 @@
 """Samples of a denoiser as a packed data set, drawn by one process or by several."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mmspec.components import Component
 from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
@@ -23,69 +21,16 @@ from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
 from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.samplers import Sampler
-from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.launch import Launch
-from mmspec.experiment.machine import check_seed
+from mmspec.experiment.sample_folder import FACTS, SHOWN, SampleOptions, refuse_foreign, write_record
 from mmspec.experiment.signals import whole_recordings
 from mmspec.experiment.sources import weights_sha256
-from mmspec.files import replace_text, staged
-from mmspec.provenance import provenance
-from mmspec.report.runs import SampleFile
-from mmspec.training.run import Run, find_denoiser
+from mmspec.files import staged
+from mmspec.training.run import find_denoiser
 from mmspec.typed import write
-
-RECORD = "sample.json"
-# Of the options, what it repeats.
-FACTS = ("sampler", "steps", "guidance", "correction", "seed", "num", "labels", "text", "captions", "mixed_precision")
-SHOWN = 64  # signals in the overview
-
-
-@dataclass(frozen=True)
-class SampleOptions:
-    """The options of ``mmspec sample``: conf/sample.yaml explains each."""
-
-    from_: str
-    sampler: Component
-    out: Path | None = None
-    num: int | Literal["all"] = 64
-    steps: int = 18
-    guidance: float | None = None
-    correction: Path | None = None
-    labels: str | int = "balanced"
-    text: str | int | float | None = None
-    captions: str | None = None
-    text_encoder: str | None = None
-    recordings: str | None = None
-    seed: int = 0
-    batch_size: int = 64
-    mixed_precision: Literal["no", "bf16"] = "no"
-    channels_last: bool = False
-    device: Literal["auto", "cpu"] = "auto"
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.steps < 1 or (self.num != "all" and self.num < 1):
-            raise InputError(
-                f"num, steps and batch_size must be 1 or more, not {self.num}, {self.steps} and {self.batch_size}."
-            )
-        check_seed(self.seed)
-
-    @property
-    def folder(self) -> Path:
-        """Where the samples go.
-
-        Raises:
-            InputError: if that is not said, and does not follow from a run.
-        """
-        if self.out is not None:
-            return self.out
-        if (run := Run.at(self.from_)) is None:
-            if not Path(self.from_).exists() and "/" not in self.from_:
-                raise InputError(f"from={self.from_} is not there: give a run, a checkpoint or a saved denoiser.")
-            raise InputError(f"from={self.from_} is not a run: say with out=FOLDER where the samples go.")
-        return run.samples
 
 
 @dataclass(frozen=True)
@@ -231,7 +176,7 @@ def write_draws(options: SampleOptions) -> str | None:
     """
     started = time.perf_counter()
     source, out = find_denoiser(options.from_), options.folder
-    _refuse_foreign(out)
+    refuse_foreign(out)
     launch = Launch.current()
     draws = prepare(options, source, launch.device(options.device))
     with ExitStack() as stack:
@@ -250,24 +195,9 @@ def write_draws(options: SampleOptions) -> str | None:
             return None
         _complete(draws, folder)
         seconds = time.perf_counter() - started
-        facts = _facts(draws) | {"processes": launch.count, "denoiser": str(source), "seconds": seconds, **provenance()}
-        facts["files"] = sorted(path.name for path in folder.iterdir())
-        replace_text(folder / RECORD, json.dumps(facts, indent=2) + "\n")
+        write_record(folder, _facts(draws) | {"processes": launch.count, "denoiser": str(source), "seconds": seconds})
     shared = f", {launch.count} processes" if launch.count > 1 else ""
     return f"{draws.meta.count} samples in {out} ({seconds:.1f} s on {draws.device.type}{shared})"
-
-
-def _refuse_foreign(out: Path) -> None:
-    """See that nothing is lost which this command did not make; an evaluation of samples goes with them."""
-    mend = "move it away, or give another out=FOLDER"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, where a folder of samples is to be: {mend}.")
-    found = {path.name for path in out.iterdir()} if out.exists() else set()
-    if found and RECORD not in found:
-        raise InputError(f"{out} holds something that `mmspec sample` did not make (it has no {RECORD}): {mend}.")
-    own = read_json(out / RECORD, SampleFile).get("files") if found else None
-    if own is not None and (foreign := sorted(found - {RECORD, "evaluation.json", *own})):
-        raise InputError(f"{out} holds {foreign[0]}, which `mmspec sample` did not put there: {mend}.")
 
 
 def _complete(draws: Draws, folder: Path) -> None:

@@ -19,7 +19,8 @@ from mmspec.diffusion import AnyObjective, Denoiser, sample, seeded
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, hideable, said, tell
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
-from mmspec.experiment.conditions import KnownClasses, choose_classes, class_numbers, dataset_context, listed
+from mmspec.experiment.classes import listed
+from mmspec.experiment.conditions import KnownClasses, choose_classes, class_numbers, dataset_context
 from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals

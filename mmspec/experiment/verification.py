@@ -27,7 +27,8 @@ from mmspec.experiment.held_out import held_out_errors
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.objective import refuse_unfit
-from mmspec.experiment.sampling import SampleOptions, write_draws
+from mmspec.experiment.sample_folder import SampleOptions
+from mmspec.experiment.sampling import write_draws
 from mmspec.experiment.sources import open_denoiser
 from mmspec.experiment.training import make_denoiser, train
 from mmspec.experiment.treatments import BEFORE, Controls, Strength, Treatment, read_treatment, with_controls

@@ -263,7 +263,8 @@ class VQModel(_LatentDiffusion):
         with torch.autocast(z.device.type, enabled=False):
             vectors, codes = z.movedim(1, -1).flatten(0, -2).detach(), self.codebook.to(z.dtype)
             lengths = codes.square().sum(1)
-            parts = torch.split(vectors, QUANTIZED_AT_ONCE)
+            # An exported graph is of any number of vectors, and cannot count pieces.
+            parts = (vectors,) if torch.compiler.is_exporting() else torch.split(vectors, QUANTIZED_AT_ONCE)
             nearest = torch.cat([(lengths - 2 * part @ codes.T).argmin(1) for part in parts])
         indices = nearest.view(z.shape[0], *z.shape[2:])
         return z + (codes[indices].movedim(-1, 1) - z).detach(), indices

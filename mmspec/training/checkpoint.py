@@ -21,8 +21,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.files import flush, replace_text
-
-MARKER = "COMPLETE"
+from mmspec.training.complete import MARKER, is_complete
 
 
 class StateFile(TypedDict):
@@ -107,31 +106,6 @@ def trained_parameters(module: nn.Module | None) -> dict[str, nn.Parameter]:
     """The parameters of a module that require gradients, by name."""
     named = () if module is None else module.named_parameters()
     return {name: parameter for name, parameter in named if parameter.requires_grad}
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end."""
-    return (checkpoint / MARKER).is_file()
-
-
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints in a run's ``checkpoints`` folder, oldest first."""
-    return sorted(path.parent for path in folder.glob(f"step_*/{MARKER}"))
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a run's ``checkpoints`` folder."""
-    complete = complete_checkpoints(folder)
-    return complete[-1] if complete else None
-
-
-def prune_checkpoints(folder: Path, keep_last: int, keep_every: int | None) -> None:
-    """Remove all but the newest ``keep_last`` checkpoints and those at multiples of ``keep_every`` steps."""
-    for path in complete_checkpoints(folder)[:-keep_last]:
-        step = int(path.name.removeprefix("step_"))
-        if not keep_every or step % keep_every:
-            (path / MARKER).unlink()
-            shutil.rmtree(path)
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,9 +4,10 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-import torch
-from accelerate import Accelerator
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -23,7 +24,7 @@ class StopRequest:
         every: steps between two such questions, each of which is a wait.
     """
 
-    def __init__(self, accelerator: Accelerator, every: int) -> None:
+    def __init__(self, accelerator: "Accelerator", every: int) -> None:
         self.accelerator, self.every = accelerator, every
         self._asked = False
 
@@ -47,5 +48,7 @@ class StopRequest:
             return self._asked
         if step % self.every:
             return False
+        import torch
+
         asked = torch.tensor(float(self._asked), device=self.accelerator.device)
         return bool(self.accelerator.reduce(asked, "sum").item())

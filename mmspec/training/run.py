@@ -15,7 +15,7 @@ from mmspec.documents import mended, read_yaml
 from mmspec.errors import InputError
 from mmspec.files import exclusive, replace_text
 from mmspec.provenance import Provenance, provenance
-from mmspec.training.checkpoint import is_complete, latest_checkpoint
+from mmspec.training.complete import is_complete, latest_checkpoint
 from mmspec.typed import held
 
 # Of a field that may change between two starts of a run: how long and how watched it is, not what is learnt.

@@ -23,10 +23,10 @@ from mmspec.errors import InputError
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
 from mmspec.training.checkpoint import (
     load_checkpoint,
-    prune_checkpoints,
     save_checkpoint,
     trained_parameters,
 )
+from mmspec.training.complete import prune_checkpoints
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.finite import FiniteGuard
 from mmspec.training.interruption import Interrupted, StopRequest

@@ -18,7 +18,8 @@ from mmspec.data import PackedDataset
 from mmspec.errors import InputError
 from mmspec.experiment.evaluation import EvaluationOptions, evaluate, find_sources
 from mmspec.experiment.experiment import Experiment
-from mmspec.experiment.sampling import SampleOptions, write_draws
+from mmspec.experiment.sample_folder import SampleOptions
+from mmspec.experiment.sampling import write_draws
 from mmspec.experiment.training import train
 from mmspec.metrics.comparison import sets_of
 from mmspec.metrics.octave_bias import OctaveBias

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmspec.data import DatasetMeta, write_packed
-from mmspec.training.checkpoint import complete_checkpoints
+from mmspec.training.complete import complete_checkpoints
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

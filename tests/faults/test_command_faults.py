@@ -28,7 +28,8 @@ from mmspec.errors import InputError, sentence
 from mmspec.experiment import conversion
 from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.report import ReportOptions
-from mmspec.experiment.sampling import Draws, SampleOptions
+from mmspec.experiment.sample_folder import SampleOptions
+from mmspec.experiment.sampling import Draws
 from mmspec.networks import UNet
 from mmspec.overrides import as_typed
 from mmspec.training.run import Run

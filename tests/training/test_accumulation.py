@@ -14,7 +14,7 @@ from mmspec.diffusion.processes import EDM
 from mmspec.losses import FourierAmplitudeLoss, Regularizer, WaveletLoss
 from mmspec.losses.weighting import EDMWeight, InverseSigmaGate
 from mmspec.networks import UNet
-from mmspec.training.checkpoint import latest_checkpoint
+from mmspec.training.complete import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
 from tests.programs import ROOT
 from tests.training.test_trainer import Waves, same, weights

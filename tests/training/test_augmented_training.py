@@ -7,7 +7,7 @@ from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.networks import Network
 from mmspec.training.batches import step_seed
-from mmspec.training.checkpoint import latest_checkpoint
+from mmspec.training.complete import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
 
 

@@ -9,7 +9,7 @@ from mmspec.diffusion import Denoiser, DistillationObjective, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.networks import UNet
-from mmspec.training.checkpoint import latest_checkpoint
+from mmspec.training.complete import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
 from tests.programs import two_processes
 from tests.training.test_trainer import Waves, same, weights

@@ -11,12 +11,10 @@ from mmspec.networks import UNet
 from mmspec.provenance import provenance
 from mmspec.training.batches import Batches, SampleOrder
 from mmspec.training.checkpoint import (
-    MARKER,
-    latest_checkpoint,
     load_checkpoint,
-    prune_checkpoints,
     save_checkpoint,
 )
+from mmspec.training.complete import MARKER, latest_checkpoint, prune_checkpoints
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.meters import Meters
 from mmspec.training.run import Run, find_denoiser

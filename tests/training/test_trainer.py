@@ -11,7 +11,7 @@ from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import UNet
-from mmspec.training.checkpoint import latest_checkpoint
+from mmspec.training.complete import latest_checkpoint
 from mmspec.training.trainer import Trainer, TrainerOptions
 from tests.programs import BIN, ENVIRONMENT, python, two_processes
 

@@ -42,7 +42,7 @@ class DiffWave(DDPM):
     def timestep(self, sigma: Tensor) -> Tensor:
         """Fractional place of noise levels in the table, same shape and dtype."""
         levels, level = ((s.double() ** 2 + 1).rsqrt() for s in (self.sigmas, self.round_sigma(sigma)))
-        above = torch.searchsorted(-levels, -level).clamp(1, len(levels) - 1)
+        above = (levels > level[..., None]).sum(-1).clamp(1, len(levels) - 1)
         return (above - (level - levels[above]) / (levels[above - 1] - levels[above])).to(sigma.dtype)
 
     def round_sigma(self, sigma: Tensor) -> Tensor:

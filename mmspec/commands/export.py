@@ -1,0 +1,21 @@
+"""``mmspec export``: a denoiser as graphs that other engines run."""
+
+from omegaconf import DictConfig
+
+from mmspec.config import plain
+from mmspec.experiment.export import ExportOptions, export
+from mmspec.typed import read
+
+OPTIONS = (ExportOptions,)
+
+
+def run(cfg: DictConfig) -> None:
+    """Export what conf/export.yaml describes, and print how far it is from torch.
+
+    Raises:
+        InputError: for a key that cannot be used, a network that a format has no operators for, or one that differs.
+    """
+    options = read(ExportOptions, plain(cfg))
+    facts = export(options)
+    parity = ", ".join(f"{name} {difference:.0e}" for name, difference in facts.parity.items())
+    print(f"{options.out} holds the denoiser for {options.format}; it differs from torch by: {parity}")

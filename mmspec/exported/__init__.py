@@ -1,0 +1,1 @@
+"""Denoisers as graphs: written with torch, run without it."""

@@ -1,0 +1,132 @@
+"""What is exported of a denoiser, and how: graphs of torch.export and of ONNX, of any number of samples."""
+
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from mmspec.diffusion import Denoiser
+from mmspec.errors import InputError
+from mmspec.exported.model import DECODER, DENOISER, call, session
+from mmspec.metrics.cost import example
+
+TOKENS = 77  # of a text, as CLIP reads them
+EARLIEST_OPSET = 18  # that torch's exporter writes
+SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
+
+
+@dataclass(frozen=True)
+class ExportedPart:
+    """A function of tensors that becomes a graph.
+
+    Attributes:
+        name: of its file, without the suffix.
+        module: ``module(inputs)``, a tensor ``[B, ...]``.
+        inputs: name -> an example, ``[2, ...]``.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+
+
+class _Called(nn.Module):
+    """A method of a module, by the names of its arguments."""
+
+    def __init__(self, module: nn.Module, method: str) -> None:
+        super().__init__()
+        self.module, self.method = module, method
+
+    def forward(self, inputs: dict[str, Tensor]) -> Any:
+        return getattr(self.module, self.method)(**inputs)
+
+
+def parts(denoiser: Denoiser) -> list[ExportedPart]:
+    """The denoiser ``D(x, sigma, ...)``, and the decoder of its first stage."""
+    shape = denoiser.latent_shape or ()
+    (x, sigma), told = example(denoiser.network, shape, 2, "cpu", context_length=TOKENS)
+    found = [ExportedPart(DENOISER, _Called(denoiser, "forward"), {"x": x, "sigma": sigma, **told})]
+    if denoiser.first_stage is not None:
+        found.append(ExportedPart(DECODER, _Called(denoiser.first_stage, "decode"), {"z": x}))
+    return found
+
+
+def traced(part: ExportedPart) -> ExportedProgram:
+    """A part as torch.export's graph.
+
+    Raises:
+        InputError: if its code does what a graph cannot.
+    """
+    batch = Dim("batch", min=1)
+    shapes = ({name: {0: batch} for name in part.inputs},)
+    try:
+        with torch.no_grad(), quiet():
+            return torch.export.export(part.module, (dict(part.inputs),), dynamic_shapes=shapes)
+    except Exception as error:  # of many classes, from deep within
+        raise InputError(_refused(part, "torch.export cannot follow", error)) from error
+
+
+def write_graph(part: ExportedPart, graph: ExportedProgram, folder: Path, form: str, opset: int) -> Path:
+    """Write a graph into a folder.
+
+    Args:
+        form: "onnx" or "torch".
+        opset: of ONNX.
+
+    Raises:
+        InputError: if the exporter is missing, or ONNX lacks an operator.
+    """
+    file = folder / f"{part.name}{SUFFIX[form]}"
+    if form == "torch":
+        torch.export.save(graph, file)
+        return file
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                graph, dynamo=True, opset_version=opset, input_names=list(part.inputs), verbose=False
+            )
+    except ImportError as error:
+        raise InputError(f"format=onnx needs {error.name}: pip install 'mmspec[export]'.") from None
+    except Exception as error:
+        raise InputError(_refused(part, f"ONNX (opset {opset}) lacks an operator for", error)) from error
+    assert program is not None
+    program.save(file)
+    return file
+
+
+def reader(file: Path) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """A written graph as a function of what its part's module takes; returns ``[B, ...]``."""
+    if file.suffix == SUFFIX["torch"]:
+        module = torch.export.load(file).module()
+        return lambda inputs: module(dict(inputs))
+    graph = session(file)
+    return lambda inputs: torch.from_numpy(call(graph, {name: value.numpy() for name, value in inputs.items()}))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No remarks of the exporter's on its own insides."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _refused(part: ExportedPart, what: str, error: Exception) -> str:
+    text = str(error)
+    operator = re.search(r"OpOverload\(op='([\w.]+)'", text)
+    cause = operator[1] if operator else " ".join(text.split())[:200]
+    return f"the {part.name} cannot be exported: {what} {cause}; sample from the run itself, or export another network."

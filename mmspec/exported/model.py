@@ -1,0 +1,180 @@
+"""An exported denoiser as it is run: by ONNX Runtime and NumPy, without torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mmspec.components import Component
+from mmspec.documents import parse_json, read_json
+from mmspec.errors import InputError
+from mmspec.exported import walk
+from mmspec.exported.noise import NormalNoise
+from mmspec.files import sha256
+from mmspec.typed import read
+
+FORMAT = "mmspec-exported-1"
+CONFIG, WALK, DENOISER, DECODER = "config.json", "walk.json", "model", "decoder"
+AGAIN = "export it again"
+
+
+@dataclass(frozen=True)
+class SignalFacts:
+    """What the denoiser's signals are: shape ``(C, *spatial)``, Hz of sound, names of classes."""
+
+    shape: tuple[int, ...]
+    sample_rate: int | None
+    classes: list[str] | None
+
+
+@dataclass(frozen=True)
+class ExportedFacts:
+    """config.json of an exported denoiser.
+
+    Attributes:
+        format: `FORMAT`.
+        mmspec: version that exported it.
+        graph: of what the files are.
+        opset: of ONNX; None of torch's.
+        files: name -> SHA-256.
+        signal: see `SignalFacts`.
+        latent_shape: ``(C, *spatial)`` of what the denoiser works on.
+        process: which it was trained with.
+        sigma_min, sigma_max: noise levels between which it was trained.
+        conditions: what it is told: keyword -> width.
+        sampler, steps, guidance: of the walk.
+        parity: by file, the largest difference from torch, of the largest value, or of 1 where that is less; of
+            ``samples``, drawn by both.
+    """
+
+    format: str
+    mmspec: str
+    graph: Literal["onnx", "torch"]
+    opset: int | None
+    files: dict[str, str]
+    signal: SignalFacts
+    latent_shape: tuple[int, ...]
+    process: Component
+    sigma_min: float
+    sigma_max: float
+    conditions: dict[str, int]
+    sampler: Component
+    steps: int
+    guidance: float | None
+    parity: dict[str, float]
+
+
+def is_exported(folder: str | Path) -> bool:
+    """Whether a folder is of ``mmspec export``."""
+    return (Path(folder) / WALK).is_file()
+
+
+class ExportedDenoiser:
+    """What ``mmspec export format=onnx`` wrote; nothing in it is executed but its graphs, by ONNX Runtime.
+
+    Args:
+        folder: of the export.
+        device: "cpu", or "auto" for what onnxruntime finds.
+
+    Attributes:
+        facts: what the folder says of itself.
+
+    Raises:
+        InputError: if it is of another version or of torch's graphs, a file is missing, changed or cut short, or
+            onnxruntime is missing or refuses a graph.
+    """
+
+    def __init__(self, folder: str | Path, device: str = "cpu") -> None:
+        self.folder, self._device = Path(folder), device
+        self.facts = read_facts(self.folder)
+        if self.facts.graph != "onnx":
+            raise InputError(
+                f"{self.folder} was exported for torch, which torch.export.load runs: export it with format=onnx to "
+                "sample from it."
+            )
+        for name, digest in self.facts.files.items():
+            if not (self.folder / name).is_file() or sha256(self.folder / name) != digest:
+                raise InputError(f"{self.folder / name} is missing, changed or cut short: {AGAIN}, or copy it again.")
+        self._instructions: list[walk.Instruction] = parse_json((self.folder / WALK).read_bytes())
+        self._denoiser = self._session(f"{DENOISER}.onnx")
+        self._decoder = self._session(f"{DECODER}.onnx") if f"{DECODER}.onnx" in self.facts.files else None
+
+    def _session(self, name: str) -> Any:
+        return session(self.folder / name, self._device)
+
+    def __call__(self, x: np.ndarray, sigma: np.ndarray, **told: np.ndarray) -> np.ndarray:
+        """Of x ``[B, *latent_shape]``, sigma ``[B]``, conditions ``[B, ...]`` -> x0_hat like x, float32."""
+        return call(self._denoiser, {"x": x, "sigma": sigma, **told})
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Signals ``[B, C, *spatial]`` of latents ``[B, *latent_shape]``, one by one: a decoder needs much memory."""
+        if self._decoder is None:
+            return z
+        return np.concatenate([call(self._decoder, {"z": z[i : i + 1]}) for i in range(len(z))])
+
+    def sample(self, seeds: Sequence[int], told: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Samples, each by its seed alone, equal to torch's of these seeds to 1e-3.
+
+        Args:
+            seeds: one a sample.
+            told: conditions ``[B, ...]``; guidance puts zeros in their place.
+
+        Returns:
+            ``[B, C, *spatial]`` float32.
+        """
+        sources, shape = [NormalNoise(seed) for seed in seeds], self.facts.latent_shape
+
+        def draw() -> np.ndarray:
+            return np.stack([source.draw(shape) for source in sources]).astype(np.float64)
+
+        def denoise(x: np.ndarray, sigma: float) -> np.ndarray:
+            return np.asarray(self._guided(x, np.full(len(x), sigma), told), np.float64)
+
+        return self.decode(walk.run(self._instructions, draw, denoise).astype(np.float32))
+
+    def _guided(self, x: np.ndarray, sigma: np.ndarray, told: Mapping[str, np.ndarray]) -> np.ndarray:
+        scale = self.facts.guidance
+        if scale is None:
+            return self(x, sigma, **told)
+        both = {name: np.concatenate([np.zeros_like(value), value]) for name, value in told.items()}
+        without, conditional = np.split(self(np.tile(x, (2,) + (1,) * (x.ndim - 1)), np.tile(sigma, 2), **both), 2)
+        guided: np.ndarray = without + np.float32(scale) * (conditional - without)
+        return guided
+
+
+def read_facts(folder: Path) -> ExportedFacts:
+    """What an exported folder says of itself.
+
+    Raises:
+        InputError: if it is of another version, or not whole.
+    """
+    config = read_json(folder / CONFIG, mend=AGAIN)
+    if (found := config.get("format")) != FORMAT:
+        raise InputError(f"{folder / CONFIG} has format {found!r}, this mmspec reads {FORMAT!r}: {AGAIN}.")
+    return read(ExportedFacts, config, f"{folder / CONFIG}:")
+
+
+def session(file: Path, device: str = "cpu") -> Any:
+    """A graph, ready to be run.
+
+    Raises:
+        InputError: if onnxruntime is missing, or refuses it.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f"{file} needs onnxruntime: pip install 'mmspec[export]'.") from None
+    providers = ["CPUExecutionProvider"] if device == "cpu" else onnxruntime.get_available_providers()
+    try:
+        return onnxruntime.InferenceSession(file, providers=providers)
+    except Exception as error:  # its classes are its own
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{file} is refused by onnxruntime {onnxruntime.__version__} ({reason}): {AGAIN}.") from None
+
+
+def call(graph: Any, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What a session puts out for inputs ``[B, ...]``, in float32 both."""
+    out: np.ndarray = graph.run(None, {name: value.astype(np.float32) for name, value in inputs.items()})[0]
+    return out

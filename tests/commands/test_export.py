@@ -1,0 +1,194 @@
+"""`mmspec export`, and `mmspec sample` of what it wrote, without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmspec.cli import main
+from mmspec.data import DatasetMeta, PackedDataset, write_packed
+from mmspec.diffusion import Denoiser
+from mmspec.diffusion.processes import EDM, LDM
+from mmspec.networks import AutoencoderKL, DiffWave, UNet
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"model_channels": 8, "channel_mult": (1, 1), "num_blocks": 1, "attention_levels": ()}
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from mmspec.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def save(denoiser, folder):
+    torch.manual_seed(0)
+    for module in filter(None, (denoiser.network, denoiser.first_stage)):
+        for parameter in module.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+    denoiser.save_pretrained(folder)
+    return str(folder)
+
+
+def pictures(folder):
+    gated = UNet(2, 3, **SMALL, num_classes=3, resample="wavelet")
+    return save(Denoiser(gated, EDM(), (3, 8, 8), classes=["a", "b", "c"]), folder)
+
+
+def sounds(folder):
+    return save(Denoiser(UNet(1, 1, **SMALL), EDM(), (1, 800), sample_rate=8000), folder)
+
+
+def latents(folder):
+    stage = AutoencoderKL(channels=32, channel_mult=(1, 1), num_blocks=1, middle_attention=False)
+    return save(Denoiser(UNet(2, 4, **SMALL), LDM(ends_clean=False), (3, 16, 16), first_stage=stage), folder)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A folder in each format is exported once, and read by many tests."""
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    pytest.importorskip("onnxruntime", reason="graphs run in onnxruntime (the extra export)")
+    folder = tmp_path_factory.mktemp("exported")
+    assert (
+        main(["export", f"from={pictures(folder / 'saved')}", f"out={folder / 'onnx'}", "steps=2", "guidance=2"]) == 0
+    )
+    return folder
+
+
+def refusal(capfd, *words):
+    assert main(list(words)) == 2
+    said = capfd.readouterr().err.strip()
+    assert said.startswith(f"mmspec {words[0]}: ") and "\n" not in said
+    return said
+
+
+CASES = {
+    "pictures": (pictures, ["guidance=2"], ["labels=b"]),
+    "sounds": (sounds, ["sampler=dpmpp_2m"], []),
+    "latents": (latents, ["sampler=ddpm"], []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_samples_without_torch_are_those_of_torch(case, tmp_path):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    pytest.importorskip("onnxruntime", reason="graphs run in onnxruntime (the extra export)")
+    make, fixed, free = CASES[case]
+    source, out = make(tmp_path / "saved"), tmp_path / "exported"
+    assert main(["export", f"from={source}", f"out={out}", "steps=2", *fixed]) == 0
+    ours, theirs = tmp_path / "torch", tmp_path / "onnxruntime"
+    assert main(["sample", f"from={source}", f"out={ours}", "num=3", "seed=7", "steps=2", *fixed, *free]) == 0
+    words = ["sample", f"from={out}", f"out={theirs}", "num=3", "seed=7", "batch_size=2", *free]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    wanted, found = PackedDataset(ours), PackedDataset(theirs)
+    one = 1 if wanted.meta.sample_rate is None else 33  # 1e-3 of full scale, as it is stored
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= one
+    assert wanted.data.std() > 0
+    if wanted.labels is not None:
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+    assert (found.meta.shape, found.meta.sample_rate) == (wanted.meta.shape, wanted.meta.sample_rate)
+    assert {path.name for path in theirs.iterdir()} == {path.name for path in ours.iterdir()}
+    record = json.loads((theirs / "sample.json").read_text())
+    assert (record["num"], record["steps"], record["seed"]) == (3, 2, 7)
+
+
+def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
+    config = json.loads((exported / "onnx" / "config.json").read_text())
+    assert config["signal"] == {"shape": [3, 8, 8], "sample_rate": None, "classes": ["a", "b", "c"]}
+    assert (config["sigma_min"], config["sigma_max"], config["conditions"]) == (0.002, 80.0, {"labels": 3})
+    assert (config["steps"], config["guidance"], config["sampler"]["type"]) == (2, 2, "heun")
+    assert config["parity"]["model.onnx"] < 1e-4 and config["parity"]["samples"] < 1e-3
+    assert {path.name for path in (exported / "onnx").iterdir()} == {"config.json", "samples.png", *config["files"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["steps=3"], "steps=3 is not what"),
+        (["sampler=euler"], "sampler="),
+        (["guidance=1"], "guidance=1 is not what"),
+        (["text=a"], "text is not of an exported denoiser"),
+        (["mixed_precision=bf16"], "mixed_precision is not of an exported denoiser"),
+        (["num=all"], "num=all is of a vocoder"),
+        (["labels=none"], "guidance=2, which needs classes"),
+        (["labels=d"], "labels=d is no class"),
+    ],
+)
+def test_what_was_fixed_at_export_is_not_ignored(exported, tmp_path, capfd, words, said):
+    assert said in refusal(capfd, "sample", f"from={exported / 'onnx'}", f"out={tmp_path / 'out'}", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def damaged(exported, folder, name, change):
+    folder.mkdir()
+    for path in (exported / "onnx").iterdir():
+        content = path.read_bytes()
+        (folder / path.name).write_bytes(change(content) if path.name == name else content)
+    return f"from={folder}"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("model.onnx", lambda content: content[:1000], "model.onnx is missing, changed or cut short: export it again"),
+        ("walk.json", lambda content: content[:-9], "walk.json is missing, changed or cut short"),
+        ("config.json", lambda content: content[:-9], "config.json is not JSON"),
+        (
+            "config.json",
+            lambda content: content.replace(b"ported-1", b"ported-9"),
+            "has format 'mmspec-exported-9', this",
+        ),
+    ],
+)
+def test_a_file_cut_short_or_of_another_version_is_refused(exported, tmp_path, capfd, name, change, said):
+    source = damaged(exported, tmp_path / "copy", name, change)
+    assert said in refusal(capfd, "sample", source, f"out={tmp_path / 'out'}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_torchs_format_is_written_whole_and_is_not_sampled_from(tmp_path, capfd):
+    source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
+    assert main(["export", f"from={source}", f"out={out}", "format=torch", "steps=2"]) == 0
+    assert {path.name for path in out.iterdir()} == {"config.json", "walk.json", "model.pt2"}
+    assert json.loads((out / "config.json").read_text())["parity"]["model.pt2"] < 1e-4
+    said = refusal(capfd, "sample", f"from={out}", f"out={tmp_path / 'samples'}")
+    assert "was exported for torch, which torch.export.load runs" in said
+
+
+def test_bad_options_of_export_are_one_sentence_and_write_nothing(tmp_path, capfd):
+    source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
+    words = ("export", f"from={source}", f"out={out}", "format=torch")
+    assert "opset=17 is too old" in refusal(capfd, *words, "opset=17")
+    assert "steps must be 1 or more" in refusal(capfd, *words, "steps=0")
+    assert "this denoiser is told nothing" in refusal(capfd, *words, "guidance=2")
+    others = np.zeros((2, 4, 4, 3), np.uint8)
+    write_packed(tmp_path / "data", others, meta=DatasetMeta(modality="image", source="test"))
+    assert "holds pictures, the denoiser is for sound" in refusal(capfd, *words, f"data={tmp_path / 'data'}")
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    assert "holds something that `mmspec export` did not make" in refusal(capfd, *words)
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+def test_real_signals_are_compared_too_and_what_differs_is_not_written(tmp_path, capfd, monkeypatch):
+    source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
+    clips = np.random.default_rng(0).integers(-9000, 9000, (3, 800), dtype=np.int16)
+    write_packed(tmp_path / "data", clips, meta=DatasetMeta(modality="audio", source="test", sample_rate=8000))
+    seen = []
+    wrong = lambda file: lambda inputs: seen.append(inputs["x"]) or inputs["x"]  # noqa: E731
+    monkeypatch.setattr("mmspec.experiment.export.reader", wrong)
+    words = ["export", f"from={source}", f"out={out}", "format=torch", f"data={tmp_path / 'data'}"]
+    assert "model.pt2 differs from torch by" in refusal(capfd, *words)
+    assert not out.exists()
+    torch.testing.assert_close(seen[1][0, 0], torch.from_numpy(clips[0]) / 32768, atol=0.02, rtol=0)  # sigma_min on it
+
+
+def test_a_vocoder_is_exported_and_says_that_its_spectrograms_need_torch(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    network = DiffWave(residual_channels=8, residual_layers=2, n_mels=5)
+    source = save(Denoiser(network, EDM(), (1, 512), sample_rate=8000), tmp_path / "saved")
+    assert main(["export", f"from={source}", f"out={tmp_path / 'exported'}", "steps=2"]) == 0
+    said = refusal(capfd, "sample", f"from={tmp_path / 'exported'}", f"out={tmp_path / 'out'}")
+    assert "is told a spectrogram, which needs torch to be made" in said
