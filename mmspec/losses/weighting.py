@@ -29,7 +29,7 @@ def per_sample(sigma: Tensor | float, x: Tensor, name: str = "sigma") -> Tensor:
     """
     if isinstance(sigma, Real):
         return torch.full(x.shape[:1], float(sigma), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-    each = (len(x), *[1] * (x.ndim - 1))
+    each = (x.shape[0], *[1] * (x.ndim - 1))  # len(x) would fix the batch of an exported graph
     whole = isinstance(sigma, Tensor) and sigma.shape in ((), x.shape[:1], each)
     if not isinstance(sigma, Tensor) or sigma.is_complex() or not whole:
         found = list(sigma.shape) if isinstance(sigma, Tensor) and not whole else repr(sigma)
