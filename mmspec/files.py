@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import platform
 import shutil
@@ -81,6 +82,12 @@ def exclusive(file: Path, doing: str, mend: str) -> Iterator[None]:
         lock.write(f"{os.getpid()} on {platform.node()}")
         lock.flush()
         yield
+
+
+def free_name(path: Path) -> Path:
+    """The path, or where something is there already, the first of ``path-2``, ``path-3``, ... that is free."""
+    names = itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -2,13 +2,16 @@
 
 ``checkpoints/step_00001000/`` holds ``model.safetensors`` (weights in training), ``ema/`` (the averaged denoiser, ready
 for `mmspec.from_pretrained`), ``optimizer.safetensors``, ``objective.safetensors`` where the objective has weights that
-are trained too, ``state.json`` and, written last, the marker ``COMPLETE``. ``checkpoints/latest`` names the newest one.
+are trained too, ``state.json`` and, written last, the marker ``COMPLETE`` with their checksums. ``checkpoints/latest``
+names the newest one.
+
+Who opens a checkpoint asks `newest_whole` or `require_whole`, which compare its files with what was written.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -20,9 +23,8 @@ from torch import Tensor, nn
 from mmspec.diffusion import Denoiser
 from mmspec.documents import read_json
 from mmspec.errors import InputError
-from mmspec.files import flush, replace_text
-
-MARKER = "COMPLETE"
+from mmspec.files import flush, free_name, replace_text
+from mmspec.training.integrity import MARKER, damage, is_complete, mark
 
 
 class StateFile(TypedDict):
@@ -58,7 +60,7 @@ def save_checkpoint(
             save_file(_contiguous(trained), beside / "objective.safetensors")
         ema.save_pretrained(beside / "ema")
         (beside / "state.json").write_text(json.dumps({"step": step, **state}, indent=2) + "\n")
-        (beside / MARKER).touch()
+        mark(beside)
         flush(beside)
         if target.exists():
             shutil.rmtree(target)
@@ -80,10 +82,9 @@ def load_checkpoint(
     """Put a checkpoint's weights and optimizer state in place; returns what state.json holds.
 
     Raises:
-        InputError: if the checkpoint is incomplete, or of another network or objective.
+        InputError: if the checkpoint is incomplete or damaged, or of another network or objective.
     """
-    if not is_complete(checkpoint):
-        raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
+    require_whole(checkpoint)
     state = read_json(checkpoint / "state.json", StateFile, "restore it, or resume from another checkpoint")
     if state["step"] < 0:
         raise InputError(f"{checkpoint / 'state.json'}: step must be 0 or more, not {state['step']}: restore it.")
@@ -109,20 +110,47 @@ def trained_parameters(module: nn.Module | None) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in named if parameter.requires_grad}
 
 
-def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end."""
-    return (checkpoint / MARKER).is_file()
-
-
 def complete_checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints in a run's ``checkpoints`` folder, oldest first."""
+    """The checkpoints in a run's ``checkpoints`` folder that were written to their end, oldest first."""
     return sorted(path.parent for path in folder.glob(f"step_*/{MARKER}"))
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a run's ``checkpoints`` folder."""
-    complete = complete_checkpoints(folder)
-    return complete[-1] if complete else None
+def newest_whole(folder: Path, part: str = "") -> tuple[Path | None, dict[Path, str]]:
+    """The newest checkpoint in a run's ``checkpoints`` folder that is as it was written.
+
+    Args:
+        folder: in which they lie.
+        part: what is needed of it, such as "ema"; all, where empty.
+
+    Returns:
+        The checkpoint, None where none was ever complete; and newer ones that are damaged, with what is wrong.
+
+    Raises:
+        InputError: if all are damaged.
+    """
+    damaged: dict[Path, str] = {}
+    for checkpoint in reversed(complete_checkpoints(folder)):
+        if (wrong := damage(checkpoint, part)) is None:
+            return checkpoint, damaged
+        damaged[checkpoint] = wrong
+    if damaged:
+        found = "; ".join(f"{checkpoint.name}: {wrong}" for checkpoint, wrong in damaged.items())
+        raise InputError(f"{folder} holds no whole checkpoint ({found}): restore one from a copy, or train anew.")
+    return None, {}
+
+
+def require_whole(checkpoint: Path, part: str = "") -> None:
+    """Raise InputError unless a checkpoint, or a part of it as for `newest_whole`, is as it was written."""
+    if not is_complete(checkpoint):
+        raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
+    if (wrong := damage(checkpoint, part)) is not None:
+        raise InputError(f"{checkpoint} is damaged ({wrong}): restore it from a copy, or give another checkpoint.")
+
+
+def set_aside(damaged: Iterable[Path]) -> None:
+    """Move checkpoints to where no count of them goes wrong: ``damaged-step_XXXXXXXX`` beside the others."""
+    for checkpoint in damaged:
+        os.replace(checkpoint, free_name(checkpoint.with_name(f"damaged-{checkpoint.name}")))
 
 
 def prune_checkpoints(folder: Path, keep_last: int, keep_every: int | None) -> None:
