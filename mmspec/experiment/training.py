@@ -24,7 +24,7 @@ from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
-from mmspec.files import content_sha256
+from mmspec.files import content_sha256, replacing
 from mmspec.networks import FirstStage, Network, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
@@ -248,10 +248,10 @@ def _objective(
 
 def _preview(
     experiment: Experiment, signals: Dataset, conditions: Sequence[Condition]
-) -> Callable[[Denoiser, int], None]:
+) -> Callable[[Denoiser, Path], None]:
     options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
 
-    def preview(denoiser: Denoiser, step: int) -> None:
+    def preview(denoiser: Denoiser, file: Path) -> None:
         chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
         classes = choose_classes(denoiser, "balanced", options.num)
         device = next(denoiser.parameters()).device
@@ -266,8 +266,7 @@ def _preview(
             generator=seeded(range(options.num)),
             **told,
         )
-        file = experiment.run_dir / "samples" / f"step_{step:08d}.png"
-        file.parent.mkdir(exist_ok=True)
-        overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(file)
+        with replacing(file) as beside:
+            overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(beside, format="PNG")
 
     return preview
