@@ -3,12 +3,12 @@
 import importlib
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmspec.errors import InputError, sentence
+from mmspec.interruption import Interrupted, asked_to_stop
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -33,8 +33,10 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = "plugins="
 REFUSED = 2  # exit status where the input or the machine refuses
-INTERRUPTED = 75  # ... after SIGTERM or Ctrl-C in a training: the state is saved, the same command goes on
-ENDED = 130  # ... after SIGTERM or Ctrl-C in anything else
+INTERRUPTED = (
+    75  # ... after a signal to stop, in training and sampling: what is done is saved, the same command goes on
+)
+ENDED = 130  # ... after a signal to stop in anything else
 USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
@@ -55,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb in ("-h", "--help"):
         print(USAGE)
         return 0
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    with asked_to_stop(_interrupt):
+        return _finished(verb, overrides)
+
+
+def _finished(verb: str, overrides: Sequence[str]) -> int:
+    """Run one command to its end, whichever that is; returns the exit status."""
     try:
         if verb not in VERBS:
             raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
@@ -63,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(verb_help(verb, overrides))
             return 0
         return _run(verb, overrides)
+    except Interrupted as stopped:
+        _say(verb, str(stopped))
+        return INTERRUPTED
     except KeyboardInterrupt:
         _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
         return ENDED
@@ -71,8 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say(verb, said)
         return REFUSED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _interrupt(*_: object) -> None:
@@ -89,7 +97,6 @@ def _run(verb: str, words: Sequence[str]) -> int:
     from mmspec.allocator import keep_freed_memory
     from mmspec.config import compose, sweep
     from mmspec.overrides import as_typed
-    from mmspec.training.interruption import Interrupted
 
     keep_freed_memory()
     plugins.load(plugin_files(words))
@@ -97,11 +104,8 @@ def _run(verb: str, words: Sequence[str]) -> int:
     words = with_keys(verb, [word for word in words if word not in MULTIRUN and not word.startswith(PLUGINS)])
     overrides = as_typed(words, command.OPTIONS, multirun)
     cfgs = sweep(verb, overrides) if multirun else [compose(verb, overrides)]
-    try:
-        for cfg in cfgs:
-            command.run(cfg)
-    except Interrupted:
-        return INTERRUPTED
+    for cfg in cfgs:
+        command.run(cfg)
     return 0
 
 

@@ -25,7 +25,17 @@ TWINS = {  # one word of the field for several things; their modules tell them a
     "DiffWave": {"mmspec.diffusion.processes.diffwave", "mmspec.networks.diffwave"},  # the process, its network
 }
 FLOORS = [  # each imports from its own and those before; rooms of one floor make no circle
-    {"errors", "typed", "files", "documents", "components", "plugins", "provenance", "allocator"},  # know no room
+    {  # know no room
+        "errors",
+        "typed",
+        "files",
+        "documents",
+        "components",
+        "plugins",
+        "provenance",
+        "allocator",
+        "interruption",
+    },
     {"spectral"},
     {"losses", "networks"},
     {"data", "diffusion", "metrics", "drawing"},

@@ -11,6 +11,7 @@ torch is imported only where arrays become tensors: preparing data needs none of
 
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -227,6 +228,11 @@ class DataFile:
             raise ValueError(f"{self.dtype} is stored, not {stored.dtype}.")
         self._file.seek(self._start + row * self._row)
         self._file.write(np.ascontiguousarray(stored).data)
+
+    def flush(self) -> None:
+        """Wait until all that was written is on the disk."""
+        self._file.flush()
+        os.fdatasync(self._file.fileno())
 
     def __enter__(self) -> "DataFile":
         return self

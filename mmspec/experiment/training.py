@@ -38,7 +38,7 @@ def train(experiment: Experiment) -> None:
 
     Raises:
         InputError: for data, options or weights that do not go together, or a folder that holds another run.
-        Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
+        Interrupted: after a signal to stop, once a checkpoint is written.
     """
     dataset = PackedDataset(experiment.data.train)
     torch.manual_seed(step_seed(experiment.seed))

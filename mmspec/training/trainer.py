@@ -21,6 +21,7 @@ from mmspec.diffusion import AnyObjective, Denoiser
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
+from mmspec.interruption import Interrupted
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
 from mmspec.training.checkpoint import (
     StateFile,
@@ -34,7 +35,7 @@ from mmspec.training.checkpoint import (
 )
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.finite import FiniteGuard, not_finite
-from mmspec.training.interruption import Interrupted, StopRequest
+from mmspec.training.interruption import StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
@@ -175,7 +176,7 @@ class Trainer:
         self.generator = torch.Generator(self.device)
         self.meters = Meters(self.device)
         self.guard = FiniteGuard(options.max_nonfinite)
-        self.stop = StopRequest(self.accelerator, options.log_every)
+        self.stop = StopRequest(self.accelerator)
 
     def train(self, resume: Path | None = None) -> None:
         """Train up to ``options.max_steps``, from a checkpoint where one is given.
@@ -183,7 +184,7 @@ class Trainer:
         Raises:
             InputError: if the loss stays non-finite, weights are not finite, the batch does not divide over the
                 processes, or the checkpoint does not fit, the network or the disk.
-            Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
+            Interrupted: after a signal to stop, once a checkpoint is written.
         """
         options = self.options
         step = self._begin(resume)
@@ -209,8 +210,7 @@ class Trainer:
             finally:
                 batches.close()
             if step < options.max_steps:
-                log.say(f"interrupted at step {step}, saved: run the same command again to go on")
-                raise Interrupted(f"{self.folder} was interrupted at step {step}.")
+                raise Interrupted(f"interrupted at step {step}, saved: run the same command again to go on.")
 
     def _begin(self, resume: Path | None) -> int:
         """Weights, optimizer and meters of a checkpoint, if there is one; returns its step."""

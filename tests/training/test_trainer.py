@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 
@@ -9,11 +10,12 @@ from accelerate.state import AcceleratorState
 from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
+from mmspec.interruption import SIGNALS
 from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import UNet
 from mmspec.training.checkpoint import newest_whole
 from mmspec.training.trainer import Trainer, TrainerOptions
-from tests.programs import BIN, ENVIRONMENT, python, two_processes
+from tests.programs import python, two_processes
 
 
 class Waves:
@@ -147,13 +149,14 @@ def test_a_full_disk_does_not_end_training_until_the_end(tmp_path, monkeypatch):
 CHILD = """
 import sys
 from pathlib import Path
-from mmspec.training.interruption import Interrupted
+from mmspec.interruption import Interrupted
 from tests.training.test_trainer import make_trainer, newest_whole
 folder = Path(sys.argv[1])
 trainer = make_trainer(folder, max_steps=int(sys.argv[2]), checkpoint_every=2, log_every=1)
 try:
     trainer.train(newest_whole(folder / "checkpoints")[0])
-except Interrupted:
+except Interrupted as stopped:
+    print(stopped, file=sys.stderr)
     sys.exit(75)
 """
 
@@ -179,11 +182,14 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(tm
         assert ends[0] == ends[1]
 
 
-def test_sigterm_saves_and_exits_with_75(tmp_path):
-    command = [str(BIN / "python"), "-c", CHILD, str(tmp_path), "100000"]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_to_stop_saves_and_exits_with_75(tmp_path, number):
+    process = python(
+        "-c", f"import os; print('step', os.getpid(), file=__import__('sys').stderr)\n{CHILD}", tmp_path, 100000
+    )
+    pid = int(process.stderr.readline().split()[1])
     wait_for_lines(process, 3)
-    process.send_signal(signal.SIGTERM)
+    os.kill(pid, number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
     step = int(newest_whole(tmp_path / "checkpoints")[0].name.removeprefix("step_"))
