@@ -42,7 +42,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
     {"training", "pretrained", "analysis", "diagnosis", "report", "data_prep"},
     {"experiment", "config", "overrides"},
     {"commands"},
-    {"cli", "__main__", "__init__"},
+    {"cli", "__main__", "__init__", "torchrun"},
 ]
 HEAVY = ("accelerate", "auraloss", "hydra", "librosa", "matplotlib", "omegaconf", "scipy", "sklearn", "torchaudio")
 
