@@ -41,7 +41,7 @@ class StateFile(Step, total=False):
     meters: MetersState
 
 
-UNFINISHED = ".writing-"  # how names begin of what is not done
+UNFINISHED, REMOVED = ".writing-", ".removing-"  # how names begin of what a process was busy with when it was killed
 
 
 def save_checkpoint(
@@ -85,7 +85,7 @@ def save_checkpoint(
         mark(beside)
         flush(beside)
         if target.exists():
-            shutil.rmtree(target)
+            _remove(target)
         os.replace(beside, target)
         replace_text(folder / "latest", target.name + "\n")
     except (OSError, SafetensorError) as error:
@@ -209,12 +209,30 @@ def set_aside(damaged: Iterable[Path]) -> None:
 
 
 def prune_checkpoints(folder: Path, keep_last: int, keep_every: int | None) -> None:
-    """Remove all but the newest ``keep_last`` checkpoints and those at multiples of ``keep_every`` steps."""
-    for path in complete_checkpoints(folder)[:-keep_last]:
+    """Remove all but the newest ``keep_last`` checkpoints and those at multiples of ``keep_every`` steps.
+
+    And have ``latest`` name the newest, if a kill came between the two.
+    """
+    complete = complete_checkpoints(folder)
+    if complete and not _is_latest(complete[-1]):
+        replace_text(folder / "latest", complete[-1].name + "\n")
+    for path in complete[:-keep_last]:
         step = int(path.name.removeprefix("step_"))
         if not keep_every or step % keep_every:
-            (path / MARKER).unlink()
-            shutil.rmtree(path)
+            _remove(path)
+
+
+def _is_latest(checkpoint: Path) -> bool:
+    named = checkpoint.with_name("latest")
+    return named.is_file() and named.read_bytes() == f"{checkpoint.name}\n".encode()
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint, which is whole or gone at every moment."""
+    beside = checkpoint.with_name(f"{REMOVED}{checkpoint.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    os.replace(checkpoint, beside)
+    shutil.rmtree(beside)
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

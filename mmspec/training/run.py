@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,13 +16,21 @@ from mmspec.documents import mended, read_yaml
 from mmspec.errors import InputError
 from mmspec.files import exclusive, replace_text
 from mmspec.provenance import Provenance, provenance
-from mmspec.training.checkpoint import newest_whole, require_whole, set_aside
+from mmspec.training.checkpoint import REMOVED, UNFINISHED, newest_whole, require_whole, set_aside
 from mmspec.training.integrity import AVERAGED, is_complete
 from mmspec.typed import held
 
 # Of a field that may change between two starts of a run: how long and how watched it is, not what is learnt.
 FREE = {"free": True}
 LOCK, CHECKSUM = ".lock", "_sha256"
+LITTER = (
+    ".config.yaml.[0-9]*",
+    ".metrics.jsonl.[0-9]*",
+    "samples/.step_*.png.[0-9]*",
+    "checkpoints/.latest.[0-9]*",
+    f"checkpoints/{UNFINISHED}*",
+    f"checkpoints/{REMOVED}*",
+)
 
 MEND = "restore it, or train anew in another folder"
 
@@ -105,8 +114,9 @@ class Run:
         """A key of the group ``data``, such as "test"; None where the run has none."""
         return (self.config.get("data") or {}).get(name)
 
-    def held(self) -> AbstractContextManager[None]:
-        """Keep other trainings out, until the block or the process ends, however it ends.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other trainings out, until the block or the process ends, however it ends; tidy up after killed ones.
 
         One process of a launch holds the run for all. The lock is the system's, on the file ``.lock`` in the folder: it
         keeps out the processes of one machine, and those of others where the file system locks across machines, as
@@ -116,7 +126,17 @@ class Run:
             InputError: if another process is training in the folder.
         """
         mend = "wait for it, end it, or choose another run_dir"
-        return exclusive(self.folder / LOCK, f"{self.folder} is being trained", mend)
+        with exclusive(self.folder / LOCK, f"{self.folder} is being trained", mend):
+            self._tidy()
+            yield
+
+    def _tidy(self) -> None:
+        """Remove what a training that was killed was about to write or remove; nobody else's files are called so."""
+        for path in [found for pattern in LITTER for found in self.folder.glob(pattern)]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def open(self, config: Mapping[str, Any], free: Collection[str], resume: str = "auto") -> Path | None:
         """Make the folder, or go on with it.

@@ -225,6 +225,7 @@ class Trainer:
         if "meters" in state:
             self.meters.restore(state["meters"])
         if self.accelerator.is_main_process:
+            prune_checkpoints(self.folder / "checkpoints", self.options.keep_last, self.options.keep_every)
             self._require_room(state["step"])
         return state["step"]
 
