@@ -28,6 +28,7 @@ from mmspec.files import content_sha256, replacing
 from mmspec.networks import FirstStage, Network, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
+from mmspec.training.checkpoint import complete_checkpoints
 from mmspec.training.run import Run, find_denoiser
 from mmspec.training.trainer import Trainer
 from mmspec.typed import keys_with, write
@@ -66,6 +67,9 @@ def train(experiment: Experiment) -> None:
     run, main = Run(experiment.run_dir), trainer.accelerator.is_main_process
     with ExitStack() as stack:
         with trainer.accelerator.main_process_first():
+            if main and not complete_checkpoints(run.checkpoints):  # once a run, as it reads all of them
+                for data in filter(None, (experiment.data.train, experiment.data.latents)):
+                    PackedDataset(data).verify()
             if main:
                 stack.enter_context(run.held())
             resume = experiment.resume if main or experiment.resume != "none" else "auto"  # moved aside but once

@@ -61,6 +61,8 @@ class RunLog:
         self._progress.stop()
         if error is not None and self.active:
             self._append("log.txt", f"{_now()} ended by {type(error).__name__}: {error}")
+        for name in [name for name, waiting in self._waiting.items() if waiting]:
+            self._write(name)
         self.track(self._finish_trackers)
 
     def advance(self, step: int) -> None:
@@ -104,8 +106,11 @@ class RunLog:
             self._console.print(message, soft_wrap=True, markup=False)
 
     def _append(self, name: str, line: str) -> None:
+        self._waiting[name].append(f"{line}\n")
+        self._write(name)
+
+    def _write(self, name: str) -> None:
         waiting = self._waiting[name]
-        waiting.append(f"{line}\n")
         try:
             append(self.folder / name, "".join(waiting))
         except OSError as error:

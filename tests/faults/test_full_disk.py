@@ -1,11 +1,14 @@
 """Disks that are full: found before the work where a checkpoint will not fit, and survived by what can wait."""
 
 import errno
+import json
 import os
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from mmspec import files
 from mmspec.errors import InputError
 from mmspec.training.checkpoint import checkpoint_bytes, newest_whole, require_room
 from tests.training.test_trainer import make_trainer
@@ -51,10 +54,10 @@ def test_a_run_that_goes_on_needs_room_for_one_more_and_a_done_one_for_none(tmp_
 def test_a_checkpoint_is_about_as_large_as_foretold(tmp_path):
     trainer = make_trainer(tmp_path, max_steps=1)
     trainer.train()
-    files = [file for file in (tmp_path / "checkpoints/step_00000001").rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files if file.suffix == ".safetensors")
+    written = [file for file in (tmp_path / "checkpoints/step_00000001").rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in written if file.suffix == ".safetensors")
     header = sum(
-        8 + int.from_bytes(file.open("rb").read(8), "little") for file in files if file.suffix == ".safetensors"
+        8 + int.from_bytes(file.open("rb").read(8), "little") for file in written if file.suffix == ".safetensors"
     )
     foretold = checkpoint_bytes(trainer.denoiser, trainer.optimizer.optimizer)
     assert foretold <= size - header < 1.01 * foretold  # and a number of steps for each parameter
@@ -84,3 +87,17 @@ def test_a_tracker_that_cannot_begin_ends_no_training(tmp_path, monkeypatch, cap
     monkeypatch.setattr(trainer.accelerator, "init_trackers", full)
     trainer.train()
     assert capsys.readouterr().err.count("tracking stopped, training goes on: OSError") == 1
+
+
+def test_a_last_line_that_had_to_wait_is_written_at_the_end(tmp_path, monkeypatch):
+    real, failed = files.append, []
+
+    def append(path: Path, text: str) -> None:
+        if path.name == "metrics.jsonl" and '"step": 12' in text and not failed:
+            failed.append(path)
+            raise FULL
+        real(path, text)
+
+    monkeypatch.setattr("mmspec.training.log.append", append)
+    make_trainer(tmp_path).train()
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()] == [4, 8, 12] and failed
