@@ -112,7 +112,7 @@ def require_room(folder: Path, size: int, count: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size * count)
     except OSError as error:
         raise InputError(
-            f"{folder} has no room for the checkpoints of this training, {count} more of {size / 1e6:.0f} MB at a time "
+            f"{folder} has no room for the checkpoints of this training, {count} more of {size / 1e6:.1f} MB at a time "
             f"({error.strerror}): make room, lower trainer.keep_last, or give a run_dir on another disk."
         ) from None
     finally:

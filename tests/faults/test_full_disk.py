@@ -35,7 +35,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_found_before_the_first_step(
     trainer = make_trainer(tmp_path, **options)
     monkeypatch.setattr(trainer, "_step", lambda *_: pytest.fail("a step was taken"))
     with pytest.raises(
-        InputError, match=rf"checkpoints has no room .* {count} more of \d+ MB .*No space left.*make room"
+        InputError, match=rf"checkpoints has no room .* {count} more of [\d.]+ MB .*No space left.*make room"
     ):
         trainer.train()
     assert asked == [count * checkpoint_bytes(trainer.denoiser, trainer.optimizer.optimizer)]
