@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-faults lint bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## install mmspec and its tested dependencies into .venv
 
@@ -20,6 +20,9 @@ demo: setup  ## train on pictures and speech, and write a report page (minutes, 
 
 test: setup  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-faults: setup  ## break a run at each of its file operations, and print what survived (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.kill_points
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -4,13 +4,13 @@ import importlib
 import os
 import re
 import select
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmspec.errors import TRACEBACK, InputError, sentence
+from mmspec.interruption import Interrupted, asked_to_stop
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -37,8 +37,8 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = re.compile(r"\+{0,2}plugins=(.*)", re.DOTALL)
 REFUSED = 2  # exit status where the input or the machine refuses
-INTERRUPTED = 75  # ... after SIGTERM or Ctrl-C in a training: the state is saved, the same command goes on
-ENDED = 130  # ... after SIGTERM or Ctrl-C in anything else
+INTERRUPTED = 75  # ... after a signal to stop, in training and sampling: it is saved, the same command goes on
+ENDED = 130  # ... after a signal to stop in anything else
 UNREAD = 141  # ... where who reads what is printed, as head, has gone: 128 and the number of SIGPIPE
 USAGE = "\n".join(
     [
@@ -80,17 +80,15 @@ def _interruptible() -> Iterator[list[int]]:
         came.append(number)
         raise KeyboardInterrupt
 
-    heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, interrupt) for number in heard}
-    try:
+    with asked_to_stop(interrupt):
         yield came
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _ended(verb: str, error: BaseException, interrupted: bool) -> int:
     """The status after an exception, which is raised again where it is a fault of the code."""
+    if isinstance(error, Interrupted):
+        _say(verb, str(error))
+        return INTERRUPTED
     if interrupted:
         _say(verb, "interrupted: nothing half-written is left, the same command starts again.")
         return ENDED
@@ -135,7 +133,6 @@ def _run(verb: str, words: Sequence[str]) -> int:
     from mmspec.allocator import keep_freed_memory
     from mmspec.config import compose, sweep
     from mmspec.overrides import as_typed
-    from mmspec.training.interruption import Interrupted
 
     keep_freed_memory()
     multirun = bool(set(MULTIRUN) & set(words))
@@ -144,11 +141,8 @@ def _run(verb: str, words: Sequence[str]) -> int:
     words = with_keys(verb, [word for word in words if word not in MULTIRUN and not PLUGINS.fullmatch(word)])
     overrides = as_typed(words, command.OPTIONS, multirun)
     cfgs = sweep(verb, overrides) if multirun else [compose(verb, overrides)]
-    try:
-        for cfg in cfgs:
-            command.run(cfg)
-    except Interrupted:
-        return INTERRUPTED
+    for cfg in cfgs:
+        command.run(cfg)
     return 0
 
 

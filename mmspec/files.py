@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import platform
 import shutil
@@ -16,12 +17,18 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how the file begins
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
+def staged(folder: Path, work: str | None = None) -> Iterator[Path]:
     """Write a folder so that a reader finds all of it or nothing.
 
-    Yields an empty folder on the same disk. When the block ends well, that folder takes the place of ``folder`` in one
-    rename; when it raises, nothing is left and what was there before stays. After ``kill -9`` a hidden
-    ``.writing-<name>`` stays beside, which the next writer of ``folder`` clears. A link is followed.
+    Yields a folder on the same disk. When the block ends well, that folder takes the place of ``folder`` in one rename;
+    when it raises, what was there before stays and nothing else is left. After ``kill -9`` a hidden ``.writing-<name>``
+    stays beside, which the next writer of ``folder`` clears. A link is followed.
+
+    Args:
+        folder: that is written.
+        work: a text that says all of what is made, for work that can go on where it was cut off: the hidden folder
+            then stays after all but an InputError, and is yielded again for the same text. Without it, or for another
+            text, the folder that is yielded is empty.
 
     Raises:
         InputError: if another process is writing the same folder, or a disk is mounted on it.
@@ -34,18 +41,28 @@ def staged(folder: Path) -> Iterator[Path]:
     workspace = folder.with_name(f".writing-{folder.name}")
     workspace.mkdir(parents=True, exist_ok=True)
     with exclusive(workspace / "lock", f"{folder} is being written", "wait for it, or give another folder"):
-        beside, earlier = workspace / "new", workspace / "old"
+        beside, earlier, begun = workspace / "new", workspace / "old", workspace / "work"
+        done = False
         try:
             _put_back(earlier, folder)
-            shutil.rmtree(beside, ignore_errors=True)
-            beside.mkdir()
+            if work is None or not begun.is_file() or begun.read_text() != work:
+                begun.unlink(missing_ok=True)
+                shutil.rmtree(beside, ignore_errors=True)
+                beside.mkdir()
+                if work is not None:
+                    replace_text(begun, work)
             yield beside
             if folder.exists():
                 os.replace(folder, earlier)
             os.replace(beside, folder)
+            done = True
+        except InputError:
+            done = True
+            raise
         finally:
             _put_back(earlier, folder)
-            shutil.rmtree(workspace, ignore_errors=True)
+            if done or work is None:
+                shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _put_back(earlier: Path, folder: Path) -> None:
@@ -81,6 +98,12 @@ def exclusive(file: Path, doing: str, mend: str) -> Iterator[None]:
         lock.write(f"{os.getpid()} on {platform.node()}")
         lock.flush()
         yield
+
+
+def free_name(path: Path) -> Path:
+    """The path, or where something is there already, the first of ``path-2``, ``path-3``, ... that is free."""
+    names = itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def replace_text(path: Path, text: str) -> None:

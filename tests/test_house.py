@@ -25,14 +25,24 @@ TWINS = {  # one word of the field for several things; their modules tell them a
     "DiffWave": {"mmspec.diffusion.processes.diffwave", "mmspec.networks.diffwave"},  # the process, its network
 }
 FLOORS = [  # each imports from its own and those before; rooms of one floor make no circle
-    {"errors", "typed", "files", "documents", "components", "plugins", "provenance", "allocator"},  # know no room
+    {  # know no room
+        "errors",
+        "typed",
+        "files",
+        "documents",
+        "components",
+        "plugins",
+        "provenance",
+        "allocator",
+        "interruption",
+    },
     {"spectral"},
     {"losses", "networks"},
     {"data", "diffusion", "metrics", "drawing"},
     {"training", "pretrained", "exported", "analysis", "diagnosis", "report", "data_prep"},
     {"experiment", "config", "overrides"},
     {"commands"},
-    {"cli", "__main__", "__init__"},
+    {"cli", "__main__", "__init__", "torchrun"},
 ]
 HEAVY = ("accelerate", "auraloss", "hydra", "librosa", "matplotlib", "omegaconf", "scipy", "sklearn", "torchaudio")
 

@@ -15,6 +15,6 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         InputError: for a key that cannot be used, or a folder that holds another run.
-        Interrupted: after SIGTERM or Ctrl-C, once the state is saved.
+        Interrupted: after a signal to stop, once the state is saved.
     """
     train(read(Experiment, plain(cfg)))

@@ -16,7 +16,7 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         InputError: for a key that cannot be used, a treatment that does not fit the run, or a folder of something else.
-        Interrupted: after SIGTERM or Ctrl-C in a training, once its state is saved.
+        Interrupted: after a signal to stop in a training, once its state is saved.
     """
     trial = make_trial(read(VerifyOptions, plain(cfg)))
     check_outputs(trial.out)

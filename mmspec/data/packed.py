@@ -11,11 +11,13 @@ torch is imported only where arrays become tensors: preparing data needs none of
 
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from mmap import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -105,7 +107,9 @@ class PackedDataset:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
         self.meta = meta = DatasetMeta.read(self.folder)
-        self.data = _map(self.folder / "data.npy", (meta.count, *meta.stored_shape), DTYPES[meta.modality])
+        mapped = _map(self.folder / "data.npy", (meta.count, *meta.stored_shape), DTYPES[meta.modality])
+        self._file, self._size = cast(mmap, mapped.base), mapped.offset + mapped.nbytes
+        self.data = mapped.view(np.ndarray)  # plain arrays index faster than np.memmap
         self.labels = self._integers("labels.npy", 0, len(meta.classes) - 1) if meta.classes else None
         has_lengths = (self.folder / "lengths.npy").exists()
         self.lengths = self._integers("lengths.npy", 1, meta.shape[-1]) if has_lengths else None
@@ -142,8 +146,12 @@ class PackedDataset:
 
         Raises:
             IndexError: if an index is not in the set.
+            InputError: if the file was cut short since it was opened.
         """
         import torch
+
+        if self._file.size() < self._size:  # the system would end the process without a word
+            raise InputError(f"{self.folder / 'data.npy'} was cut short while it was in use: {AGAIN}.")
 
         rows = np.asarray(indices)
         x0 = decode(np.take(self.data, rows, axis=0))
@@ -160,7 +168,7 @@ class PackedDataset:
 
     def _integers(self, name: str, least: int, most: int) -> np.ndarray:
         path = self.folder / name
-        values = np.array(_map(path, (self.meta.count,), "int64"))
+        values = np.array(_map(path, (self.meta.count,), "int64").view(np.ndarray))
         if values.min() < least or values.max() > most:
             raise InputError(f"{path} has values outside {least} to {most}: {AGAIN}.")
         return values
@@ -264,6 +272,11 @@ class DataFile:
         self._file.seek(self._start + row * self._row)
         self._file.write(np.ascontiguousarray(stored).data)
 
+    def flush(self) -> None:
+        """Wait until all that was written is on the disk."""
+        self._file.flush()
+        os.fdatasync(self._file.fileno())
+
     def __enter__(self) -> "DataFile":
         return self
 
@@ -310,7 +323,7 @@ def refuse_other_content(folder: Path) -> None:
         raise InputError(f"{folder} exists and is not a packed data set: delete it, or give another folder.")
 
 
-def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
@@ -322,4 +335,4 @@ def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         raise InputError(f"{path} holds {found}, expected {dtype} {list(shape)} by its meta.json: {AGAIN}.")
     if (extra := path.stat().st_size - array.offset - array.nbytes) > 0:
         raise InputError(f"{path} is {extra} bytes longer than its header says: {AGAIN}.")
-    return array.view(np.ndarray)  # plain arrays index faster than np.memmap
+    return array

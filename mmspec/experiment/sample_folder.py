@@ -1,6 +1,7 @@
 """What ``mmspec sample`` is asked for, and the folder that it makes, whether torch draws or what was exported."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +79,8 @@ def refuse_foreign(out: Path) -> None:
         raise InputError(f"{out} holds {foreign[0]}, which `mmspec sample` did not put there: {mend}.")
 
 
-def write_record(folder: Path, facts: dict[str, Any]) -> None:
-    """Write how the samples in a folder were made, and by what, beside them."""
-    record = {**facts, **provenance(), "files": sorted(path.name for path in folder.iterdir())}
+def write_record(folder: Path, facts: dict[str, Any], besides: Sequence[str] = ()) -> None:
+    """Write how the samples in a folder were made, and by what, beside them; ``besides`` will not stay there."""
+    files = {path.name for path in folder.iterdir()} - {RECORD, *besides}
+    record = {**facts, **provenance(), "files": sorted(files)}
     replace_text(folder / RECORD, json.dumps(record, indent=2) + "\n")

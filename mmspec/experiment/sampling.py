@@ -1,7 +1,9 @@
 """Samples of a denoiser as a packed data set, drawn by one process or by several."""
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +30,13 @@ from mmspec.experiment.launch import Launch
 from mmspec.experiment.sample_folder import FACTS, SHOWN, SampleOptions, refuse_foreign, write_record
 from mmspec.experiment.signals import whole_recordings
 from mmspec.experiment.sources import weights_sha256
-from mmspec.files import staged
+from mmspec.files import content_sha256, replace_bytes, staged
+from mmspec.interruption import Interrupted
+from mmspec.provenance import provenance
 from mmspec.training.run import find_denoiser
 from mmspec.typed import write
+
+FREE = ("from", "out", "batch_size", "device")  # what samples do not follow from; weights are known by content
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,12 @@ class Draws:
         """A text of each sample, where they are told of texts."""
         return next((list(each.texts) for each in self.conditions if isinstance(each, Context)), None)
 
-    def stored(self, indices: range, shown: bool) -> Iterator[tuple[int, np.ndarray]]:
+    def stored(self, indices: range, drawn: "Drawn", shown: bool) -> Iterator[tuple[int, np.ndarray]]:
         """The samples at ``indices`` as they are stored, in batches, each with the index of its first.
 
         Args:
+            indices: of the samples.
+            drawn: which of them are there already; batches of these alone are left out.
             shown: whether a bar shows how far it is.
 
         Raises:
@@ -76,9 +84,11 @@ class Draws:
         # Recordings differ in length, and with silence behind them would depend on the others in their batch.
         size = self.options.batch_size if self.recordings is None else 1
         console = Console(stderr=True)
-        starts = track(indices[::size], "sampling", console=console, disable=not (shown and console.is_terminal))
-        for start in starts:
-            samples = self._samples(range(start, min(start + size, indices.stop)))
+        batches = [range(start, min(start + size, indices.stop)) for start in indices[::size]]
+        for batch in track(
+            drawn.missing(batches), "sampling", console=console, disable=not (shown and console.is_terminal)
+        ):
+            samples, start = self._samples(batch), batch.start
             if not samples.isfinite().all():
                 raise InputError(
                     f"samples from {start} on hold NaN or infinity: the weights in {self.options.from_} are damaged, "
@@ -108,6 +118,38 @@ class Draws:
         clips = self.recordings[indices.start] if self.recordings is not None else None
         classes = self.classes[indices.start : indices.stop] if self.classes is not None else None
         return Batch(clips, classes, indices).to(self.device)
+
+
+class Drawn:
+    """Which samples of a folder that is being made are on the disk: a file with a byte for each, 1 where it is.
+
+    Args:
+        folder: that is being made.
+        count: of samples.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.file, self.count = folder / "drawn", count
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder has room for all samples."""
+        return self.file.is_file() and self.file.stat().st_size == self.count
+
+    def begin(self) -> None:
+        """None is there yet."""
+        replace_bytes(self.file, bytes(self.count))
+
+    def missing(self, batches: Sequence[range]) -> list[range]:
+        """Those of which not all is there."""
+        drawn = self.file.read_bytes()
+        return [batch for batch in batches if not all(drawn[batch.start : batch.stop])]
+
+    def add(self, start: int, count: int) -> None:
+        """Note so many samples from ``start`` on, by one of several processes."""
+        with self.file.open("r+b") as file:
+            file.seek(start)
+            file.write(b"\1" * count)
 
 
 def prepare(options: SampleOptions, source: Path | str, device: torch.device) -> Draws:
@@ -173,6 +215,7 @@ def write_draws(options: SampleOptions) -> str | None:
 
     Raises:
         InputError: as `prepare`, or if the folder holds something else.
+        Interrupted: after a signal to stop; what is drawn is kept, and the same options go on with it.
     """
     started = time.perf_counter()
     source, out = find_denoiser(options.from_), options.folder
@@ -182,22 +225,54 @@ def write_draws(options: SampleOptions) -> str | None:
     with ExitStack() as stack:
 
         def stage() -> str:
-            folder = stack.enter_context(staged(out))
-            DataFile(folder, draws.meta, new=True).close()
+            folder = stack.enter_context(staged(out, work=_identity(draws, source)))
+            if not (drawn := Drawn(folder, draws.meta.count)).begun:
+                DataFile(folder, draws.meta, new=True).close()
+                drawn.begin()
             return str(folder)
 
         folder = Path(launch.agree("folder", stage))
-        with DataFile(folder, draws.meta) as file:
-            for index, stored in draws.stored(launch.share(draws.meta.count), shown=launch.first):
-                file.write(index, stored)
+        drawn = _draw(draws, folder, launch)
         launch.wait("drawn")
         if not launch.first:
             return None
         _complete(draws, folder)
         seconds = time.perf_counter() - started
-        write_record(folder, _facts(draws) | {"processes": launch.count, "denoiser": str(source), "seconds": seconds})
+        facts = _facts(draws) | {"processes": launch.count, "denoiser": str(source), "seconds": seconds}
+        write_record(folder, facts, besides=[drawn.file.name])
+        drawn.file.unlink()
     shared = f", {launch.count} processes" if launch.count > 1 else ""
     return f"{draws.meta.count} samples in {out} ({seconds:.1f} s on {draws.device.type}{shared})"
+
+
+def _draw(draws: Draws, folder: Path, launch: Launch) -> Drawn:
+    """Draw this process's share of what is not there yet."""
+    drawn = Drawn(folder, draws.meta.count)
+    try:
+        with DataFile(folder, draws.meta) as file:
+            for index, stored in draws.stored(launch.share(draws.meta.count), drawn, shown=launch.first):
+                file.write(index, stored)
+                file.flush()
+                drawn.add(index, len(stored))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted, what is drawn is kept: run the same command again to go on.") from None
+    return drawn
+
+
+def _identity(draws: Draws, source: Path | str) -> str:
+    """All that samples follow from, in a checksum: what was drawn of others is not gone on with."""
+    options = {key: value for key, value in write(draws.options).items() if key not in FREE}
+    files = [Path(source), *([draws.options.correction] if draws.options.correction else [])]
+    parts = {
+        "options": options,
+        "files": [content_sha256(file) if file.exists() else str(file) for file in files],
+        "recordings": draws.recordings.dataset.meta.sha256 if draws.recordings else None,
+        "classes": None if draws.classes is None else draws.classes.tolist(),
+        "texts": draws.texts,
+        "shape": [draws.meta.count, *draws.meta.shape],
+        "versions": provenance()["versions"],
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _complete(draws: Draws, folder: Path) -> None:

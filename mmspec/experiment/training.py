@@ -25,10 +25,11 @@ from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
-from mmspec.files import content_sha256
+from mmspec.files import content_sha256, replacing
 from mmspec.networks import FirstStage, Network, make_network
 from mmspec.pretrained import load_first_stage
 from mmspec.training.batches import Dataset, step_seed
+from mmspec.training.complete import complete_checkpoints
 from mmspec.training.run import Run, find_denoiser, refuse_missing_plugins
 from mmspec.training.trainer import Trainer
 from mmspec.typed import keys_with, write
@@ -39,7 +40,7 @@ def train(experiment: Experiment) -> None:
 
     Raises:
         InputError: for data, options or weights that do not go together, or a folder that holds another run.
-        Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
+        Interrupted: after a signal to stop, once a checkpoint is written.
     """
     if experiment.resume != "none":
         refuse_missing_plugins(experiment.run_dir)
@@ -69,6 +70,9 @@ def train(experiment: Experiment) -> None:
     run, main = Run(experiment.run_dir), trainer.accelerator.is_main_process
     with ExitStack() as stack:
         with trainer.accelerator.main_process_first():
+            if main and not complete_checkpoints(run.checkpoints):  # once a run, as it reads all of them
+                for data in filter(None, (experiment.data.train, experiment.data.latents)):
+                    PackedDataset(data).verify()
             if main:
                 stack.enter_context(run.held())
             resume = experiment.resume if main or experiment.resume != "none" else "auto"  # moved aside but once
@@ -271,10 +275,10 @@ def _objective(
 
 def _preview(
     experiment: Experiment, signals: Dataset, conditions: Sequence[Condition]
-) -> Callable[[Denoiser, int], None]:
+) -> Callable[[Denoiser, Path], None]:
     options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
 
-    def preview(denoiser: Denoiser, step: int) -> None:
+    def preview(denoiser: Denoiser, file: Path) -> None:
         chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
         classes = choose_classes(denoiser, "balanced", options.num)
         device = next(denoiser.parameters()).device
@@ -289,8 +293,7 @@ def _preview(
             generator=seeded(range(options.num)),
             **told,
         )
-        file = experiment.run_dir / "samples" / f"step_{step:08d}.png"
-        file.parent.mkdir(exist_ok=True)
-        overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(file)
+        with replacing(file) as beside:
+            overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(beside, format="PNG")
 
     return preview

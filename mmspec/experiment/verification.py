@@ -225,7 +225,7 @@ def run_arms(trial: Trial) -> None:
 
     Raises:
         InputError: if the folder is of another verification, or an arm cannot be trained or measured.
-        Interrupted: after SIGTERM or Ctrl-C in a training, once a checkpoint is written.
+        Interrupted: after a signal to stop in a training, once a checkpoint is written.
     """
     if Launch.current().count > 1:
         raise InputError("verify is one process: start it several times with the same out, and they share the arms.")

@@ -2,7 +2,10 @@
 
 ``checkpoints/step_00001000/`` holds ``model.safetensors`` (weights in training), ``ema/`` (the averaged denoiser, ready
 for `mmspec.from_pretrained`), ``optimizer.safetensors``, ``objective.safetensors`` where the objective has weights that
-are trained too, ``state.json`` and, written last, the marker ``COMPLETE``. ``checkpoints/latest`` names the newest one.
+are trained too, ``state.json`` and, written last, the marker ``COMPLETE`` with their checksums. ``checkpoints/latest``
+names the newest one.
+
+Who opens a checkpoint asks `newest_whole` or `require_whole`, which compare its files with what was written.
 """
 
 import json
@@ -10,7 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import torch
 from safetensors import SafetensorError
@@ -21,13 +24,22 @@ from mmspec.diffusion import Denoiser
 from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.files import flush, replace_text
-from mmspec.training.complete import MARKER, is_complete
+from mmspec.training.complete import UNFINISHED, remove_checkpoint, require_whole
+from mmspec.training.finite import not_finite
+from mmspec.training.integrity import AVERAGED, mark
+from mmspec.training.meters import MetersState
 
 
-class StateFile(TypedDict):
-    """What is read of state.json."""
+class Step(TypedDict):
+    """How far a training was."""
 
     step: int
+
+
+class StateFile(Step, total=False):
+    """What is read of state.json; checkpoints of before hold no meters."""
+
+    meters: MetersState
 
 
 def save_checkpoint(
@@ -44,23 +56,34 @@ def save_checkpoint(
     Of the objective only what is trained is kept, not a teacher.
 
     Raises:
+        InputError: if a weight or what the optimizer keeps is not finite; nothing is written then.
         OSError: if the disk refuses; what was half written is removed and older checkpoints are untouched.
     """
     target = folder / f"step_{step:08d}"
-    beside = folder / f".writing-{target.name}"
+    beside = folder / f"{UNFINISHED}{target.name}"
+    files = {
+        "model.safetensors": _contiguous(denoiser.network.state_dict()),
+        "optimizer.safetensors": _flatten(optimizer),
+        "objective.safetensors": _contiguous(trained_parameters(objective)),
+    }
+    for name, tensors in {**files, f"{AVERAGED}/model.safetensors": ema.network.state_dict()}.items():
+        if (broken := not_finite(tensors)) is not None:
+            raise InputError(
+                f"training stopped at step {step}: {broken} of {name} holds NaN or infinity, and no checkpoint was "
+                "made of it; the one before is intact: lower trainer.learning_rate and run again."
+            )
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        save_file(_contiguous(denoiser.network.state_dict()), beside / "model.safetensors")
-        save_file(_flatten(optimizer), beside / "optimizer.safetensors")
-        if trained := trained_parameters(objective):
-            save_file(_contiguous(trained), beside / "objective.safetensors")
-        ema.save_pretrained(beside / "ema")
+        for name, tensors in files.items():
+            if tensors or name != "objective.safetensors":
+                save_file(tensors, beside / name)
+        ema.save_pretrained(beside / AVERAGED)
         (beside / "state.json").write_text(json.dumps({"step": step, **state}, indent=2) + "\n")
-        (beside / MARKER).touch()
+        mark(beside)
         flush(beside)
         if target.exists():
-            shutil.rmtree(target)
+            remove_checkpoint(target)
         os.replace(beside, target)
         replace_text(folder / "latest", target.name + "\n")
     except (OSError, SafetensorError) as error:
@@ -69,26 +92,58 @@ def save_checkpoint(
     return target
 
 
+def require_room(folder: Path, size: int, count: int) -> None:
+    """See that checkpoints fit, before hours are spent: room for them is taken, and given back.
+
+    Args:
+        folder: in which they will lie.
+        size: of one, in bytes.
+        count: how many more will be there at a time.
+
+    Raises:
+        InputError: if the disk, or the user's share of it, refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f"{UNFINISHED}room"
+    try:
+        with probe.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size * count)
+    except OSError as error:
+        raise InputError(
+            f"{folder} has no room for the checkpoints of this training, {count} more of {size / 1e6:.1f} MB at a time "
+            f"({error.strerror}): make room, lower trainer.keep_last, or give a run_dir on another disk."
+        ) from None
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def checkpoint_bytes(denoiser: Denoiser, optimizer: torch.optim.Optimizer) -> int:
+    """About how large a checkpoint will be: weights, their averages, and two moments of all that is trained."""
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    weights = list(denoiser.network.state_dict().values())
+    return sum(tensor.nbytes for tensor in [*weights, *weights, *trained, *trained])
+
+
 def load_checkpoint(
     checkpoint: Path,
     denoiser: Denoiser,
     ema: Denoiser,
     optimizer: torch.optim.Optimizer,
     objective: nn.Module | None = None,
-) -> dict[str, Any]:
+) -> StateFile:
     """Put a checkpoint's weights and optimizer state in place; returns what state.json holds.
 
     Raises:
-        InputError: if the checkpoint is incomplete, or of another network or objective.
+        InputError: if the checkpoint is incomplete or damaged, or of another network or objective.
     """
-    if not is_complete(checkpoint):
-        raise InputError(f"{checkpoint} is not a complete checkpoint: give a folder that holds the file {MARKER}.")
-    state = read_json(checkpoint / "state.json", StateFile, "restore it, or resume from another checkpoint")
+    require_whole(checkpoint)
+    mend = "restore it, or resume from another checkpoint"
+    state = cast(StateFile, read_json(checkpoint / "state.json", StateFile, mend))
     if state["step"] < 0:
         raise InputError(f"{checkpoint / 'state.json'}: step must be 0 or more, not {state['step']}: restore it.")
     try:
         denoiser.network.load_state_dict(load_file(checkpoint / "model.safetensors"))
-        ema.network.load_state_dict(load_file(checkpoint / "ema" / "model.safetensors"))
+        ema.network.load_state_dict(load_file(checkpoint / AVERAGED / "model.safetensors"))
         _unflatten(load_file(checkpoint / "optimizer.safetensors"), optimizer)
         if trained := trained_parameters(objective):
             saved = load_file(checkpoint / "objective.safetensors")

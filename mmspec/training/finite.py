@@ -1,6 +1,8 @@
-"""Stops a run whose loss is no longer finite, without making each step wait for the device."""
+"""Stops a run whose loss is no longer finite, without making each step wait for the device; looks at what is kept."""
 
+import math
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +10,16 @@ import torch
 from torch import Tensor
 
 from mmspec.errors import InputError
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor that holds NaN or infinity, or None; waits for the device, once where all are finite."""
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if not floating:
+        return None
+    sums = torch.stack([tensor.sum().float() for tensor in floating.values()])  # NaN and infinity stay in a sum
+    suspects = [name for name, sum in zip(floating, sums.tolist(), strict=True) if not math.isfinite(sum)]
+    return next((name for name in suspects if not floating[name].isfinite().all()), None)
 
 
 class _Step(NamedTuple):

@@ -1,6 +1,6 @@
 """A training that is asked to stop saves first: signals are noted, and acted upon between two steps."""
 
-import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from mmspec.interruption import asked_to_stop
 
-
-class Interrupted(Exception):
-    """A training ended early on request; its state is saved, and the same command goes on."""
+EVERY = 2.0  # seconds between two questions of processes to each other; torchrun gives them 30 to end
 
 
 class StopRequest:
     """Whether any process of a training was asked to stop.
 
     Args:
-        accelerator: by which processes ask each other.
-        every: steps between two such questions, each of which is a wait.
+        accelerator: by which processes ask each other, every few seconds, as each question is a wait.
     """
 
-    def __init__(self, accelerator: "Accelerator", every: int) -> None:
-        self.accelerator, self.every = accelerator, every
+    def __init__(self, accelerator: "Accelerator") -> None:
+        self.accelerator = accelerator
         self._asked = False
+        self._last, self._next, self._since = 0, 0, time.monotonic()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -35,20 +33,20 @@ class StopRequest:
         def note(number: int, frame: FrameType | None) -> None:
             self._asked = True
 
-        previous = {number: signal.signal(number, note) for number in SIGNALS}
-        try:
+        with asked_to_stop(note):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def agreed(self, step: int) -> bool:
-        """The same answer in all processes."""
+        """The same answer in all processes, after every step."""
         if self.accelerator.num_processes == 1:
             return self._asked
-        if step % self.every:
+        if step < self._next:
             return False
         import torch
 
-        asked = torch.tensor(float(self._asked), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(asked, "sum").item())
+        now = time.monotonic()
+        mine = torch.tensor([float(self._asked), now - self._since], device=self.accelerator.device)
+        asked, seconds = self.accelerator.reduce(mine, "mean").tolist()
+        steps = int(EVERY * (step - self._last) / max(seconds, 1e-6))  # that take so long: the same for all
+        self._last, self._next, self._since = step, step + max(1, min(steps, 1000)), now
+        return bool(asked)

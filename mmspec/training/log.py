@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,7 +68,9 @@ class RunLog:
         self._progress.stop()
         if error is not None and self.active:
             self._append("log.txt", f"{_now()} ended by {type(error).__name__}: {error}")
-        self._track(self._finish_trackers)
+        for name in [name for name, waiting in self._waiting.items() if waiting]:
+            self._write(name)
+        self.track(self._finish_trackers)
 
     def advance(self, step: int) -> None:
         """Move the progress bar."""
@@ -76,7 +79,7 @@ class RunLog:
     def say(self, message: str) -> None:
         """One line to the console and log.txt."""
         if self.active:
-            self._console.print(message, soft_wrap=True, markup=False)
+            self._print(message)
             self._append("log.txt", f"{_now()} {message}")
 
     def scalars(self, step: int, nimg: int, values: Mapping[str, float]) -> None:
@@ -87,11 +90,12 @@ class RunLog:
         shown = "  ".join(f"{name.split('/')[-1]} {values[name]:.4g}" for name in _SHOWN if name in values)
         self._progress.update(self._task, values=shown)
         if self._progress.disable:
-            self._console.print(f"{self.folder.name} step {step}: {shown}", soft_wrap=True, markup=False)
+            self._print(f"{self.folder.name} step {step}: {shown}")
         self._append("log.txt", f"{_now()} step {step}: {shown}")
-        self._track(lambda: self.accelerator.log(dict(values), step=step))
+        self.track(lambda: self.accelerator.log(dict(values), step=step))
 
-    def _track(self, action: Any) -> None:
+    def track(self, action: Any) -> None:
+        """Do something with trackers, unless one has failed."""
         if not self._trackers_work:
             return
         try:
@@ -104,15 +108,22 @@ class RunLog:
         for tracker in self.accelerator.trackers:
             tracker.finish()
 
+    def _print(self, message: str) -> None:
+        with suppress(OSError):  # of a terminal that was closed, or a full disk behind it
+            self._console.print(message, soft_wrap=True, markup=False)
+
     def _append(self, name: str, line: str) -> None:
+        self._waiting[name].append(f"{line}\n")
+        self._write(name)
+
+    def _write(self, name: str) -> None:
         waiting = self._waiting[name]
-        waiting.append(f"{line}\n")
         try:
             append(self.folder / name, "".join(waiting))
         except OSError as error:
             if len(waiting) == 1:  # said once
                 said = f"{name} takes no lines now ({error.strerror}): training goes on, they are kept and tried again"
-                self._console.print(said, soft_wrap=True, markup=False)
+                self._print(said)
         else:
             waiting.clear()
 
@@ -125,8 +136,10 @@ def _drop_lines_after(file: Path, step: int) -> None:
     if not file.exists():
         return
     lines = file.read_bytes().splitlines(keepends=True)
-    with replacing(file) as beside:
-        beside.write_bytes(b"".join(line for line in lines if _stays(line, step)))
+    stay = [line for line in lines if _stays(line, step)]
+    if stay != lines:
+        with replacing(file) as beside:
+            beside.write_bytes(b"".join(stay))
 
 
 def _stays(line: bytes, step: int) -> bool:

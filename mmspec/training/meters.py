@@ -1,6 +1,7 @@
 """Sums of training scalars that stay on the device until they are logged."""
 
 from itertools import pairwise
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -8,6 +9,15 @@ from torch import Tensor
 # Half-decades of sigma from 0.001 to 1000; what lies outside counts in the first or last.
 _EDGES = [0.001, 0.0032, 0.01, 0.032, 0.1, 0.32, 1, 3.2, 10, 32, 100, 320, 1000]
 BUCKETS = [f"{low:g}-{high:g}" for low, high in pairwise(_EDGES)]
+
+
+class MetersState(TypedDict):
+    """What was counted and not read yet."""
+
+    sums: dict[str, float]
+    counts: dict[str, int]
+    bucket_sums: list[float]
+    bucket_counts: list[float]
 
 
 class Meters:
@@ -39,6 +49,22 @@ class Meters:
         bucket = ((sigma.log10() * 2).floor().long() + 6).clamp(0, len(BUCKETS) - 1)
         self._bucket_sums.index_add_(0, bucket, values.detach().float())
         self._bucket_counts.index_add_(0, bucket, torch.ones_like(sigma, dtype=torch.float32))
+
+    def state(self) -> MetersState:
+        """What was counted since the last reading, exactly. Waits for the device."""
+        return {
+            "sums": {name: total.item() for name, total in self._sums.items()},
+            "counts": dict(self._counts),
+            "bucket_sums": self._bucket_sums.tolist(),
+            "bucket_counts": self._bucket_counts.tolist(),
+        }
+
+    def restore(self, state: MetersState) -> None:
+        """Go on from what `state` gave."""
+        self._sums = {name: torch.tensor(total, device=self._device) for name, total in state["sums"].items()}
+        self._counts = dict(state["counts"])
+        self._bucket_sums = torch.tensor(state["bucket_sums"], device=self._device)
+        self._bucket_counts = torch.tensor(state["bucket_counts"], device=self._device)
 
     def read(self) -> tuple[dict[str, float], dict[str, float]]:
         """The means by name, and by noise level where there were any; forgets them. Waits for the device, once."""

@@ -2,25 +2,36 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
 
 import yaml
+from rich.console import Console
 
 from mmspec import plugins
 from mmspec.documents import mended, read_yaml
 from mmspec.errors import InputError
 from mmspec.files import exclusive, replace_text
 from mmspec.provenance import Provenance, provenance
-from mmspec.training.complete import is_complete, latest_checkpoint
+from mmspec.training.complete import REMOVED, UNFINISHED, newest_whole, require_whole, set_aside
+from mmspec.training.integrity import AVERAGED, is_complete
 from mmspec.typed import held
 
 # Of a field that may change between two starts of a run: how long and how watched it is, not what is learnt.
 FREE = {"free": True}
 LOCK, CHECKSUM = ".lock", "_sha256"
+LITTER = (
+    ".config.yaml.[0-9]*",
+    ".metrics.jsonl.[0-9]*",
+    "samples/.step_*.png.[0-9]*",
+    "checkpoints/.latest.[0-9]*",
+    f"checkpoints/{UNFINISHED}*",
+    f"checkpoints/{REMOVED}*",
+)
 
 MEND = "restore it, or train anew in another folder"
 
@@ -104,8 +115,9 @@ class Run:
         """A key of the group ``data``, such as "test"; None where the run has none."""
         return (self.config.get("data") or {}).get(name)
 
-    def held(self) -> AbstractContextManager[None]:
-        """Keep other trainings out, until the block or the process ends, however it ends.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other trainings out, until the block or the process ends, however it ends; tidy up after killed ones.
 
         One process of a launch holds the run for all. The lock is the system's, on the file ``.lock`` in the folder: it
         keeps out the processes of one machine, and those of others where the file system locks across machines, as
@@ -115,7 +127,17 @@ class Run:
             InputError: if another process is training in the folder.
         """
         mend = "wait for it, end it, or choose another run_dir"
-        return exclusive(self.folder / LOCK, f"{self.folder} is being trained", mend)
+        with exclusive(self.folder / LOCK, f"{self.folder} is being trained", mend):
+            self._tidy()
+            yield
+
+    def _tidy(self) -> None:
+        """Remove what a training that was killed was about to write or remove; nobody else's files are called so."""
+        for path in [found for pattern in LITTER for found in self.folder.glob(pattern)]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def open(self, config: Mapping[str, Any], free: Collection[str], resume: str = "auto") -> Path | None:
         """Make the folder, or go on with it.
@@ -123,8 +145,8 @@ class Run:
         Args:
             config: the resolved configuration.
             free: keys, joined by dots, that may differ from those of an earlier start.
-            resume: "auto" goes on from the newest complete checkpoint; "none" moves an earlier run aside and starts
-                anew; anything else is the path of the checkpoint to go on from.
+            resume: "auto" goes on from the newest whole checkpoint, and sets damaged ones aside; "none" moves an
+                earlier run aside and starts anew; anything else is the path of the checkpoint to go on from.
 
         Returns:
             The checkpoint to resume from, or None.
@@ -132,8 +154,8 @@ class Run:
         A path whose SHA-256 is recorded beside it, ``init_from`` by ``init_from_sha256``, may be spelt otherwise.
 
         Raises:
-            InputError: if the folder holds a run with another config or other files, or ``resume``
-                is no checkpoint.
+            InputError: if the folder holds a run with another config or other files or damaged checkpoints alone, or
+                ``resume`` is no checkpoint.
         """
         if resume not in ("auto", "none") and not is_complete(Path(resume)):
             raise InputError(
@@ -148,7 +170,12 @@ class Run:
             # Through JSON, whose copies YAML does not abbreviate by references.
             record = json.loads(json.dumps({**config, "provenance": provenance()}))
             replace_text(self.config_file, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
-        return latest_checkpoint(self.checkpoints) if resume in ("auto", "none") else Path(resume)
+        if resume not in ("auto", "none"):
+            return Path(resume)
+        checkpoint, damaged = newest_whole(self.checkpoints)
+        set_aside(damaged)
+        tell_passed_over(damaged, checkpoint, "set aside")
+        return checkpoint
 
     def _refuse_other(self, config: Mapping[str, Any], free: Collection[str]) -> None:
         before, now = flatten(renewed(self.config, self.config_file)), flatten(config)
@@ -204,17 +231,28 @@ def find_denoiser(source: str | Path) -> Path | str:
     """Where the denoiser is that a user means: a run's newest averaged weights, a checkpoint's, or ``source`` itself.
 
     Raises:
-        InputError: if ``source`` is a run without a complete checkpoint.
+        InputError: if ``source`` is a run without a whole checkpoint, or a checkpoint that is damaged.
     """
-    averaged = Path(source) / "ema"
-    if (averaged / "config.json").is_file():
-        return averaged
+    path = Path(source)
+    checkpoint = path.parent if path.name == AVERAGED else path
+    if is_complete(checkpoint):
+        require_whole(checkpoint, AVERAGED)
+    if (path / AVERAGED / "config.json").is_file():
+        return path / AVERAGED
     if (run := Run.at(source)) is None:
         return source
-    checkpoint = latest_checkpoint(run.checkpoints)
-    if checkpoint is None:
+    newest, damaged = newest_whole(run.checkpoints, AVERAGED)
+    if newest is None:
         raise InputError(f"{source} has no complete checkpoint yet: run `mmspec train` until it has saved one.")
-    return checkpoint / "ema"
+    tell_passed_over(damaged, newest, "passed over")
+    return newest / AVERAGED
+
+
+def tell_passed_over(damaged: Mapping[Path, str], instead: Path | None, done: str) -> None:
+    """Say in a line on stderr what each damaged checkpoint lacks, and which is taken."""
+    for checkpoint, wrong in damaged.items():
+        said = f"{checkpoint} is damaged ({wrong}) and {done}: {instead} is taken instead."
+        Console(stderr=True).print(said, soft_wrap=True, markup=False, highlight=False)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

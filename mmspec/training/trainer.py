@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,16 +21,20 @@ from mmspec.diffusion import AnyObjective, Denoiser
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
+from mmspec.interruption import Interrupted
 from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
 from mmspec.training.checkpoint import (
+    StateFile,
+    checkpoint_bytes,
     load_checkpoint,
+    require_room,
     save_checkpoint,
     trained_parameters,
 )
-from mmspec.training.complete import prune_checkpoints
+from mmspec.training.complete import complete_checkpoints, prune_checkpoints
 from mmspec.training.ema import ema_decay, update_ema
-from mmspec.training.finite import FiniteGuard
-from mmspec.training.interruption import Interrupted, StopRequest
+from mmspec.training.finite import FiniteGuard, not_finite
+from mmspec.training.interruption import StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
@@ -110,7 +115,7 @@ class Trainer:
         options: how to train.
         folder: of the run.
         seed: of everything random.
-        preview: called with the averaged denoiser and the step, every ``options.sample_every`` steps.
+        preview: draws samples of the averaged denoiser into a file, every ``options.sample_every`` steps.
         conditions: what the network is told of each sample; None is what follows from the denoiser and ``augment``.
         augment: of the pictures, for a network that is told of it.
 
@@ -127,7 +132,7 @@ class Trainer:
         folder: Path,
         *,
         seed: int = 0,
-        preview: Callable[[Denoiser, int], None] | None = None,
+        preview: Callable[[Denoiser, Path], None] | None = None,
         conditions: Sequence[Condition] | None = None,
         augment: EDMAugment | None = None,
     ) -> None:
@@ -170,27 +175,29 @@ class Trainer:
         self.generator = torch.Generator(self.device)
         self.meters = Meters(self.device)
         self.guard = FiniteGuard(options.max_nonfinite)
-        self.stop = StopRequest(self.accelerator, options.log_every)
+        self.stop = StopRequest(self.accelerator)
 
     def train(self, resume: Path | None = None) -> None:
         """Train up to ``options.max_steps``, from a checkpoint where one is given.
 
         Raises:
-            InputError: if the loss stays non-finite, the batch does not divide over the processes, or the checkpoint
-                does not fit.
-            Interrupted: after SIGTERM or Ctrl-C, once a checkpoint is written.
+            InputError: if the loss stays non-finite, weights are not finite, the batch does not divide over the
+                processes, or the checkpoint does not fit, the network or the disk.
+            Interrupted: after a signal to stop, once a checkpoint is written.
         """
         options = self.options
-        step = 0 if resume is None else self._load(resume)
-        if options.tensorboard:
-            self.accelerator.init_trackers("tensorboard")
+        step = self._begin(resume)
         self.model.train()
         order = SampleOrder(len(self.dataset), options.batch_size, self.seed)
         batches = Batches(self.dataset, order, self._shares())
         last_log = (step, time.perf_counter())
         with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():
+            if options.tensorboard:
+                log.track(lambda: self.accelerator.init_trackers("tensorboard"))
             if resume is not None:
                 log.say(f"going on from {resume}")
+                if self._shown(step):  # but may have ended between checkpoint and preview
+                    self._preview(log, step, again=False)
             try:
                 stop = False
                 while step < options.max_steps and not stop:
@@ -202,13 +209,32 @@ class Trainer:
             finally:
                 batches.close()
             if step < options.max_steps:
-                log.say(f"interrupted at step {step}, saved: run the same command again to go on")
-                raise Interrupted(f"{self.folder} was interrupted at step {step}.")
+                raise Interrupted(f"interrupted at step {step}, saved: run the same command again to go on.")
 
-    def _load(self, checkpoint: Path) -> int:
-        """Weights and optimizer of a checkpoint; returns its step."""
-        state = load_checkpoint(checkpoint, self.denoiser, self.ema, self.optimizer.optimizer, self.objective)
-        return int(state["step"])
+    def _begin(self, resume: Path | None) -> int:
+        """Weights, optimizer and meters of a checkpoint, if there is one; returns its step."""
+        state: StateFile = {"step": 0}
+        if resume is not None:
+            state = load_checkpoint(resume, self.denoiser, self.ema, self.optimizer.optimizer, self.objective)
+        if (broken := not_finite(self.denoiser.network.state_dict())) is not None:
+            raise InputError(
+                f"the weights that training starts from hold NaN or infinity in {broken}: give others, by init_from or "
+                "resume=CHECKPOINT."
+            )
+        if "meters" in state:
+            self.meters.restore(state["meters"])
+        if self.accelerator.is_main_process:
+            prune_checkpoints(self.folder / "checkpoints", self.options.keep_last, self.options.keep_every)
+            self._require_room(state["step"])
+        return state["step"]
+
+    def _require_room(self, step: int) -> None:
+        options, folder = self.options, self.folder / "checkpoints"
+        to_come = math.ceil((options.max_steps - step) / options.checkpoint_every)
+        at_a_time = max(1, options.keep_last + 1 - len(complete_checkpoints(folder)))  # the old go after the new
+        if to_come > 0:
+            size = checkpoint_bytes(self.denoiser, self.optimizer.optimizer)
+            require_room(folder, size, min(to_come, at_a_time))
 
     def _after(self, step: int, log: RunLog, last_log: tuple[int, float], stop: bool) -> tuple[int, float]:
         """What comes between two steps: log, checkpoint, preview, each in its turn."""
@@ -217,7 +243,7 @@ class Trainer:
             last_log = self._log(log, step, last_log)
         if step % options.checkpoint_every == 0 or done or stop:
             self._checkpoint(log, step, required=done or stop)
-        if self.preview and options.sample_every and (step % options.sample_every == 0 or done):
+        if self._shown(step) and not (stop and not done):  # what was asked to stop draws it when it goes on
             self._preview(log, step)
         return last_log
 
@@ -331,7 +357,7 @@ class Trainer:
             return
         if self.accelerator.is_main_process:
             folder = self.folder / "checkpoints"
-            state = {"nimg": step * self.options.batch_size, "seed": self.seed}
+            state = {"nimg": step * self.options.batch_size, "seed": self.seed, "meters": self.meters.state()}
             try:
                 save_checkpoint(folder, step, self.denoiser, self.ema, self.optimizer.optimizer, state, self.objective)
                 prune_checkpoints(folder, self.options.keep_last, self.options.keep_every)
@@ -341,10 +367,16 @@ class Trainer:
                 log.say(f"{error}; training goes on, the next checkpoint is tried in its turn")
         self.accelerator.wait_for_everyone()
 
-    def _preview(self, log: RunLog, step: int) -> None:
-        if self.accelerator.is_main_process and self.preview:
+    def _shown(self, step: int) -> bool:
+        """Whether a preview belongs to a step."""
+        every = self.options.sample_every
+        return bool(self.preview and every and step and (step % every == 0 or step == self.options.max_steps))
+
+    def _preview(self, log: RunLog, step: int, again: bool = True) -> None:
+        file = self.folder / "samples" / f"step_{step:08d}.png"
+        if self.accelerator.is_main_process and self.preview and (again or not file.exists()):
             try:
-                self.preview(self.ema, step)
+                self.preview(self.ema, file)
             except (OSError, ValueError) as error:  # a full disk, or samples that are not finite
                 log.say(f"no preview at step {step} ({error}); training goes on")
         self.accelerator.wait_for_everyone()

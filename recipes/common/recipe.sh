@@ -6,6 +6,7 @@
 #   SAMPLING, EVALUATION   options of `mmspec sample` and `mmspec evaluate`, where it has any
 # and defines fetch and prepare, which get the name of a data set.
 set -euo pipefail
+trap : TERM HUP USR1 USR2 # a scheduler tells commands too: they save and end with 75, and then so does the recipe
 
 stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
 [[ -v SAMPLING ]] || SAMPLING=()
@@ -107,7 +108,7 @@ launch() { # VERB [key=value ...]: an mmspec command, in as many processes as we
   ((nodes == 1)) || where=(--nnodes "$nodes" --node-rank "${NODE_RANK:?is the number of this machine, from 0}" \
     --master-addr "${MASTER_ADDR:?is the address of machine 0}" --master-port "${MASTER_PORT:-29500}")
   if ((gpus * nodes > 1)); then
-    OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} torchrun "${where[@]}" --nproc-per-node "$gpus" --module mmspec "$@"
+    OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} python -m mmspec.torchrun "${where[@]}" --nproc-per-node "$gpus" --module mmspec "$@"
   else
     mmspec "$@"
   fi

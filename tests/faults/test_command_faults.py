@@ -30,6 +30,7 @@ from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.report import ReportOptions
 from mmspec.experiment.sample_folder import SampleOptions
 from mmspec.experiment.sampling import Draws
+from mmspec.interruption import SIGNALS
 from mmspec.networks import UNet
 from mmspec.overrides import as_typed
 from mmspec.training.run import Run
@@ -315,20 +316,56 @@ def test_a_place_that_cannot_be_written_is_one_sentence(run, data, tmp_path, cap
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
-def test_sampling_that_is_interrupted_leaves_nothing(run, tmp_path, capsys, monkeypatch, how):
+@pytest.mark.parametrize("number", SIGNALS)
+def test_sampling_goes_on_where_a_signal_cut_it_off(run, tmp_path, capsys, monkeypatch, number):
+    given, real, drawn = [f"from={run}", "num=5", "steps=1", "batch_size=2"], Draws._samples, []
+    before = signal.getsignal(number)
+
     def interrupt(self, indices):
-        if how == "ctrl-c":
-            raise KeyboardInterrupt
-        os.kill(os.getpid(), signal.SIGTERM)
-        return torch.zeros(len(indices), *self.meta.shape)
+        if indices.start == 2:
+            os.kill(os.getpid(), number)
+        return real(self, indices)
 
     monkeypatch.setattr(Draws, "_samples", interrupt)
-    assert main(["sample", f"from={run}", f"out={tmp_path / 'out'}"]) == 130
+    assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 75
     said = capsys.readouterr().err
-    assert said == "mmspec sample: interrupted: nothing half-written is left, the same command starts again.\n"
-    assert list(tmp_path.iterdir()) == []
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert said == "mmspec sample: interrupted, what is drawn is kept: run the same command again to go on.\n"
+    assert [path.name for path in tmp_path.iterdir()] == [".writing-out"] and signal.getsignal(number) == before
+    monkeypatch.setattr(Draws, "_samples", lambda self, indices: (drawn.append(indices.start), real(self, indices))[1])
+    assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 0 and drawn == [2, 4]
+    assert main(["sample", *given, f"out={tmp_path / 'whole'}"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
+    for folder in ("out", "whole"):
+        PackedDataset(tmp_path / folder).verify()
+        assert "drawn" not in json.loads((tmp_path / folder / "sample.json").read_text())["files"]
+    assert np.array_equal(PackedDataset(tmp_path / "out").data, PackedDataset(tmp_path / "whole").data)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+
+
+@pytest.mark.parametrize("change", ["seed=1", "steps=2", "num=4"])
+def test_samples_of_other_options_do_not_go_on_with_those_that_were_cut_off(run, tmp_path, monkeypatch, change):
+    given, real = [f"from={run}", "num=3", "steps=1", "batch_size=2"], Draws._samples
+
+    def interrupt(self, indices):
+        if indices.start == 2:
+            raise KeyboardInterrupt
+        return real(self, indices)
+
+    monkeypatch.setattr(Draws, "_samples", interrupt)
+    assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 75
+    monkeypatch.setattr(Draws, "_samples", real)
+    for name in ("out", "whole"):
+        assert main(["sample", *given, change, f"out={tmp_path / name}"]) == 0
+    assert np.array_equal(PackedDataset(tmp_path / "out").data, PackedDataset(tmp_path / "whole").data)
+
+
+def test_any_signal_ends_other_verbs_with_a_sentence(capsys, monkeypatch):
+    signals = iter(SIGNALS)
+    monkeypatch.setattr("mmspec.commands.info.facts", lambda _: os.kill(os.getpid(), next(signals)))
+    assert [main(["info"]) for _ in SIGNALS] == [130] * len(SIGNALS)
+    assert capsys.readouterr().err.count("interrupted: nothing half-written is left") == len(SIGNALS)
 
 
 # What is there already

@@ -14,7 +14,7 @@ from mmspec.diffusion.processes import EDM
 from mmspec.losses import FourierAmplitudeLoss, Regularizer, WaveletLoss
 from mmspec.losses.weighting import EDMWeight, InverseSigmaGate
 from mmspec.networks import UNet
-from mmspec.training.complete import latest_checkpoint
+from mmspec.training.complete import newest_whole
 from mmspec.training.trainer import Trainer, TrainerOptions
 from tests.programs import ROOT
 from tests.training.test_trainer import Waves, same, weights
@@ -101,7 +101,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     whole.train()
     make_trainer(tmp_path / "parts", max_steps=3, **options).train()
     resumed = make_trainer(tmp_path / "parts", **options)
-    resumed.train(latest_checkpoint(tmp_path / "parts/checkpoints"))
+    resumed.train(newest_whole(tmp_path / "parts/checkpoints")[0])
     assert same(weights(whole), weights(resumed)) and same(whole.ema.state_dict(), resumed.ema.state_dict())
 
 

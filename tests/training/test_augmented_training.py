@@ -7,7 +7,7 @@ from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.networks import Network
 from mmspec.training.batches import step_seed
-from mmspec.training.complete import latest_checkpoint
+from mmspec.training.complete import newest_whole
 from mmspec.training.trainer import Trainer, TrainerOptions
 
 
@@ -70,7 +70,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     whole.train()
     make_trainer(tmp_path / "parts", max_steps=4).train()
     resumed = make_trainer(tmp_path / "parts")
-    resumed.train(latest_checkpoint(tmp_path / "parts/checkpoints"))
+    resumed.train(newest_whole(tmp_path / "parts/checkpoints")[0])
     for a, b in zip(whole.denoiser.parameters(), resumed.denoiser.parameters(), strict=True):
         assert torch.equal(a, b)
 

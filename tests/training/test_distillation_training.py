@@ -9,7 +9,7 @@ from mmspec.diffusion import Denoiser, DistillationObjective, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.networks import UNet
-from mmspec.training.complete import latest_checkpoint
+from mmspec.training.complete import newest_whole
 from mmspec.training.trainer import Trainer, TrainerOptions
 from tests.programs import two_processes
 from tests.training.test_trainer import Waves, same, weights
@@ -48,7 +48,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     whole.train()
     make_trainer(tmp_path / "parts", max_steps=7).train()
     resumed = make_trainer(tmp_path / "parts")
-    resumed.train(latest_checkpoint(tmp_path / "parts/checkpoints"))
+    resumed.train(newest_whole(tmp_path / "parts/checkpoints")[0])
     assert same(weights(whole), weights(resumed)) and same(alignment(whole), alignment(resumed))
     assert not any(torch.equal(begun[name], value) for name, value in alignment(whole).items())
     for file in ("model.safetensors", "ema/model.safetensors", "optimizer.safetensors", "objective.safetensors"):
@@ -59,7 +59,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
 def test_what_is_saved_of_the_student_is_the_student_alone(tmp_path):
     trainer = make_trainer(tmp_path, max_steps=2)
     trainer.train()
-    checkpoint = latest_checkpoint(tmp_path / "checkpoints")
+    checkpoint = newest_whole(tmp_path / "checkpoints")[0]
     assert load_file(checkpoint / "objective.safetensors").keys() == alignment(trainer).keys()
     assert all(name.startswith("loss.align") for name in alignment(trainer))
     plain = denoiser(8, seed=0)
@@ -70,7 +70,7 @@ def test_what_is_saved_of_the_student_is_the_student_alone(tmp_path):
 
 def test_a_checkpoint_without_a_teacher_is_not_gone_on_with_by_one(tmp_path):
     make_trainer(tmp_path, max_steps=2, distil=False).train()
-    checkpoint = latest_checkpoint(tmp_path / "checkpoints")
+    checkpoint = newest_whole(tmp_path / "checkpoints")[0]
     assert not (checkpoint / "objective.safetensors").exists()
     with pytest.raises(InputError, match="does not fit this network"):
         make_trainer(tmp_path).train(checkpoint)

@@ -14,8 +14,9 @@ from mmspec.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from mmspec.training.complete import MARKER, latest_checkpoint, prune_checkpoints
+from mmspec.training.complete import newest_whole, prune_checkpoints
 from mmspec.training.ema import ema_decay, update_ema
+from mmspec.training.integrity import MARKER
 from mmspec.training.meters import Meters
 from mmspec.training.run import Run, find_denoiser
 
@@ -102,7 +103,7 @@ def test_a_checkpoint_without_its_marker_is_never_found_or_read(tmp_path):
     save(tmp_path, 1)
     broken = save(tmp_path, 2)
     (broken / MARKER).unlink()
-    assert latest_checkpoint(tmp_path).name == "step_00000001"
+    assert newest_whole(tmp_path)[0].name == "step_00000001"
     denoiser, optimizer = parts()
     with pytest.raises(InputError, match="not a complete checkpoint"):
         load_checkpoint(broken, denoiser, denoiser, optimizer)
@@ -132,7 +133,7 @@ def test_a_failed_write_leaves_the_older_checkpoint_and_no_half_one(tmp_path, mo
     monkeypatch.setattr(Denoiser, "save_pretrained", full)
     with pytest.raises(OSError, match="could not be written"):
         save(tmp_path, 2)
-    assert latest_checkpoint(tmp_path).name == "step_00000001"
+    assert newest_whole(tmp_path)[0].name == "step_00000001"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_00000001"]
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 
@@ -9,11 +10,12 @@ from accelerate.state import AcceleratorState
 from mmspec.diffusion import Denoiser, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
+from mmspec.interruption import SIGNALS
 from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import UNet
-from mmspec.training.complete import latest_checkpoint
+from mmspec.training.complete import newest_whole
 from mmspec.training.trainer import Trainer, TrainerOptions
-from tests.programs import BIN, ENVIRONMENT, python, two_processes
+from tests.programs import python, two_processes
 
 
 class Waves:
@@ -92,7 +94,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     whole.train()
     make_trainer(tmp_path / "parts", max_steps=7).train()
     resumed = make_trainer(tmp_path / "parts")
-    resumed.train(latest_checkpoint(tmp_path / "parts/checkpoints"))
+    resumed.train(newest_whole(tmp_path / "parts/checkpoints")[0])
     assert same(weights(whole), weights(resumed))
     assert same(whole.ema.state_dict(), resumed.ema.state_dict())
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts/metrics.jsonl").read_text().splitlines()]
@@ -117,7 +119,7 @@ def test_a_step_with_a_non_finite_loss_changes_nothing_and_many_end_the_run(tmp_
         trainer.train()
     assert same(before, weights(trainer))
     assert same(ema, trainer.ema.state_dict())
-    assert latest_checkpoint(tmp_path / "checkpoints") is None
+    assert newest_whole(tmp_path / "checkpoints")[0] is None
     assert "ended by InputError" in (tmp_path / "log.txt").read_text()
 
 
@@ -125,7 +127,7 @@ def test_one_bad_step_is_passed_over(tmp_path):
     trainer = make_trainer(tmp_path, dataset=Waves(24, poison=3), max_steps=6)
     trainer.train()
     assert all(torch.isfinite(tensor).all() for tensor in trainer.denoiser.state_dict().values())
-    assert latest_checkpoint(tmp_path / "checkpoints").name == "step_00000006"
+    assert newest_whole(tmp_path / "checkpoints")[0].name == "step_00000006"
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
@@ -147,13 +149,14 @@ def test_a_full_disk_does_not_end_training_until_the_end(tmp_path, monkeypatch):
 CHILD = """
 import sys
 from pathlib import Path
-from mmspec.training.interruption import Interrupted
-from tests.training.test_trainer import latest_checkpoint, make_trainer
+from mmspec.interruption import Interrupted
+from tests.training.test_trainer import make_trainer, newest_whole
 folder = Path(sys.argv[1])
 trainer = make_trainer(folder, max_steps=int(sys.argv[2]), checkpoint_every=2, log_every=1)
 try:
-    trainer.train(latest_checkpoint(folder / "checkpoints"))
-except Interrupted:
+    trainer.train(newest_whole(folder / "checkpoints")[0])
+except Interrupted as stopped:
+    print(stopped, file=sys.stderr)
     sys.exit(75)
 """
 
@@ -179,14 +182,17 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(tm
         assert ends[0] == ends[1]
 
 
-def test_sigterm_saves_and_exits_with_75(tmp_path):
-    command = [str(BIN / "python"), "-c", CHILD, str(tmp_path), "100000"]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_to_stop_saves_and_exits_with_75(tmp_path, number):
+    process = python(
+        "-c", f"import os; print('step', os.getpid(), file=__import__('sys').stderr)\n{CHILD}", tmp_path, 100000
+    )
+    pid = int(process.stderr.readline().split()[1])
     wait_for_lines(process, 3)
-    process.send_signal(signal.SIGTERM)
+    os.kill(pid, number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
-    step = int(latest_checkpoint(tmp_path / "checkpoints").name.removeprefix("step_"))
+    step = int(newest_whole(tmp_path / "checkpoints")[0].name.removeprefix("step_"))
     assert f"interrupted at step {step}, saved" in err
 
 

@@ -1,0 +1,27 @@
+"""Being asked to stop: the signals by which users, terminals and schedulers ask, and how work ends that will go on."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# SIGHUP: a terminal that closes. SIGUSR1, SIGUSR2: schedulers, ahead of the end (sbatch --signal, qsub -notify).
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Interrupted(Exception):
+    """Work ended early on request; what is done is saved, and the same command goes on."""
+
+
+@contextmanager
+def asked_to_stop(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have the signals do something else than end the process; what is ignored, as by nohup, stays so."""
+    heard = [
+        number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    ]  # None: not Python's
+    previous = {number: signal.signal(number, act) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
