@@ -74,6 +74,8 @@ class DatasetMeta:
         try:
             stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
+            if not folder.exists():
+                raise InputError(f"{folder} is not there: give a packed data set.") from None
             raise InputError(
                 f"{folder} is not a packed data set (it has no {FILE}): make one with `python -m data_prep.images` "
                 "or `python -m data_prep.audio`."
@@ -104,6 +106,8 @@ class DatasetMeta:
             return problem
         if self.classes == ():
             return "classes=[], expected names or null"
+        if twice := [name for name in self.classes or () if (self.classes or ()).count(name) > 1]:
+            return f"two classes called {twice[0]!r}, expected a name of its own for each"
         return None
 
     def _rate_problem(self) -> str | None:

@@ -239,12 +239,18 @@ def _read(file: Path) -> _SavedDenoiser:
         return read(_SavedDenoiser, config, f"{file}:")
 
 
+def is_missing(source: str | Path) -> bool:
+    """Whether a source is neither a place on this machine nor a name of the hub."""
+    is_name = len(Path(source).parts) == 2 and not str(source).startswith((".", "/"))
+    return not str(source) or not (Path(source).exists() or is_name)
+
+
 def _local_folder(source: str | Path) -> Path:
     folder = Path(source)
     if (folder / "config.json").is_file():
         return folder
-    if folder.exists() or len(folder.parts) != 2 or str(source).startswith((".", "/")):
-        problem = "holds no denoiser" if folder.exists() else "is not there"
+    if folder.exists() or is_missing(source):
+        problem = "is not there" if is_missing(source) else "holds no denoiser"
         raise InputError(f"{source} {problem}: expected a folder with config.json and model.safetensors.")
     from huggingface_hub import snapshot_download
 

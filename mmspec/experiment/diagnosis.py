@@ -46,7 +46,7 @@ from mmspec.experiment.machine import check_seed
 from mmspec.experiment.report_card import octave_as_json
 from mmspec.experiment.sampling import SampleOptions, write_draws
 from mmspec.experiment.signal_files import signals_at
-from mmspec.experiment.sources import open_denoiser
+from mmspec.experiment.sources import open_denoiser, refuse_missing
 from mmspec.losses import SigmaWeight
 from mmspec.metrics.octaves import SILENCE, Describing, described
 from mmspec.metrics.report_card import FEWEST, ReportCard, report_card
@@ -106,6 +106,7 @@ class DiagnoseOptions:
         if self.out is not None:
             return self.out
         if (run := Run.at(self.from_)) is None:
+            refuse_missing(self.from_)
             raise InputError(f"from={self.from_} is not a run: say with out=FILE.html where the page goes.")
         return run.folder / "diagnosis.html"
 

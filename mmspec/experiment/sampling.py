@@ -30,7 +30,7 @@ from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.signals import whole_recordings
-from mmspec.experiment.sources import weights_sha256
+from mmspec.experiment.sources import refuse_missing, weights_sha256
 from mmspec.files import replace_text, staged
 from mmspec.provenance import provenance
 from mmspec.report.runs import SampleFile
@@ -82,8 +82,7 @@ class SampleOptions:
         if self.out is not None:
             return self.out
         if (run := Run.at(self.from_)) is None:
-            if not Path(self.from_).exists() and "/" not in self.from_:
-                raise InputError(f"from={self.from_} is not there: give a run, a checkpoint or a saved denoiser.")
+            refuse_missing(self.from_)
             raise InputError(f"from={self.from_} is not a run: say with out=FOLDER where the samples go.")
         return run.samples
 

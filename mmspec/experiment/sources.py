@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmspec.data import PackedDataset
 from mmspec.diffusion import Denoiser
-from mmspec.diffusion.denoiser import WEIGHTS
+from mmspec.diffusion.denoiser import WEIGHTS, is_missing
 from mmspec.errors import InputError
 from mmspec.files import sha256
 from mmspec.training.run import find_denoiser
@@ -18,6 +18,12 @@ def open_denoiser(source: str, device: str = "cpu") -> tuple[Denoiser, str | Non
     """
     place = find_denoiser(source)
     return Denoiser.from_pretrained(place, device), weights_sha256(place)
+
+
+def refuse_missing(source: str) -> None:
+    """Raise InputError if what ``from=`` names is neither here nor a name of the hub."""
+    if is_missing(source):
+        raise InputError(f"from={source} is not there: give a run, a checkpoint or a saved denoiser.")
 
 
 def weights_sha256(place: str | Path) -> str | None:

@@ -28,7 +28,7 @@ from mmspec.experiment.launch import Launch
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.sampling import SampleOptions, write_draws
-from mmspec.experiment.sources import open_denoiser
+from mmspec.experiment.sources import open_denoiser, refuse_missing
 from mmspec.experiment.training import make_denoiser, train
 from mmspec.experiment.treatments import BEFORE, Controls, Strength, Treatment, read_treatment, with_controls
 from mmspec.files import exclusive, replace_text
@@ -191,6 +191,7 @@ def run_of(source: str) -> Run:
     """
     run = Run.around(Path(source))
     if run is None:
+        refuse_missing(source)
         raise InputError(
             f"from={source} is no run and no checkpoint of one: arms train on as the run did, so give a folder that "
             "`mmspec train` writes."

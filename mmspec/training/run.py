@@ -95,9 +95,8 @@ class Run:
             InputError: if the folder is not one of a run.
         """
         if not self.config_file.is_file():
-            raise InputError(
-                f"{self.folder} is not the folder of a run: expected the config.yaml that `mmspec train` writes."
-            )
+            found = "is not the folder of a run" if self.folder.exists() else "is not there"
+            raise InputError(f"{self.folder} {found}: expected the config.yaml that `mmspec train` writes.")
         return read_yaml(self.config_file, RunFile, MEND)
 
     def data(self, name: str) -> Any:

@@ -11,7 +11,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.drawing.figure_page import check_out
 from mmspec.errors import InputError
 from mmspec.experiment.figures.options import FigureOptions
-from mmspec.experiment.sources import open_denoiser
+from mmspec.experiment.sources import open_denoiser, refuse_missing
 from mmspec.training.run import Run
 
 
@@ -59,5 +59,6 @@ class DenoiserFigure(FigureOptions):
         if self.out is not None:
             return self.out
         if (run := Run.at(self.from_)) is None:
+            refuse_missing(self.from_)
             raise InputError(f"from={self.from_} is not a run: say with out=FILE where the figure goes.")
         return run.folder / f"{self.figure}.html"
