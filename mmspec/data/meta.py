@@ -74,12 +74,9 @@ class DatasetMeta:
         try:
             stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
-            if not folder.exists():
-                raise InputError(f"{folder} is not there: give a packed data set.") from None
-            raise InputError(
-                f"{folder} is not a packed data set (it has no {FILE}): make one with `python -m data_prep.images` "
-                "or `python -m data_prep.audio`."
-            ) from None
+            found = f"is not a packed data set (it has no {FILE})" if folder.exists() else "is not there"
+            mend = "make one with `python -m data_prep.images` or `python -m data_prep.audio`"
+            raise InputError(f"{folder} {found}: {mend}.") from None
         if (found := stored.get("format")) != FORMAT:
             raise InputError(f"{path} has the format {found!r}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}

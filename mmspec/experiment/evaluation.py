@@ -106,9 +106,10 @@ class Evaluation:
     def write(self) -> dict[str, Any]:
         """The contents of evaluation.json."""
         real, generated = self.spectra
+        checksum = {} if self.sha256 is None else {"sha256": self.sha256}
         content: dict[str, Any] = {
             "command": provenance()["command"],
-            "samples": {"path": str(self.sources.samples), "count": self.generated, "sha256": self.sha256},
+            "samples": {"path": str(self.sources.samples), "count": self.generated, **checksum},
             "reference": {"path": str(self.sources.reference), "count": self.real},
             "metrics": {metric.name: metric.value for metric in self.metrics},
             "units": {metric.name: metric.unit for metric in self.metrics},
@@ -214,7 +215,7 @@ def _evaluated(
         warnings=failures + verdict.warnings + remarked,
         failures=failures,
         spectra=(real["stretches"].statistic(mean_spectrum), generated["stretches"].statistic(mean_spectrum)),
-        sha256=samples.meta.sha256 or None,
+        sha256=samples.meta.sha256 if (sources.samples / META).is_file() else None,
         train=count,
         of_train=None if train is None else of_train.metrics,
     )

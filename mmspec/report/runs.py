@@ -16,7 +16,7 @@ class Counted(TypedDict):
     """How many signals of a set were evaluated, and the SHA-256 of a packed one."""
 
     count: int
-    sha256: NotRequired[str | None]
+    sha256: NotRequired[str]
 
 
 class Located(Counted):
