@@ -1,6 +1,8 @@
 """Words that nobody meant, places that are no files, readers that leave, and what does not go together."""
 
+import errno
 import gc
+import io
 import json
 import os
 import shutil
@@ -133,6 +135,22 @@ def test_a_training_that_nobody_watches_goes_on(data, tmp_path):
     assert (tmp_path / "run/checkpoints/step_00000002/COMPLETE").is_file()
     assert len((tmp_path / "run/log.txt").read_text().splitlines()) >= 2
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["seed"] == 0
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EPIPE])
+def test_a_training_whose_terminal_fails_goes_on(data, tmp_path, monkeypatch, number):
+    class Failing(io.StringIO):
+        def write(self, text):
+            raise OSError(number, os.strerror(number))
+
+        def flush(self):
+            self.write("")
+
+    monkeypatch.setattr(sys, "stderr", Failing())
+    assert train(tmp_path / "run", data) == 0
+    assert (tmp_path / "run/checkpoints/step_00000002/COMPLETE").is_file()
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines][-1:] == [2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
