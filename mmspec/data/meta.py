@@ -74,9 +74,9 @@ class DatasetMeta:
         try:
             stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
-            found = f"is not a packed data set (it has no {FILE})" if folder.exists() else "is not there"
+            what = f"is not a packed data set (it has no {FILE})" if folder.exists() else "is not there"
             mend = "make one with `python -m data_prep.images` or `python -m data_prep.audio`"
-            raise InputError(f"{folder} {found}: {mend}.") from None
+            raise InputError(f"{folder} {what}: {mend}.") from None
         if (found := stored.get("format")) != FORMAT:
             raise InputError(f"{path} has the format {found!r}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from accelerate import Accelerator
 from rich.console import Console
@@ -53,7 +53,7 @@ class RunLog:
         self.active = accelerator.is_main_process
         self._trackers_work = True
         self._waiting: dict[str, list[str]] = {"log.txt": [], "metrics.jsonl": []}
-        self._console = Console(file=_StandardError(), quiet=not self.active, highlight=False)
+        self._console = Console(file=cast(TextIO, _StandardError()), quiet=not self.active, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
