@@ -1,6 +1,7 @@
 """JSON and YAML that somebody may have edited: read in UTF-8, each key once, and held against types."""
 
 import json
+import re
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +38,11 @@ def parse_json(content: bytes) -> Any:
     """What JSON says.
 
     Raises:
-        ValueError: if it is none, not in UTF-8, nested too deeply, or has a key twice, of which one would be ignored.
+        ValueError: if it is none, not in UTF-8, nested too deeply, has a key twice, of which one would be ignored, or
+            a text that no file and no path can hold.
     """
     try:
-        return json.loads(content.decode(), object_pairs_hook=_each_once)
+        return _writable(json.loads(content.decode(), object_pairs_hook=_each_once))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -48,7 +50,7 @@ def parse_json(content: bytes) -> Any:
 def parse_yaml(content: bytes) -> Any:
     """What YAML says; errors as for `parse_json`, and for an alias, by which a value could hold itself."""
     try:
-        return yaml.load(content.decode(), _Loader)
+        return _writable(yaml.load(content.decode(), _Loader))
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{error.problem}{line}") from None
@@ -77,6 +79,16 @@ def _read(path: Path, parse: Callable[[bytes], Any], form: str, kind: Any, mend:
             raise InputError(f"{path} holds no keys and values")
         if kind is not None:
             held(content, kind, str(path))
+    return content
+
+
+def _writable(content: Any) -> Any:
+    """The same, unless an escape stands for what UTF-8 or a path cannot hold: half a surrogate pair, or NUL."""
+    if isinstance(content, str) and (found := re.search("[\0\ud800-\udfff]", content)):
+        raise ValueError(f"a text holds U+{ord(found[0]):04X}, which is no character")
+    inner = [*content, *content.values()] if isinstance(content, dict) else content if isinstance(content, list) else []
+    for each in inner:
+        _writable(each)
     return content
 
 

@@ -172,3 +172,9 @@ def refuse_lfs_pointer(path: Path) -> None:
         with path.open("rb") as file:
             if file.read(len(LFS_POINTER)) == LFS_POINTER:
                 raise InputError(f"{path} is a pointer of Git LFS, not the file itself: run git lfs pull beside it.")
+
+
+def is_missing(source: str | Path) -> bool:
+    """Whether a source is neither a place on this machine nor a name of the hub."""
+    is_name = len(Path(source).parts) == 2 and not str(source).startswith((".", "/"))
+    return not str(source) or not (Path(source).exists() or is_name)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from mmspec.errors import InputError
 
 T = TypeVar("T")
+MOST_SHOWN = 200  # characters of a value that is refused
 
 WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -175,6 +177,8 @@ def checked(value: Any, hint: Any, where: str) -> Any:
     Raises:
         InputError: if it is of another type; the sentence says which the key takes.
     """
+    if get_origin(hint) in _MAPPINGS and isinstance(value, Mapping):
+        return {str(key): checked(each, get_args(hint)[1], below(where, key)) for key, each in value.items()}
     if _fits(value, hint):
         return _converted(value, hint, where)
     raise InputError(f"{where} takes {_words(hint)}, not {_shown(value)}.")
@@ -211,12 +215,19 @@ def _is_plain(value: Any, hint: Any) -> bool:
     if hint is None or hint is type(None):
         return value is None or value == {}  # what hydra makes of a group's choice "none"
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # nan is none
+        return _is_number(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is Path:
         return isinstance(value, str | Path) and str(value) != ""
     return isinstance(value, hint)
+
+
+def _is_number(value: Any) -> bool:
+    """A float that is not NaN, or a whole number within the floats."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, float) and value == value
 
 
 def _is_written(hint: Any) -> bool:
@@ -271,10 +282,11 @@ def _is_auto(marker: object) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as a command line writes it."""
+    """A value as a command line writes it, or how it begins."""
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _key(field: "dataclasses.Field[Any]") -> str:

@@ -74,10 +74,9 @@ class DatasetMeta:
         try:
             stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
-            raise InputError(
-                f"{folder} is not a packed data set (it has no {FILE}): make one with `python -m data_prep.images` "
-                "or `python -m data_prep.audio`."
-            ) from None
+            what = f"is not a packed data set (it has no {FILE})" if folder.exists() else "is not there"
+            mend = "make one with `python -m data_prep.images` or `python -m data_prep.audio`"
+            raise InputError(f"{folder} {what}: {mend}.") from None
         if (found := stored.get("format")) != FORMAT:
             raise InputError(f"{path} has the format {found!r}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}
@@ -104,6 +103,8 @@ class DatasetMeta:
             return problem
         if self.classes == ():
             return "classes=[], expected names or null"
+        if twice := [name for name in self.classes or () if (self.classes or ()).count(name) > 1]:
+            return f"two classes called {twice[0]!r}, expected a name of its own for each"
         return None
 
     def _rate_problem(self) -> str | None:

@@ -328,7 +328,7 @@ def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
         array = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {AGAIN}.") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, OverflowError) as error:
         raise InputError(f"{path} is truncated or not a NumPy array ({error}): {AGAIN}.") from None
     if (array.shape, array.dtype) != (shape, np.dtype(dtype)) or np.isfortran(array):
         found = f"{array.dtype} {list(array.shape)}"

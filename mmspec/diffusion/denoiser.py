@@ -17,7 +17,7 @@ from mmspec.diffusion.latent import LatentSpace
 from mmspec.diffusion.processes import Process
 from mmspec.documents import mended, read_json
 from mmspec.errors import InputError
-from mmspec.files import replace_text
+from mmspec.files import is_missing, replace_text
 from mmspec.losses.weighting import noise_level, per_sample
 from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import put_file
@@ -243,8 +243,8 @@ def _local_folder(source: str | Path) -> Path:
     folder = Path(source)
     if (folder / "config.json").is_file():
         return folder
-    if folder.exists() or len(folder.parts) != 2 or str(source).startswith((".", "/")):
-        problem = "holds no denoiser" if folder.exists() else "is not there"
+    if folder.exists() or is_missing(source):
+        problem = "is not there" if is_missing(source) else "holds no denoiser"
         raise InputError(
             f"{source} {problem}: expected a folder with config.json and model.safetensors, which `mmspec convert` "
             "makes of what others saved."

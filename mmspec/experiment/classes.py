@@ -18,7 +18,7 @@ def numbers_of(classes: Sequence[str] | None, wanted: str | int, num: int) -> np
     Raises:
         InputError: if there is no such class.
     """
-    if wanted == "none" or (wanted == "balanced" and not classes):
+    if (wanted == "none" and "none" not in (classes or ())) or (wanted == "balanced" and not classes):
         return None
     if not classes:
         raise InputError(f"labels={wanted}: this denoiser was trained without classes; leave labels out.")

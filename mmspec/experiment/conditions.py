@@ -21,8 +21,8 @@ def choose_classes(denoiser: Denoiser, wanted: str | int, num: int) -> Tensor | 
     """The number of each sample's class, int64 ``[num]``, or None where none has one.
 
     Args:
-        wanted: "balanced" for all classes in turn, "none" for unconditional, a class's name, or its number where no
-            name is one.
+        wanted: "balanced" for all classes in turn, "none" for unconditional where no class is called so, a class's
+            name, or its number where no name is one.
 
     Raises:
         InputError: if the denoiser has no such class.

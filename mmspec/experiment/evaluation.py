@@ -87,6 +87,7 @@ class Evaluation:
         warnings: what to mind when reading them, and what is missing.
         failures: of measures whose metrics are missing.
         spectra: mean power spectra of the real and the generated signals.
+        sha256: of the generated signals where they are packed, by which a reader sees that they are others by now.
         train: how many training signals were compared with the real ones.
         of_train: metrics of these; None where there are none.
     """
@@ -98,15 +99,17 @@ class Evaluation:
     warnings: list[str]
     failures: list[str]
     spectra: tuple[Spectrum, Spectrum]
+    sha256: str | None = None
     train: int = 0
     of_train: list[Metric] | None = None
 
     def write(self) -> dict[str, Any]:
         """The contents of evaluation.json."""
         real, generated = self.spectra
+        checksum = {} if self.sha256 is None else {"sha256": self.sha256}
         content: dict[str, Any] = {
             "command": provenance()["command"],
-            "samples": {"path": str(self.sources.samples), "count": self.generated},
+            "samples": {"path": str(self.sources.samples), "count": self.generated, **checksum},
             "reference": {"path": str(self.sources.reference), "count": self.real},
             "metrics": {metric.name: metric.value for metric in self.metrics},
             "units": {metric.name: metric.unit for metric in self.metrics},
@@ -212,6 +215,7 @@ def _evaluated(
         warnings=failures + verdict.warnings + remarked,
         failures=failures,
         spectra=(real["stretches"].statistic(mean_spectrum), generated["stretches"].statistic(mean_spectrum)),
+        sha256=samples.meta.sha256 if (sources.samples / META).is_file() else None,
         train=count,
         of_train=None if train is None else of_train.metrics,
     )

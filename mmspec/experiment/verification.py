@@ -34,7 +34,7 @@ from mmspec.experiment.training import make_denoiser, train
 from mmspec.experiment.treatments import BEFORE, Controls, Strength, Treatment, read_treatment, with_controls
 from mmspec.files import exclusive, replace_text
 from mmspec.metrics.octave_bias import OctaveBias
-from mmspec.training.run import Run, find_denoiser, flatten
+from mmspec.training.run import Run, find_denoiser, flatten, refuse_missing
 from mmspec.typed import read, write
 
 SEEDS_APART = 1_000_000  # between the samples of one seed and of the next
@@ -192,6 +192,7 @@ def run_of(source: str) -> Run:
     """
     run = Run.around(Path(source))
     if run is None:
+        refuse_missing(source)
         raise InputError(
             f"from={source} is no run and no checkpoint of one: arms train on as the run did, so give a folder that "
             "`mmspec train` writes."

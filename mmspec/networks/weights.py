@@ -30,7 +30,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
     """Give a network, which may be on the meta device, the weights of a state dict, in its own types.
 
     Raises:
-        InputError: if a weight is missing, unknown or of another shape, or no plain numbers of its kind.
+        InputError: if a weight is missing, unknown or of another shape, no plain numbers of its kind, or holds NaN.
     """
     expected = network.state_dict()
     missing = [name for name in expected if name not in weights]
@@ -48,6 +48,8 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
     for name, tensor in expected.items():
         _refuse_other_kind(weights[name], tensor, f"{where}: {name}")
     typed = {name: weights[name].detach().to(tensor.dtype, copy=True) for name, tensor in expected.items()}
+    if damaged := [name for name, tensor in typed.items() if tensor.isnan().any()]:
+        raise InputError(f"{where}: {damaged[0]} holds NaN: take weights from before the training went wrong.")
     network.load_state_dict(typed, assign=True)
 
 

@@ -1,5 +1,6 @@
 """What a run's folder holds, read once for the page; a part that is missing is None, with the command that makes it."""
 
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from mmspec.training.run import OfType, Run, flatten
 
 
 class Counted(TypedDict):
-    """How many signals of a set were evaluated."""
+    """How many signals of a set were evaluated, and the SHA-256 of a packed one."""
 
     count: int
+    sha256: NotRequired[str]
 
 
 class Located(Counted):
@@ -32,8 +34,14 @@ class SpectrumFile(TypedDict):
     generated: list[float]
 
 
-class MetricsFile(TypedDict):
-    """What a table reads of evaluation.json."""
+class RealFile(Located):
+    """Real signals that were compared with the reference."""
+
+    metrics: dict[str, float]
+
+
+class JudgedFile(TypedDict):
+    """Metrics, and what they are."""
 
     metrics: dict[str, float]
     units: NotRequired[dict[str, str]]
@@ -41,7 +49,13 @@ class MetricsFile(TypedDict):
     definitions: NotRequired[dict[str, str]]
 
 
-class EvaluationFile(MetricsFile):
+class MetricsFile(JudgedFile):
+    """What a table reads of evaluation.json."""
+
+    samples: NotRequired[Counted]
+
+
+class EvaluationFile(JudgedFile):
     """What a page reads of evaluation.json."""
 
     samples: Counted
@@ -49,6 +63,7 @@ class EvaluationFile(MetricsFile):
     spectrum: SpectrumFile
     command: NotRequired[str]
     warnings: NotRequired[list[str]]
+    real_vs_real: NotRequired[RealFile]
 
 
 class SampleFile(TypedDict, total=False):
@@ -72,7 +87,7 @@ class ReportedRun:
         config: its configuration, flat, without provenance; empty without a run.
         provenance: command, versions, machine, git commit; may lack any.
         history: the lines of metrics.jsonl.
-        evaluation: evaluation.json.
+        evaluation: evaluation.json, unless it is of other samples than lie here now.
         samples: the final samples.
         sampling: sample.json of the final samples.
     """
@@ -110,7 +125,10 @@ class ReportedRun:
         if self.samples is None:
             missing["samples"] = shlex.join(["mmspec", "sample", f"from={self.folder}"])
         if self.evaluation is None:
-            missing["evaluation"] = shlex.join(["mmspec", "evaluate", f"samples={self.folder}"])
+            outdated = Run(self.folder).evaluation.is_file()
+            missing["evaluation of its present samples" if outdated else "evaluation"] = shlex.join(
+                ["mmspec", "evaluate", f"samples={self.folder}"]
+            )
         return missing
 
 
@@ -130,15 +148,16 @@ def _read(folder: Path, name: str) -> ReportedRun:
     config = {} if is_packed else dict(run.config)
     provenance = config.pop("provenance", None) or {}
     final = folder if is_packed else run.samples
+    samples = PackedDataset(final) if (final / "meta.json").is_file() else None
     return ReportedRun(
         folder=folder,
         name=name,
         config=flatten(config),
         provenance=provenance,
         history=_history(folder / "metrics.jsonl"),
-        evaluation=_evaluation(run.evaluation),
-        samples=PackedDataset(final) if (final / "meta.json").is_file() else None,
-        sampling=read_json(final / "sample.json", SampleFile) if (final / "sample.json").is_file() else {},
+        evaluation=_evaluation(run.evaluation, samples),
+        samples=samples,
+        sampling=_sampling(final / "sample.json"),
     )
 
 
@@ -151,13 +170,33 @@ def _names(folders: list[Path]) -> list[str]:
     return names
 
 
-def _evaluation(file: Path) -> dict[str, Any] | None:
+def _evaluation(file: Path, samples: PackedDataset | None) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     content = read_json(file, EvaluationFile)
     spectrum = content["spectrum"]
     if len({len(spectrum[name]) for name in ("frequency", "real", "generated")}) > 1:
         raise InputError(f"{file}: spectrum: frequency, real and generated differ in length: {RESTORE}.")
+    for name in ("samples", "reference"):
+        if (count := content[name]["count"]) < 1:
+            raise InputError(f"{file}: {name}: count must be 1 or more, not {count}: {RESTORE}.")
+    return None if samples is not None and is_of_others(content, samples.meta.sha256) else content
+
+
+def is_of_others(evaluation: dict[str, Any], sha256: str) -> bool:
+    """Whether an evaluation.json says that it is of other samples than those of a checksum; older ones say nothing."""
+    return (evaluation.get("samples", {}).get("sha256") or sha256) != sha256
+
+
+def _sampling(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    content = read_json(file, SampleFile)
+    steps, guidance = content.get("steps"), content.get("guidance")
+    if steps is not None and steps < 1:
+        raise InputError(f"{file}: steps must be 1 or more, not {steps}: {RESTORE}.")
+    if guidance is not None and not math.isfinite(guidance):
+        raise InputError(f"{file}: guidance must be a finite number, not {guidance}: {RESTORE}.")
     return content
 
 

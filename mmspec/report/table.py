@@ -14,6 +14,8 @@ A layout, a YAML file, says which runs a row and a column are made of, by patter
 """
 
 import json
+import math
+import shlex
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,12 +23,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from mmspec.data.meta import FILE as META
+from mmspec.data.meta import DatasetMeta
 from mmspec.documents import mended, read_json, read_yaml
 from mmspec.drawing import tables
 from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
 from mmspec.files import replace_text
-from mmspec.report.runs import MetricsFile
+from mmspec.report.runs import MetricsFile, is_of_others
+from mmspec.training.run import Run
 from mmspec.typed import read
 
 NOT_RUN = "not run here"
@@ -88,6 +93,14 @@ class Cell:
     runs: int = 0
     paper: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.runs < 0 or (self.mean is None) != (self.runs == 0) or (self.deviation is None) != (self.runs < 2):
+            raise ValueError("there is a mean of 1 run and more, and a deviation of 2 and more.")
+        if not all(map(math.isfinite, (self.mean or 0.0, self.deviation or 0.0, self.paper or 0.0))):
+            raise ValueError("figures must be finite numbers.")
+        if (self.deviation or 0.0) < 0:
+            raise ValueError(f"a deviation must be 0 or more, not {self.deviation}.")
+
 
 @dataclass(frozen=True)
 class ResultsTable:
@@ -142,10 +155,9 @@ def gather(layout: Layout, folder: Path, note: str = "") -> ResultsTable:
 
     Raises:
         InputError: if the best of rows is asked for, and their evaluations do not say which values of the metric are
-            better.
+            better, if a metric is no finite number, or if an evaluation is of other samples than the run has now.
     """
-    files = sorted(folder.glob("*/evaluation.json"))
-    evaluations = {file.parent.name: read_json(file, MetricsFile) for file in files}
+    evaluations = {file.parent.name: _evaluation(file) for file in sorted(folder.glob("*/evaluation.json"))}
     rows: dict[str, list[Cell]] = {}
     for name, row in layout.rows.items():
         if row.runs is not None:
@@ -195,8 +207,9 @@ def read_table(file: Path) -> ResultsTable:
     mend = "make it with `mmspec table`"
     if not file.is_file():
         raise InputError(f"{file} is no file: {mend}.")
+    content = read_json(file, mend=mend)
     with mended(mend):
-        return read(ResultsTable, read_json(file, mend=mend), f"{file}:")
+        return read(ResultsTable, content, f"{file}:")
 
 
 def headings(table: ResultsTable) -> list[str]:
@@ -236,6 +249,17 @@ def _is_json(file: Path) -> bool:
     except InputError:
         return False
     return True
+
+
+def _evaluation(file: Path) -> dict[str, Any]:
+    content, run = read_json(file, MetricsFile), Run(file.parent)
+    again = shlex.join(["mmspec", "evaluate", f"samples={run.folder}"])
+    for name, value in content["metrics"].items():
+        if not math.isfinite(value):
+            raise InputError(f"{file}: {name} is {value}, of which there is no mean: run `{again}`, or move it away.")
+    if (run.samples / META).is_file() and is_of_others(content, DatasetMeta.read(run.samples).sha256):
+        raise InputError(f"{file} is of other samples than lie in {run.samples} now: run `{again}`.")
+    return content
 
 
 def _values(evaluations: Mapping[str, dict[str, Any]], pattern: str, column: LayoutColumn) -> list[float]:

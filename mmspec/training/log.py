@@ -1,5 +1,6 @@
 """Where a run tells how it goes: progress bar, log.txt, metrics.jsonl and trackers."""
 
+import io
 import json
 import sys
 import time
@@ -7,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from accelerate import Accelerator
 from rich.console import Console
@@ -19,11 +20,20 @@ from mmspec.files import append, replacing
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
 
-class _Console(Console):
-    """Says no more once nobody reads it, where rich would end the process."""
+class _StandardError(io.TextIOBase):
+    """Standard error, where what cannot be written is dropped: its reader may leave, its terminal or disk fail."""
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class RunLog:
@@ -43,7 +53,7 @@ class RunLog:
         self.active = accelerator.is_main_process
         self._trackers_work = True
         self._waiting: dict[str, list[str]] = {"log.txt": [], "metrics.jsonl": []}
-        self._console = _Console(stderr=True, quiet=not self.active, highlight=False)
+        self._console = Console(file=cast(TextIO, _StandardError()), quiet=not self.active, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -15,7 +15,7 @@ from rich.console import Console
 from mmspec import plugins
 from mmspec.documents import mended, read_yaml
 from mmspec.errors import InputError
-from mmspec.files import exclusive, replace_text
+from mmspec.files import exclusive, is_missing, replace_text
 from mmspec.provenance import Provenance, provenance
 from mmspec.training.complete import REMOVED, UNFINISHED, newest_whole, require_whole, set_aside
 from mmspec.training.integrity import AVERAGED, is_complete
@@ -106,9 +106,8 @@ class Run:
             InputError: if the folder is not one of a run.
         """
         if not self.config_file.is_file():
-            raise InputError(
-                f"{self.folder} is not the folder of a run: expected the config.yaml that `mmspec train` writes."
-            )
+            found = "is not the folder of a run" if self.folder.exists() else "is not there"
+            raise InputError(f"{self.folder} {found}: expected the config.yaml that `mmspec train` writes.")
         return read_yaml(self.config_file, RunFile, MEND)
 
     def data(self, name: str) -> Any:
@@ -305,3 +304,9 @@ def renewed(config: Mapping[str, Any], file: Path) -> dict[str, Any]:
         "process": {**process["preconditioning"], **own, "noise": noise if log_normal and not own else None},
         "objective": {**config["objective"], "weighting": None if weighting["type"] == natural else weighting},
     }
+
+
+def refuse_missing(source: str) -> None:
+    """Raise InputError if what ``from=`` names is neither here nor a name of the hub."""
+    if is_missing(source):
+        raise InputError(f"from={source} is not there: give a run, a checkpoint or a saved denoiser.")

@@ -30,7 +30,7 @@ def test_every_verb_has_commented_defaults_and_says_its_groups(verb, capsys):
         (["train"], "must be given: add "),
         (["train", "run_dir=x", "data.train=y", "experiment=nope"], "expected one of afhq, afhq_finetune"),
         (["train", "run_dir=x", "data.train=y", "trainer.max_stepz=1"], "trainer.max_stepz"),
-        (["train", "run_dir=x", "data.train=/nowhere"], "/nowhere is not a packed data set"),
+        (["train", "run_dir=x", "data.train=/nowhere"], "/nowhere is not there: make one"),
         (["sample", "from=/nowhere"], "/nowhere"),
         (["evaluate", "samples=/nowhere"], "/nowhere"),
         (["report", "runs=[/nowhere]"], "/nowhere"),

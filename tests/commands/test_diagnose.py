@@ -152,7 +152,7 @@ def test_data_that_do_not_fit_are_refused(kind, made, message, request, tmp_path
         (["samples=5"], "samples must be 20 or more, or 0 for none, not 5"),
         (["levels=1"], "levels must be 2 or more"),
         (["out=page.png"], "out must end with .html"),
-        (["data=nowhere"], "nowhere is not a packed data set"),
+        (["data=nowhere"], "nowhere is not there: make one"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message, pictures, tmp_path, capsys):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -55,7 +56,8 @@ def test_pictures(tmp_path, capsys):
             "frechet_random_projection",
         }
     )
-    assert result["samples"] == {"path": str(samples), "count": 90}
+    checksum = hashlib.sha256((samples / "data.npy").read_bytes()).hexdigest()
+    assert result["samples"] == {"path": str(samples), "count": 90, "sha256": checksum}
     assert result["reference"] == {"path": str(reference), "count": 100}
     assert result["metrics"]["frequency_bias_high"] < -0.5
     assert all("90 generated, 100 real" in sentence for sentence in result["definitions"].values())
@@ -194,7 +196,7 @@ def test_bad_keys_are_refused(tmp_path, run_folder):
         evaluated(tmp_path, samples=real, reference=real, batch_size=0)
     with pytest.raises(InputError, match="holds 1 signal"):
         evaluated(tmp_path, samples=real, reference=pictures(tmp_path / "one", 1, 0))
-    with pytest.raises(InputError, match="not a packed data set"):
+    with pytest.raises(InputError, match="absent is not there: make one"):
         evaluated(tmp_path, samples=tmp_path / "absent", reference=real)
     (run_folder / "samples" / "final").rename(run_folder / "elsewhere")
     with pytest.raises(InputError, match="no final samples yet: run `mmspec sample from="):

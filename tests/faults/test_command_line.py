@@ -1,6 +1,8 @@
 """Words that nobody meant, places that are no files, readers that leave, and what does not go together."""
 
+import errno
 import gc
+import io
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ import yaml
 from mmspec import plugins
 from mmspec.cli import main, plugin_files, with_keys
 from mmspec.config import compose, plain, sweep
+from mmspec.diffusion import Denoiser
 from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.report import ReportOptions
 from mmspec.overrides import as_typed
@@ -134,6 +137,22 @@ def test_a_training_that_nobody_watches_goes_on(data, tmp_path):
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["seed"] == 0
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EPIPE])
+def test_a_training_whose_terminal_fails_goes_on(data, tmp_path, monkeypatch, number):
+    class Failing(io.StringIO):
+        def write(self, text):
+            raise OSError(number, os.strerror(number))
+
+        def flush(self):
+            self.write("")
+
+    monkeypatch.setattr(sys, "stderr", Failing())
+    assert train(tmp_path / "run", data) == 0
+    assert (tmp_path / "run/checkpoints/step_00000002/COMPLETE").is_file()
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines][-1:] == [2]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_of_which_an_import_makes_another_error_is_an_interrupt(capsys, monkeypatch, number):
     def imported(name):
@@ -223,6 +242,27 @@ def test_what_is_not_there_is_said_not_to_be_there(data, tmp_path, capsys, monke
     assert "from=NOT_THERE is not there: give a run, a checkpoint" in refused(capsys, "sample", "from=NOT_THERE")
     assert "NOT_THERE is not there: expected a folder" in refused(capsys, "sample", "from=NOT_THERE", "out=x")
     assert "holds no denoiser" in refused(capsys, "sample", f"from={data}", "out=x")
+    for name in ("NOT_THERE", "NOT/THERE/x", ""):
+        for verb in (["sample"], ["diagnose"], ["prescribe"], ["analyze", "filters"]):
+            assert f"{name} is not there: " in refused(capsys, *verb, f"from={name}")
+    assert "NOT_THERE is not there: make one" in refused(capsys, "evaluate", "samples=NOT_THERE", f"reference={data}")
+    assert "NOT_THERE is not there: expected" in refused(capsys, "report", "runs=NOT_THERE", "out=x.html")
+
+
+def test_weights_of_nan_are_refused_wherever_they_are_read(run, data, tmp_path, capsys):
+    denoiser = Denoiser.from_pretrained(run / "checkpoints/step_00000002/ema")
+    denoiser.network.conv_in.bias.data[0] = float("nan")
+    denoiser.save_pretrained(tmp_path / "saved")
+    source = f"from={tmp_path / 'saved'}"
+    for words in (
+        ["info"],
+        ["analyze", "predictions", f"out={tmp_path / 'x.html'}"],
+        ["sample", f"out={tmp_path / 'x'}"],
+    ):
+        assert "model.safetensors: conv_in.bias holds NaN: take weights" in refused(capsys, *words, source)
+    train = ["train", f"run_dir={tmp_path / 'run'}", f"data.train={data}", f"init_from={tmp_path / 'saved'}"]
+    assert "conv_in.bias holds NaN" in refused(capsys, *train)
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
 def test_a_network_of_texts_wants_captions(data, tmp_path, capsys):

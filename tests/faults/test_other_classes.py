@@ -109,6 +109,19 @@ def test_a_class_is_chosen_by_its_name_first(tmp_path):
     assert [choose_classes(denoiser, wanted, 1).item() for wanted in ("1", 1, "2", "3", 3)] == [0, 0, 1, 2, 2]
 
 
+def test_a_class_called_none_is_drawn_and_balanced_is_all_in_turn(tmp_path):
+    denoiser = Denoiser.from_pretrained(base(tmp_path, ("cat", "none", "balanced", "null", "true")))
+    drawn = {wanted: choose_classes(denoiser, wanted, 5) for wanted in ("none", "balanced", 2, "null", "true")}
+    assert {wanted: classes.tolist() for wanted, classes in drawn.items()} == {
+        "none": [1] * 5,
+        "balanced": [0, 1, 2, 3, 4],
+        2: [2] * 5,
+        "null": [3] * 5,
+        "true": [4] * 5,
+    }
+    assert choose_classes(Denoiser.from_pretrained(base(tmp_path / "other", ("cat", "dog"))), "none", 5) is None
+
+
 @pytest.mark.parametrize("wanted", [0, "0", 4])
 @pytest.mark.parametrize(
     "names", [("1", "2", "3"), ("dog", "2", "3"), ("01", "02", "03"), ("1.0", "2.0", "3.0"), ("-1", "x")]

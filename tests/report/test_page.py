@@ -279,7 +279,7 @@ def test_samples_shown_can_be_limited(tmp_path, data):
 
 
 def test_bad_input_is_refused(tmp_path, data):
-    with pytest.raises(InputError, match="not the folder of a run"):
+    with pytest.raises(InputError, match="absent is not there"):
         reported([tmp_path / "absent"])
     run = make_run(tmp_path / "run", data["pictures"])
     with pytest.raises(InputError, match="max_samples must be 1 or more"):

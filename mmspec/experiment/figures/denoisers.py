@@ -12,7 +12,7 @@ from mmspec.drawing.figure_page import check_out
 from mmspec.errors import InputError
 from mmspec.experiment.figures.options import FigureOptions
 from mmspec.experiment.sources import open_denoiser
-from mmspec.training.run import Run
+from mmspec.training.run import Run, refuse_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,5 +59,6 @@ class DenoiserFigure(FigureOptions):
         if self.out is not None:
             return self.out
         if (run := Run.at(self.from_)) is None:
+            refuse_missing(self.from_)
             raise InputError(f"from={self.from_} is not a run: say with out=FILE where the figure goes.")
         return run.folder / f"{self.figure}.html"
