@@ -1,6 +1,7 @@
 """What all tests share: where the golden values and real data lie."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from torch import nn
 from tests.references import References
 
 SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).parents[2] / "shared"))
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells have it in the background; tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -298,7 +298,7 @@ def test_treatments_may_come_but_not_change(run, verified, tmp_path, capsys):
         (["treatments=[haar]", "seeds=[1,1]"], "names a seed twice"),
         (["treatments=[haar]", "seeds=few"], "seeds takes 0..4, or a list such as [0,1,2], not 'few'"),
         (["treatments=[haar]", "data.test=nowhere"], "nowhere"),
-        (["treatments=[haar]", "from=nowhere"], "from=nowhere is no run and no checkpoint of one"),
+        (["treatments=[haar]", "from=nowhere"], "from=nowhere is not there: give a run"),
     ],
 )
 def test_mistakes_get_one_sentence_before_anything_is_written(run, tmp_path, monkeypatch, capsys, words, message):

@@ -108,7 +108,7 @@ def test_convert_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("x")
     for words, message in (
         (["edm", "nowhere.pkl", "out"], "nowhere.pkl is no file"),
-        (["edn", "file", "out"], "format takes 'edm' or 'diffwave' or 'ldm' or 'first_stage', not 'edn'"),
+        (["edn", "file", "out"], "'ldm' or 'diffusers' or 'first_stage', not 'edn'"),
         (["edm", "file", "out", "more"], "'more' is one word too many: mmspec convert FORMAT SOURCE OUT"),
         (["edm", "file"], "out must be given"),
         (["edm", "file", "out=file"], "file is a file: name the folder"),
