@@ -3,8 +3,8 @@ alone.
 
 In a loop of your own, `clean_and_sigma` makes what a regularizer compares out of what the network predicts, and
 `Regularizer` weighs it. Gates in sigma are `InverseSigmaGate` and `StepGate`; all weights are in
-`mmspec.losses.weighting`. Without a gate, a weight that suits a denoiser makes a loop that predicts noise start at
-up to five times its loss and gradient; with one, at a tenth or less.
+`mmspec.losses.weighting`. Without a gate, a weight that suits a denoiser can outweigh the loss of a loop that
+predicts noise, as at high noise x0_hat is a guess.
 
 Compile the network, or any step with a loss in it, also with ``fullgraph=True``; a `Regularizer` that is given
 ``denoising=`` takes gradients on the way, so leave that out of what is compiled.

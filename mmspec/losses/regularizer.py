@@ -58,7 +58,7 @@ class Regularizer(nn.Module):
         >>> loss = (denoising + term(x0_hat, x0, sigma, step, denoising).weighted).mean()
 
     In a loop that compares noise the gate matters: at high noise x0_hat is noise over a small signal, and without one a
-    fixed ``weight=0.1`` starts at up to five times the loss and gradient of the denoising, by the schedule.
+    fixed ``weight=0.1`` may start above the loss and gradient of the denoising, by the schedule.
 
         >>> x0_hat, sigma = clean_and_sigma(noisy, predicted, alphas_cumprod=alphas_cumprod, timesteps=timesteps)
         >>> loss = denoising + term(x0_hat, x0, sigma, step, denoising, through=predicted).weighted.mean()
