@@ -54,7 +54,7 @@ from mmspec.metrics.report_card import FEWEST, ReportCard, report_card
 from mmspec.metrics.signals import SignalSet
 from mmspec.provenance import provenance
 from mmspec.spectral import octave_edges
-from mmspec.training.run import Run, refuse_missing, renewed
+from mmspec.training.run import Run, renewed, run_at
 
 REAL = 1000  # signals that samples are compared with
 
@@ -106,10 +106,7 @@ class DiagnoseOptions:
         """
         if self.out is not None:
             return self.out
-        if (run := Run.at(self.from_)) is None:
-            refuse_missing(self.from_)
-            raise InputError(f"from={self.from_} is not a run: say with out=FILE.html where the page goes.")
-        return run.folder / "diagnosis.html"
+        return run_at(self.from_, "say with out=FILE.html where the page goes").folder / "diagnosis.html"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mmspec.experiment.machine import check_seed
 from mmspec.files import replace_text
 from mmspec.provenance import provenance
 from mmspec.report.runs import SampleFile
-from mmspec.training.run import Run, refuse_missing
+from mmspec.training.run import run_at
 
 RECORD = "sample.json"
 SHOWN = 64  # signals in the overview
@@ -59,10 +59,7 @@ class SampleOptions:
         """
         if self.out is not None:
             return self.out
-        if (run := Run.at(self.from_)) is None:
-            refuse_missing(self.from_)
-            raise InputError(f"from={self.from_} is not a run: say with out=FOLDER where the samples go.")
-        return run.samples
+        return run_at(self.from_, "say with out=FOLDER where the samples go").samples
 
 
 def refuse_foreign(out: Path) -> None:

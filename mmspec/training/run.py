@@ -310,3 +310,15 @@ def refuse_missing(source: str) -> None:
     """Raise InputError if what ``from=`` names is neither here nor a name of the hub."""
     if is_missing(source):
         raise InputError(f"from={source} is not there: give a run, a checkpoint or a saved denoiser.")
+
+
+def run_at(source: str, otherwise: str) -> Run:
+    """The run that ``from=`` names.
+
+    Raises:
+        InputError: if it names none; ``otherwise`` says what to give then.
+    """
+    if (run := Run.at(source)) is None:
+        refuse_missing(source)
+        raise InputError(f"from={source} is not a run: {otherwise}.")
+    return run

@@ -12,7 +12,7 @@ from mmspec.drawing.figure_page import check_out
 from mmspec.errors import InputError
 from mmspec.experiment.figures.options import FigureOptions
 from mmspec.experiment.sources import open_denoiser
-from mmspec.training.run import Run, refuse_missing
+from mmspec.training.run import run_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,4 @@ class DenoiserFigure(FigureOptions):
     def _out(self) -> Path:
         if self.out is not None:
             return self.out
-        if (run := Run.at(self.from_)) is None:
-            refuse_missing(self.from_)
-            raise InputError(f"from={self.from_} is not a run: say with out=FILE where the figure goes.")
-        return run.folder / f"{self.figure}.html"
+        return run_at(self.from_, "say with out=FILE where the figure goes").folder / f"{self.figure}.html"
