@@ -16,7 +16,7 @@ from data_prep.preparation import prepare, run
 from data_prep.recordings import opened
 from data_prep.resampling import Resampler
 from data_prep.samples import Rejected, Sample
-from mmspec.data.packed import to_int16
+from mmspec.data.values import to_int16
 
 CHANNEL_RULES = ("mono", "stereo", "keep")
 HIGHEST = 4.0  # of full scale: what is above, by more than 12 dB, was stored at another scale

@@ -7,16 +7,17 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from data_prep.dataset_json import NAME
 from data_prep.preparation import run
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.errors import InputError
 from mmspec.files import replacing
 
 
-def write_zip(dataset: PackedDataset, out: Path) -> str:
+def write_zip(dataset: StoredDataset, out: Path) -> str:
     """Write the pictures in their order, beside ``out`` and then renamed to it.
 
     Nothing is compressed, which is what makes such zips fast to read.
@@ -28,13 +29,14 @@ def write_zip(dataset: PackedDataset, out: Path) -> str:
         InputError: if the data set holds sound, or ``out`` exists.
     """
     if dataset.meta.modality != "image":
-        raise InputError(f"{dataset.folder} holds sound: expected a packed data set of pictures.")
+        raise InputError(f"{dataset.folder} holds sound: expected a data set of pictures.")
     if out.exists():
         raise InputError(f"{out} exists: delete it, or give another OUT.")
     names = [f"{index // 1000:05d}/img{index:08d}.png" for index in range(len(dataset))]
     labels = None if dataset.labels is None else list(zip(names, dataset.labels.tolist(), strict=True))
     with replacing(out) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
-        for name, pixels in zip(names, dataset.data, strict=True):
+        for row, name in enumerate(names):
+            pixels = dataset.stored(np.array([row]))[0]
             file = io.BytesIO()
             image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
             image.save(file, "PNG", compress_level=0)
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a packed data set of pictures")
     parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write, which must not exist")
     options = parser.parse_args(arguments)
-    return run(lambda: write_zip(PackedDataset(options.source), options.out))
+    return run(lambda: write_zip(open_dataset(options.source), options.out))
 
 
 if __name__ == "__main__":

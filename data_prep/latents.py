@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.options import add_output_option, whole_number
 from data_prep.preparation import run
 from data_prep.progress import progress
-from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data import DatasetMeta, StoredDataset, open_dataset
 from mmspec.data.packed import DataFile, complete, refuse_other_content
 from mmspec.errors import InputError
 from mmspec.files import staged
@@ -47,7 +47,7 @@ def _prepare(options: argparse.Namespace) -> str:
     from mmspec.pretrained import load_first_stage
     from mmspec.training.run import find_denoiser
 
-    dataset = PackedDataset(options.source)
+    dataset = open_dataset(options.source)
     stage = load_first_stage(find_denoiser(options.first_stage), options.scale_factor)
     if dataset.meta.modality == "latent":
         raise InputError(f"{options.source} holds latents already: give the pictures or the sound that they are of.")
@@ -85,7 +85,7 @@ def _up_to_date(folder: Path, meta: DatasetMeta) -> bool:
     return (found.first_stage, found.encoded, found.preparation) == (meta.first_stage, meta.encoded, meta.preparation)
 
 
-def _encode(dataset: PackedDataset, stage: Any, folder: Path, meta: DatasetMeta, batch_size: int) -> dict[str, Any]:
+def _encode(dataset: StoredDataset, stage: Any, folder: Path, meta: DatasetMeta, batch_size: int) -> dict[str, Any]:
     """Write the moments of all latents; returns mean and standard deviation of latents drawn from them."""
     import torch
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mmspec.data import PackedDataset
-from mmspec.data.packed import decode
+from mmspec.data.values import decode
 from mmspec.errors import InputError
 
 CHUNK_VALUES = 1 << 22

@@ -1,6 +1,8 @@
-"""Data sets on disk, in one packed format for pictures and sound."""
+"""Data sets on disk: packed, or in tar shards; pictures and sound alike."""
 
 from mmspec.data.meta import DatasetMeta
+from mmspec.data.opening import open_dataset
 from mmspec.data.packed import PackedDataset, write_packed
+from mmspec.data.stored import StoredDataset
 
-__all__ = ["DatasetMeta", "PackedDataset", "write_packed"]
+__all__ = ["DatasetMeta", "PackedDataset", "StoredDataset", "open_dataset", "write_packed"]

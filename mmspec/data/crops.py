@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.data.meta import DatasetMeta
-from mmspec.data.packed import PackedDataset, decode
+from mmspec.data.stored import StoredDataset
+from mmspec.data.values import decode
 from mmspec.errors import InputError
 
 
 class Crops:
-    """Every stretch of ``samples`` samples in the recordings of a packed data set, at multiples of a hop.
+    """Every stretch of ``samples`` samples in the recordings of a data set, at multiples of a hop.
 
     Each stretch is one sample of this set, so a shuffled order of indices alone decides which stretches a training
     step sees, and every moment of sound is as likely as every other. (LMNT's DiffWave draws a recording first, then a
@@ -33,7 +34,7 @@ class Crops:
         InputError: if the data set holds pictures, or a stretch is no longer than its margin.
     """
 
-    def __init__(self, dataset: PackedDataset, samples: int, hop: int = 256, margin: int = 0) -> None:
+    def __init__(self, dataset: StoredDataset, samples: int, hop: int = 256, margin: int = 0) -> None:
         if dataset.meta.modality != "audio":
             raise InputError(f"{dataset.folder} holds pictures, and only sound is cropped: leave crop out.")
         if samples <= margin or hop < 1:
@@ -82,14 +83,14 @@ class Crops:
         window = np.arange(-self.margin, self.samples + self.margin)
         last = self._lengths[recordings, None] - 1
         positions = last - np.abs(last - np.abs(starts[:, None] + window))
-        present = positions < self.dataset.data.shape[1]
-        stored = self.dataset.data[recordings[:, None], np.where(present, positions, 0)]
+        present = positions < self.dataset.meta.shape[-1]
+        stored = self.dataset.stretches(recordings, np.where(present, positions, 0))
         stored[~present] = 0
         labels = self.dataset.labels
         return decode(stored), None if labels is None else torch.from_numpy(labels[recordings])
 
 
-def side_by_side(dataset: PackedDataset, indices: Tensor, crop: int | None) -> tuple[PackedDataset | Crops, Tensor]:
+def side_by_side(dataset: StoredDataset, indices: Tensor, crop: int | None) -> tuple[StoredDataset | Crops, Tensor]:
     """What to compare of a data set's samples at ``indices``, ``[N]``: these, or their stretches of ``crop`` samples,
     one after the other, so that recordings of all lengths can be compared and the silence behind them is not.
 
@@ -103,7 +104,7 @@ def side_by_side(dataset: PackedDataset, indices: Tensor, crop: int | None) -> t
 
 
 class Recordings:
-    """Whole recordings of a packed data set, one at a time, each as long as it is.
+    """Whole recordings of a data set, one at a time, each as long as it is.
 
     Args:
         dataset: of sound.
@@ -114,7 +115,7 @@ class Recordings:
         meta: of the data set.
     """
 
-    def __init__(self, dataset: PackedDataset, margin: int = 0) -> None:
+    def __init__(self, dataset: StoredDataset, margin: int = 0) -> None:
         self.dataset = dataset
         self.margin = margin
         whole = np.full(len(dataset), dataset.meta.shape[-1])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image
 
-from mmspec.data.packed import encode, to_array
+from mmspec.data.values import encode, to_array
 
 if TYPE_CHECKING:
     from torch import Tensor

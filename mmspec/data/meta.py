@@ -11,6 +11,7 @@ from mmspec.typed import read
 
 FORMAT = "mmspec-packed-1"
 FILE = "meta.json"
+SHARDS = "shards.json"  # beside it where the samples lie in tar shards
 AGAIN = "make the data set again"
 MOST_HZ = 2**31 - 1  # that sound files can say
 DTYPES = {"image": "uint8", "audio": "int16", "latent": "float32"}

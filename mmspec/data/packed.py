@@ -5,8 +5,6 @@ of either with channels last), ``labels.npy`` (int64 ``[N]``, where there are cl
 sound: valid samples of a clip before its padding), ``captions.txt`` (a line a sample, where there are texts),
 ``meta.json`` and ``rejected.tsv``. Generated samples are stored the same way, so that whatever compares two sets of
 signals compares two packed data sets.
-
-torch is imported only where arrays become tensors: preparing data needs none of it.
 """
 
 import io
@@ -14,148 +12,49 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
-from mmap import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mmspec.data.meta import DTYPES, DatasetMeta
+from mmspec.data.meta import AGAIN, DTYPES, SHARDS, DatasetMeta
+from mmspec.data.stored import MappedArray, StoredDataset
 from mmspec.errors import InputError
 from mmspec.files import sha256, staged
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-AGAIN = "make the data set again"
-
-
-def decode(stored: np.ndarray) -> "Tensor":
-    """Stored samples as a network sees them.
-
-    Args:
-        stored: uint8 ``[B, H, W, C]``, int16 ``[B, T]`` or ``[B, T, C]``, or float32 latents ``[B, *spatial, C]``.
-
-    Returns:
-        ``[B, C, *spatial]`` float32 in [-1, 1]: uint8 / 127.5 - 1, int16 / 32768; latents as they are.
-    """
-    import torch
-
-    x = torch.from_numpy(stored)
-    x = x.unsqueeze(1) if x.ndim == 2 else x.movedim(-1, 1)
-    x = x.to(torch.float32, memory_format=torch.contiguous_format)
-    if stored.dtype == np.float32:
-        return x
-    return x.div_(127.5).sub_(1) if stored.dtype == np.uint8 else x.div_(32768)
-
-
-def encode(x: "Tensor | np.ndarray") -> np.ndarray:
-    """Signals as they are stored: the way back from `decode`.
-
-    Args:
-        x: ``[B, C, H, W]`` or ``[B, C, T]``, floating point, nominally in [-1, 1].
-
-    Returns:
-        uint8 ``[B, H, W, C]``, or int16 ``[B, T]`` (``[B, T, C]`` where there are several channels).
-
-    Raises:
-        ValueError: if x has not one or two spatial axes, or is not finite.
-    """
-    if x.ndim not in (3, 4):
-        raise ValueError(f"expected signals [B, C, T] or [B, C, H, W], got the shape {list(x.shape)}.")
-    array = np.moveaxis(to_array(x), 1, -1)
-    if not np.isfinite(array).all():
-        raise ValueError("signals with NaN or infinity cannot be stored.")
-    if array.ndim == 4:
-        return to_uint8(array)
-    return to_int16(array[..., 0] if array.shape[-1] == 1 else array)
-
-
-def to_array(x: "Tensor | np.ndarray") -> np.ndarray:
-    """The same numbers, float32 of the same shape, wherever they are."""
-    return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x.detach().float().cpu().numpy()
-
-
-def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Values in [-1, 1] as pictures store them: (x * 127.5 + 128) clipped to [0, 255] and cut to integers."""
-    return (values * 127.5 + 128).clip(0, 255).astype(np.uint8)
-
-
-def to_int16(values: np.ndarray) -> np.ndarray:
-    """Values in [-1, 1] as sound stores them: x * 32768 rounded and clipped, the inverse of `decode`."""
-    rounded: np.ndarray = np.rint(values * 32768)
-    return rounded.clip(-32768, 32767).astype(np.int16)
-
-
-class PackedDataset:
-    """A packed folder, memory-mapped. Opening reads a few kilobytes; objects pickle as their path.
+class PackedDataset(StoredDataset):
+    """A packed folder, memory-mapped. Opening reads a few kilobytes.
 
     Args:
         folder: as written by `write_packed` or the programs of ``data_prep``.
 
     Attributes:
-        meta: what the folder says about itself, a `DatasetMeta`.
         data: the stored samples, uint8 ``[N, H, W, C]`` or int16 ``[N, T]`` or ``[N, T, C]``, read-only.
-        labels: int64 ``[N]``, or None.
-        lengths: int64 ``[N]`` valid samples of each clip before its padding, or None.
 
     Raises:
         InputError: if a file is missing, truncated, foreign, or does not fit the others.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).absolute()
-        self.meta = meta = DatasetMeta.read(self.folder)
-        mapped = _map(self.folder / "data.npy", (meta.count, *meta.stored_shape), DTYPES[meta.modality])
-        self._file, self._size = cast(mmap, mapped.base), mapped.offset + mapped.nbytes
-        self.data = mapped.view(np.ndarray)  # plain arrays index faster than np.memmap
-        self.labels = self._integers("labels.npy", 0, len(meta.classes) - 1) if meta.classes else None
-        has_lengths = (self.folder / "lengths.npy").exists()
-        self.lengths = self._integers("lengths.npy", 1, meta.shape[-1]) if has_lengths else None
-
-    def __len__(self) -> int:
-        return self.meta.count
-
-    @cached_property
-    def captions(self) -> list[str] | None:
-        """A text of each sample, or None.
-
-        Raises:
-            InputError: if there are more or fewer texts than samples.
-        """
-        path = self.folder / "captions.txt"
-        if not path.exists():
-            return None
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        if len(lines) != self.meta.count:
-            raise InputError(f"{path} has {len(lines)} lines, expected {self.meta.count} by its meta.json: {AGAIN}.")
-        return lines
+        super().__init__(folder)
+        if (self.folder / SHARDS).exists():
+            raise InputError(f"{self.folder} holds its samples in tar shards, and here packed ones are needed.")
+        shape = (self.meta.count, *self.meta.stored_shape)
+        self._array = MappedArray(self.folder / "data.npy", shape, DTYPES[self.meta.modality])
+        self.data = self._array.values
 
     def __reduce__(self) -> tuple[type["PackedDataset"], tuple[Path]]:
         return PackedDataset, (self.folder,)
 
-    def batch(self, indices: "Sequence[int] | np.ndarray | Tensor") -> "tuple[Tensor, Tensor | None]":
-        """Gather a batch at once.
+    def stored(self, rows: np.ndarray) -> np.ndarray:
+        self._array.require_whole()
+        taken: np.ndarray = np.take(self.data, rows, axis=0)
+        return taken
 
-        Args:
-            indices: ``[B]`` integers.
-
-        Returns:
-            x0 ``[B, C, *spatial]`` float32 in [-1, 1], and labels ``[B]`` int64, or None where there are no classes.
-
-        Raises:
-            IndexError: if an index is not in the set.
-            InputError: if the file was cut short since it was opened.
-        """
-        import torch
-
-        if self._file.size() < self._size:  # the system would end the process without a word
-            raise InputError(f"{self.folder / 'data.npy'} was cut short while it was in use: {AGAIN}.")
-
-        rows = np.asarray(indices)
-        x0 = decode(np.take(self.data, rows, axis=0))
-        return x0, None if self.labels is None else torch.from_numpy(np.take(self.labels, rows))
+    def stretches(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        self._array.require_whole()
+        taken: np.ndarray = self.data[rows[:, None], positions]
+        return taken
 
     def verify(self) -> None:
         """Read all of ``data.npy`` and compare it with the checksum in ``meta.json``.
@@ -165,13 +64,6 @@ class PackedDataset:
         """
         if sha256(self.folder / "data.npy") != self.meta.sha256:
             raise InputError(f"{self.folder / 'data.npy'} does not match its checksum in meta.json: {AGAIN}.")
-
-    def _integers(self, name: str, least: int, most: int) -> np.ndarray:
-        path = self.folder / name
-        values = np.array(_map(path, (self.meta.count,), "int64").view(np.ndarray))
-        if values.min() < least or values.max() > most:
-            raise InputError(f"{path} has values outside {least} to {most}: {AGAIN}.")
-        return values
 
 
 def write_packed(
@@ -210,8 +102,8 @@ def write_packed(
         return complete(beside, labels, lengths, meta=meta)
 
 
-def write_part(folder: str | Path, dataset: PackedDataset, rows: np.ndarray) -> DatasetMeta:
-    """Write some samples of a packed data set as one of their own, as `write_packed` does.
+def write_part(folder: str | Path, dataset: StoredDataset, rows: np.ndarray) -> DatasetMeta:
+    """Write some samples of a data set as a packed one of their own, as `write_packed` does.
 
     Args:
         folder: is made with its parents.
@@ -236,8 +128,8 @@ def write_part(folder: str | Path, dataset: PackedDataset, rows: np.ndarray) -> 
     captions = dataset.captions and [dataset.captions[row] for row in rows]
     with staged(folder) as beside:
         with DataFile(beside, meta, new=True) as file:
-            for number, row in enumerate(rows):
-                file.write(number, dataset.data[row])
+            for number in range(len(rows)):
+                file.write(number, dataset.stored(rows[number : number + 1]))
         return complete(beside, labels, lengths, captions, meta=meta)
 
 
@@ -321,18 +213,3 @@ def refuse_other_content(folder: Path) -> None:
     """Raise InputError if a folder holds files and is no packed data set."""
     if folder.exists() and not (folder / "meta.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not a packed data set: delete it, or give another folder.")
-
-
-def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: {AGAIN}.") from None
-    except (OSError, ValueError, SyntaxError, OverflowError) as error:
-        raise InputError(f"{path} is truncated or not a NumPy array ({error}): {AGAIN}.") from None
-    if (array.shape, array.dtype) != (shape, np.dtype(dtype)) or np.isfortran(array):
-        found = f"{array.dtype} {list(array.shape)}"
-        raise InputError(f"{path} holds {found}, expected {dtype} {list(shape)} by its meta.json: {AGAIN}.")
-    if (extra := path.stat().st_size - array.offset - array.nbytes) > 0:
-        raise InputError(f"{path} is {extra} bytes longer than its header says: {AGAIN}.")
-    return array

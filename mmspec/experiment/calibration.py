@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.diagnosis.calibration import calibrate
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import hideable, said
@@ -67,7 +67,7 @@ def write_correction(options: CalibrateOptions) -> str:
     folder = options.data or held_out(Path(options.from_))
     if folder is None:
         raise InputError(f"{options.from_} has no data.test: give data=FOLDER, a packed data set of held-out signals.")
-    dataset = PackedDataset(folder)
+    dataset = open_dataset(folder)
     refuse_training_signals(dataset, options)
     batches = held_out_batches(
         denoiser, dataset, options.num, options.batch_size, encoder=options.text_encoder, source=options.from_
@@ -95,7 +95,7 @@ def _as_sampled(denoiser: Denoiser, told: Told, guidance: float | None) -> tuple
     return Guided(denoiser, guidance), told
 
 
-def refuse_training_signals(dataset: PackedDataset, options: CalibrateOptions) -> None:
+def refuse_training_signals(dataset: StoredDataset, options: CalibrateOptions) -> None:
     """Raise InputError if a calibration set, or one of its signals, is what the denoiser was trained on.
 
     By checksum: of the sets, where the run recorded that of its own; of each signal, where the training set is here.
@@ -107,15 +107,16 @@ def refuse_training_signals(dataset: PackedDataset, options: CalibrateOptions) -
     folder = options.train or (run.data("train") if run is not None else None)
     if folder is None or (options.train is None and not Path(folder).is_dir()):
         return
-    trained = PackedDataset(folder)
+    trained = open_dataset(folder)
     if shared := len(_digests(dataset) & _digests(trained)):
         raise InputError(f"{shared} of the signals in {dataset.folder} are in {folder}, which was trained on: {mend}.")
 
 
-def _digests(dataset: PackedDataset) -> set[bytes]:
+def _digests(dataset: StoredDataset) -> set[bytes]:
     """Of each signal, without the silence behind it; of none that is one value throughout, as a white sky may be."""
     ends = [None] * len(dataset) if dataset.lengths is None else dataset.lengths.tolist()
-    signals = (row[:end].reshape(-1, dataset.meta.shape[0]) for row, end in zip(dataset.data, ends, strict=True))
+    stored = (dataset.stored(np.array([row]))[0] for row in range(len(dataset)))
+    signals = (row[:end].reshape(-1, dataset.meta.shape[0]) for row, end in zip(stored, ends, strict=True))
     return {hashlib.sha256(np.ascontiguousarray(x).data).digest() for x in signals if (x != x[0]).any()}
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Context
 from mmspec.errors import InputError
 from mmspec.experiment.classes import numbers_of
 from mmspec.pretrained.clip import TextEncoder
-from mmspec.training.batches import Dataset
+from mmspec.training.batches import Dataset, parts_of
 from mmspec.training.run import Run
 
 
@@ -64,6 +64,11 @@ class KnownClasses:
     dataset: Dataset
     numbers: Sequence[int]
 
+    @property
+    def parts(self) -> np.ndarray | None:
+        """``[P]``, those of the data set, or None."""
+        return parts_of(self.dataset)
+
     def __len__(self) -> int:
         return len(self.dataset)
 
@@ -74,7 +79,7 @@ class KnownClasses:
 
 
 def dataset_context(
-    denoiser: Denoiser, dataset: PackedDataset, encoder: str | None, source: str | None
+    denoiser: Denoiser, dataset: StoredDataset, encoder: str | None, source: str | None
 ) -> list[Context]:
     """The captions of a data set; nothing for a denoiser that does not look at texts.
 
@@ -119,7 +124,7 @@ def sampling_context(
         raise InputError(f"text={text} and captions={captions} both say what samples show: give one of them.")
     run = Run.at(source)
     folder = captions or (run.data("test") if run else None)
-    texts = [text] if text is not None else PackedDataset(folder).captions if folder else None
+    texts = [text] if text is not None else open_dataset(folder).captions if folder else None
     if texts is None:
         raise InputError(
             "this denoiser looks at a text: give text=, what its samples shall show, or captions=, a packed data set "

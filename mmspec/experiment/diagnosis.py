@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mmspec.analysis.diagnosis_figures import diagnosis_figures
 from mmspec.components import Component
-from mmspec.data import PackedDataset, write_packed
-from mmspec.data.packed import encode
+from mmspec.data import open_dataset, write_packed
+from mmspec.data.values import encode
 from mmspec.diagnosis.denoising import (
     Bias,
     Energies,
@@ -294,7 +294,7 @@ def _first_stage(options: DiagnoseOptions, data: HeldOut) -> SpectrumBias:
     with tempfile.TemporaryDirectory(prefix="mmspec-") as scratch:
         meta = replace(data.dataset.meta, classes=None)
         write_packed(Path(scratch) / "decoded", np.concatenate(decoded), meta=meta)
-        theirs = SignalSet(PackedDataset(Path(scratch) / "decoded")).statistic(described)
+        theirs = SignalSet(open_dataset(Path(scratch) / "decoded")).statistic(described)
     bias = round_trip_bias(real.statistic(described), theirs, options.seed)
     axis = Axis(theirs.octaves.edges, _words(theirs.octaves.unit))
     return SpectrumBias(axis, bias, (bias.low > 0) | (bias.high < 0))
@@ -319,7 +319,7 @@ def _samples(options: DiagnoseOptions, data: HeldOut) -> ReportCard:
             device=options.device,
         )
         write_draws(drawing)
-        drawn = SignalSet(PackedDataset(Path(scratch) / "samples"), batch_size=1 if vocoder else 64)
+        drawn = SignalSet(open_dataset(Path(scratch) / "samples"), batch_size=1 if vocoder else 64)
         ours = drawn.statistic(described)
     return report_card(data.set_of(REAL).statistic(described), ours, options.seed)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data import DatasetMeta, StoredDataset, open_dataset
 from mmspec.data.meta import FILE as META
 from mmspec.documents import read_json
 from mmspec.drawing.own_files import refuse_other
@@ -170,7 +170,7 @@ def evaluate(options: EvaluationOptions, sources: Sources) -> Evaluation:
         return _evaluated(options, sources, *_opened(sources, stack))
 
 
-def _opened(sources: Sources, stack: ExitStack) -> tuple[PackedDataset, PackedDataset, PackedDataset | None]:
+def _opened(sources: Sources, stack: ExitStack) -> tuple[StoredDataset, StoredDataset, StoredDataset | None]:
     """Real, generated and training signals; pictures in as many channels as what is packed has."""
     packed = (path for path in (sources.reference, sources.samples) if (path / META).is_file())
     channels = next((DatasetMeta.read(path).shape[0] for path in packed), 3)
@@ -184,14 +184,14 @@ def _opened(sources: Sources, stack: ExitStack) -> tuple[PackedDataset, PackedDa
 def _evaluated(
     options: EvaluationOptions,
     sources: Sources,
-    reference: PackedDataset,
-    samples: PackedDataset,
-    train: PackedDataset | None,
+    reference: StoredDataset,
+    samples: StoredDataset,
+    train: StoredDataset | None,
 ) -> Evaluation:
     for path, dataset in ((sources.reference, reference), (sources.samples, samples), (sources.train, train)):
         if dataset is not None:
             _must_match(path, dataset, sources.reference, reference, sources.crop)
-    paired = _partners(PackedDataset(sources.paired), samples) if sources.paired else None
+    paired = _partners(open_dataset(sources.paired), samples) if sources.paired else None
     measures = chosen_measures(options, reference, paired is not None)
     device = torch.device("cuda" if options.device == "auto" and torch.cuda.is_available() else "cpu")
     cut = reference.lengths is not None and samples.lengths is not None  # or one side has its silence
@@ -251,7 +251,7 @@ def _resynthesized(samples: Path) -> Path | None:
 
 
 def _must_match(
-    path: Path | None, dataset: PackedDataset, reference_path: Path, reference: PackedDataset, crop: int | None
+    path: Path | None, dataset: StoredDataset, reference_path: Path, reference: StoredDataset, crop: int | None
 ) -> None:
     for key in ("modality", "shape", "sample_rate"):
         ours, theirs = getattr(dataset.meta, key), getattr(reference.meta, key)
@@ -267,7 +267,7 @@ def _must_match(
         raise InputError(f"{path} holds {len(dataset)} signal(s): at least 2 are needed, thousands are better.")
 
 
-def _partners(paired: PackedDataset, samples: PackedDataset) -> SignalSet:
+def _partners(paired: StoredDataset, samples: StoredDataset) -> SignalSet:
     """The clips that samples should be, of which there may be more than samples."""
     if paired.meta.sample_rate is None:
         raise InputError(f"paired={paired.folder} holds pictures: expected the clips that the samples should be.")

@@ -16,6 +16,7 @@ class DataOptions:
     """The group ``data``; what is free has its checksum kept, or decides nothing that is learnt."""
 
     train: str = field(metadata=FREE)
+    shards: str | None = field(default=None, metadata=FREE)
     test: str | None = field(default=None, metadata=FREE)
     labels: bool = True
     augment: Component | None = None

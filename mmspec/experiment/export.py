@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmspec.components import Component
-from mmspec.data import PackedDataset
+from mmspec.data import open_dataset
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import AugmentLabels, Labels, hideable
@@ -145,7 +145,7 @@ def _signals(options: ExportOptions, denoiser: Denoiser) -> list[Tensor]:
     folder = options.data or (run.data("test") if run else None)
     if folder is None:
         return [noise]
-    dataset = PackedDataset(folder)
+    dataset = open_dataset(folder)
     require_rate(dataset, denoiser)
     if dataset.meta.shape != denoiser.signal_shape:
         if options.data is None:

@@ -9,7 +9,8 @@ from rich.progress import track
 
 from mmspec.data import DatasetMeta
 from mmspec.data.media import write_samples
-from mmspec.data.packed import DataFile, complete, encode
+from mmspec.data.packed import DataFile, complete
+from mmspec.data.values import encode
 from mmspec.errors import InputError
 from mmspec.experiment.classes import numbers_of
 from mmspec.experiment.sample_folder import SHOWN, SampleOptions, refuse_foreign, write_record

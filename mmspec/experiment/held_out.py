@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec.data import PackedDataset
+from mmspec.data import open_dataset
 from mmspec.diffusion.conditions import Batch, tell
 from mmspec.diffusion.objective import Draw
 from mmspec.errors import InputError
@@ -41,7 +41,7 @@ def held_out_errors(experiment: Experiment, source: str) -> Tensor:
     denoiser, _ = open_denoiser(source, str(device))
     denoiser.eval()
     untouched = replace(experiment, data=replace(experiment.data, augment=None, latents=None))
-    signals, conditions = told_signals(untouched, denoiser, PackedDataset(experiment.data.test))
+    signals, conditions = told_signals(untouched, denoiser, open_dataset(experiment.data.test))
     conditions = [condition.to(device) for condition in conditions]
     told = replace(experiment.objective, label_dropout=0.0)
     objective = told.build(denoiser.process, experiment.process.noise, {}).to(device)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.data.crops import Crops, side_by_side
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Batch, Condition, Labels, said, tell
@@ -30,7 +30,7 @@ class HeldOut:
         denoiser: that they are for.
     """
 
-    dataset: PackedDataset
+    dataset: StoredDataset
     denoiser: Denoiser
 
     @property
@@ -40,7 +40,7 @@ class HeldOut:
         return shape[1] if len(shape) == 2 else None
 
     @property
-    def signals(self) -> PackedDataset | Crops:
+    def signals(self) -> StoredDataset | Crops:
         """All signals of the shape that the denoiser is for, with the margin of its spectrograms."""
         if self.crop is None:
             return self.dataset
@@ -87,7 +87,7 @@ class HeldOut:
         return SignalSet(source, indices[spread(len(indices), num)])
 
 
-def held_out_signals(dataset: PackedDataset, denoiser: Denoiser, source: str) -> HeldOut:
+def held_out_signals(dataset: StoredDataset, denoiser: Denoiser, source: str) -> HeldOut:
     """Signals of a data set, once it is seen that they fit a denoiser and that it was not trained on them.
 
     Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmspec.components import Component
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.errors import InputError
 from mmspec.metrics.audio import FrechetAudioDistance, MeanOpinionScore
 from mmspec.metrics.diversity import DifferentBins
@@ -50,7 +50,7 @@ class MeasureOptions:
     measures: list[Component] | Component
 
 
-def chosen_measures(options: MeasureOptions, reference: PackedDataset, paired: bool) -> list[Measure]:
+def chosen_measures(options: MeasureOptions, reference: StoredDataset, paired: bool) -> list[Measure]:
     """The measures that options name, in the order of their metrics.
 
     Args:
@@ -100,7 +100,7 @@ def _of_pairs(options: MeasureOptions, sample_rate: int) -> list[Measure]:
     return [MultiResolutionSTFT(), *perceptual]
 
 
-def _refuse_other_modality(options: MeasureOptions, reference: PackedDataset) -> None:
+def _refuse_other_modality(options: MeasureOptions, reference: StoredDataset) -> None:
     files = options.extractors
     of_pictures = {"extractors.inception": files.inception}
     of_sound = {"extractors.fad": files.fad, "extractors.utmos": files.utmos, "ndb_bins": options.ndb_bins}

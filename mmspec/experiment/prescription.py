@@ -14,7 +14,7 @@ import numpy as np
 
 from mmspec.components import Component
 from mmspec.config import compose, plain
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.data.packed import write_part
 from mmspec.diagnosis.calibration import FEWEST, NothingToCorrect
 from mmspec.diagnosis.prescription import Prescription, Teaching, prescriptions
@@ -180,7 +180,7 @@ def prescribe(options: PrescribeOptions) -> Prescribed:
 class _Halves:
     """Held-out signals: every other one is diagnosed and calibrated on, the others verify."""
 
-    whole: PackedDataset
+    whole: StoredDataset
     folder: Path
 
     @classmethod
@@ -188,7 +188,7 @@ class _Halves:
         folder = options.data.test or run_of(options.from_).data("test")
         if folder is None:
             raise InputError(f"{options.from_} has no data.test: give data.test=FOLDER, packed held-out signals.")
-        whole = PackedDataset(folder)
+        whole = open_dataset(folder)
         if len(whole) < 2 * FEWEST:
             raise InputError(
                 f"data.test={folder} holds {len(whole)} signals, of which half are diagnosed and half verify: "

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from mmspec.analysis.report_card_figures import card_figures
-from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data import DatasetMeta, StoredDataset
 from mmspec.data.crops import Recordings
 from mmspec.data.meta import FILE as META
 from mmspec.drawing.figure_page import write_figure_page
@@ -122,7 +122,7 @@ def compare_sets(options: CompareOptions) -> Comparison:
     return comparison
 
 
-def _chosen(dataset: PackedDataset, num: Literal["all"] | int, whole: bool = False) -> SignalSet:
+def _chosen(dataset: StoredDataset, num: Literal["all"] | int, whole: bool = False) -> SignalSet:
     """So many signals; where they are ``whole``, each recording as long as it is."""
     count = len(dataset) if num == "all" else min(num, len(dataset))
     rows = torch.linspace(0, len(dataset) - 1, count).round().long()
@@ -131,7 +131,7 @@ def _chosen(dataset: PackedDataset, num: Literal["all"] | int, whole: bool = Fal
     return SignalSet(source, rows, batch_size=max(1, min(64, AT_ONCE // size)))
 
 
-def _must_match(options: CompareOptions, real: PackedDataset, generated: PackedDataset) -> None:
+def _must_match(options: CompareOptions, real: StoredDataset, generated: StoredDataset) -> None:
     ours, theirs = generated.meta, real.meta
     sound = theirs.sample_rate is not None
     if ours.modality != theirs.modality:

@@ -18,7 +18,8 @@ from torch import Tensor
 from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
-from mmspec.data.packed import DataFile, complete, decode, encode
+from mmspec.data.packed import DataFile, complete
+from mmspec.data.values import decode, encode
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
 from mmspec.diffusion.correction import Correction

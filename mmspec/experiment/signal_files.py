@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data import DatasetMeta, StoredDataset, open_dataset
 from mmspec.data.packed import DataFile, complete
 from mmspec.errors import InputError
 from mmspec.files import staged
@@ -26,7 +26,7 @@ ROWS = 1 << 24  # bytes of an array that are copied at a time
 @contextmanager
 def signals_at(
     path: Path, channels: int = 3, *, sound: bool = False, size: int | None = None, rate: int | None = None
-) -> Iterator[PackedDataset]:
+) -> Iterator[StoredDataset]:
     """A packed data set, or what files make as long as the block lasts, in the folder for temporary files.
 
     Args:
@@ -42,7 +42,7 @@ def signals_at(
             changed.
     """
     if (path / "meta.json").exists() or not path.exists():
-        dataset = PackedDataset(path)
+        dataset = open_dataset(path)
         _refuse_changes(path, dataset, size, rate)
         yield dataset
         return
@@ -50,15 +50,15 @@ def signals_at(
         folder = Path(scratch) / (path.resolve().name or "signals")  # which errors call it by
         if path.is_file() and _is_npz(path):
             _pack_array(path, folder)
-            _refuse_changes(path, PackedDataset(folder), size, rate)
+            _refuse_changes(path, open_dataset(folder), size, rate)
         elif sound and (found := _first_rate(path)) is not None:
             _pack_recordings(path, folder, rate or found, changed=rate is not None)
         else:
             _pack_pictures(path, folder, channels, size)
-        yield PackedDataset(folder)
+        yield open_dataset(folder)
 
 
-def _refuse_changes(path: Path, dataset: PackedDataset, size: int | None, rate: int | None) -> None:
+def _refuse_changes(path: Path, dataset: StoredDataset, size: int | None, rate: int | None) -> None:
     has, own = dataset.meta.shape[1:], dataset.meta.sample_rate
     if size is not None and own is None and has != (size, size):
         raise InputError(f"{path} is prepared, at {' x '.join(map(str, has))} pixels, not {size}: prepare it again.")
@@ -171,7 +171,7 @@ def _pack(path: Path, folder: Path, decoder: "Decoder", rate: int | None) -> Non
             raise InputError(f"{path} holds {name}, which cannot be compared: {why}; mend it, or take it out.")
 
 
-def remarks(dataset: PackedDataset, path: Path) -> list[str]:
+def remarks(dataset: StoredDataset, path: Path) -> list[str]:
     """What was done to files as they were decoded, in sentences; nothing of a packed set."""
     if dataset.folder == path.absolute():
         return []

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import torch
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.data.crops import Crops, Recordings
 from mmspec.data.meta import FILE as META
+from mmspec.data.shards import ShardedDataset
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.experiment.sources import require_rate
@@ -19,8 +20,8 @@ MEASURED = 16  # samples whose latents are made to measure their deviation
 
 
 def training_signals(
-    dataset: PackedDataset, denoiser: Denoiser, crop: int | None, latents: PackedDataset | None = None
-) -> PackedDataset | Crops:
+    dataset: StoredDataset, denoiser: Denoiser, crop: int | None, latents: StoredDataset | None = None
+) -> StoredDataset | Crops:
     """The samples of a data set, or every stretch of ``crop`` samples of its recordings, with the margin that the
     denoiser's conditioner needs; or latents of the samples.
 
@@ -36,13 +37,18 @@ def training_signals(
         return latents
     if crop is None and denoiser.conditioner is None:
         return dataset
+    if isinstance(dataset, ShardedDataset) and dataset.streamed:
+        raise InputError(
+            f"stretches of recordings are read in any order, which {dataset.locations[0]} does not allow: give "
+            "data.shards as files, or prepare recordings of one length (--seconds) and leave data.crop out."
+        )
     if denoiser.conditioner is None:
         return Crops(dataset, crop or dataset.meta.shape[-1])
     margin = denoiser.conditioner.margin
     return Crops(dataset, crop or dataset.meta.shape[-1], denoiser.conditioner.hop_samples, margin)
 
 
-def deviation(dataset: PackedDataset, crop: int | None) -> float:
+def deviation(dataset: StoredDataset, crop: int | None) -> float:
     """Standard deviation of what a denoiser trains on: of whole samples as preparation measured it, with the silence
     behind recordings; of crops, which hold sound alone, without it.
 
@@ -64,7 +70,7 @@ def deviation(dataset: PackedDataset, crop: int | None) -> float:
     return math.sqrt(power - mean**2)
 
 
-def _require_latents_of(latents: PackedDataset, dataset: PackedDataset, denoiser: Denoiser) -> None:
+def _require_latents_of(latents: StoredDataset, dataset: StoredDataset, denoiser: Denoiser) -> None:
     again = f"make them again: python -m data_prep.latents {dataset.folder} {latents.folder} --first-stage ..."
     if denoiser.first_stage is None:
         raise InputError(f"data.latents={latents.folder} is for a denoiser of latents: set first_stage.from, too.")
@@ -76,7 +82,7 @@ def _require_latents_of(latents: PackedDataset, dataset: PackedDataset, denoiser
         raise InputError(f"{latents.folder} holds latents of other data than {dataset.folder}; {again}")
 
 
-def latent_deviation(dataset: PackedDataset, first_stage: FirstStage, latents: PackedDataset | None) -> float:
+def latent_deviation(dataset: StoredDataset, first_stage: FirstStage, latents: StoredDataset | None) -> float:
     """Standard deviation of latents: as measured when they were made, else of a few that are made now."""
     if latents is not None and "sigma_data" in latents.meta.statistics:
         return float(latents.meta.statistics["sigma_data"])
@@ -105,7 +111,7 @@ def whole_recordings(denoiser: Denoiser, folder: str | None, source: str, num: i
         folder = run.data("test")
     if folder is None:
         raise InputError("this denoiser samples from spectrograms: give recordings=, a packed data set of sound.")
-    dataset = PackedDataset(folder)
+    dataset = open_dataset(folder)
     require_rate(dataset, denoiser)
     if dataset.meta.shape[0] != 1:
         raise InputError(f"{folder} has {dataset.meta.shape[0]} channels, a vocoder takes 1: prepare mono recordings.")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.denoiser import WEIGHTS
 from mmspec.errors import InputError
@@ -26,7 +26,7 @@ def weights_sha256(place: str | Path) -> str | None:
     return sha256(weights) if weights.is_file() else None
 
 
-def require_rate(dataset: PackedDataset, denoiser: Denoiser) -> None:
+def require_rate(dataset: StoredDataset, denoiser: Denoiser) -> None:
     """Raise InputError unless sound has the sample rate of a denoiser, and pictures a denoiser of pictures."""
     found, wanted = dataset.meta.sample_rate, denoiser.sample_rate
     if found != wanted:

@@ -1,8 +1,10 @@
 """From an experiment to a trainer at work."""
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 
 from mmspec import plugins
 from mmspec.components import Component, choices
-from mmspec.data import DatasetMeta, PackedDataset
+from mmspec.data import DatasetMeta, StoredDataset, open_dataset
 from mmspec.data.augment import EDMAugment
 from mmspec.data.media import overview
 from mmspec.data.mel import LogMel
@@ -44,7 +46,7 @@ def train(experiment: Experiment) -> None:
     """
     if experiment.resume != "none":
         refuse_missing_plugins(experiment.run_dir)
-    dataset = PackedDataset(experiment.data.train)
+    dataset = open_dataset(experiment.data.train, experiment.data.shards)
     torch.manual_seed(step_seed(experiment.seed))
     experiment, denoiser = make_denoiser(experiment, dataset)
     augment = make_augmentation(experiment.data.augment, denoiser)
@@ -71,31 +73,35 @@ def train(experiment: Experiment) -> None:
     with ExitStack() as stack:
         with trainer.accelerator.main_process_first():
             if main and not complete_checkpoints(run.checkpoints):  # once a run, as it reads all of them
-                for data in filter(None, (experiment.data.train, experiment.data.latents)):
-                    PackedDataset(data).verify()
+                for data in (dataset, *map(open_dataset, filter(None, [experiment.data.latents]))):
+                    data.verify()
             if main:
                 stack.enter_context(run.held())
             resume = experiment.resume if main or experiment.resume != "none" else "auto"  # moved aside but once
             checkpoint = run.open(write(experiment), keys_with(Experiment, "free"), resume)
-        trainer.train(checkpoint)
+        try:
+            trainer.train(checkpoint)
+        finally:
+            for remark in dataset.remarks:
+                print(remark, file=sys.stderr)  # noqa: T201
 
 
 def told_signals(
-    experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset, augment: EDMAugment | None = None
+    experiment: Experiment, denoiser: Denoiser, dataset: StoredDataset, augment: EDMAugment | None = None
 ) -> tuple[Dataset, list[Condition]]:
     """Signals of a data set as an experiment's denoiser takes them, and what it is told of each.
 
     Raises:
         InputError: for data or options that do not fit the denoiser.
     """
-    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
+    latents = open_dataset(experiment.data.latents) if experiment.data.latents else None
     numbers = class_numbers(denoiser.classes or (), dataset.meta.classes or ())
     signals: Dataset = training_signals(dataset, denoiser, experiment.data.crop, latents)
     signals = signals if numbers is None else KnownClasses(signals, numbers)
     return signals, _conditions(experiment, denoiser, dataset, augment)
 
 
-def make_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:
+def make_denoiser(experiment: Experiment, dataset: StoredDataset) -> tuple[Experiment, Denoiser]:
     """The denoiser to train, and the experiment that says what it is made of, with a number for every ``auto``.
 
     Raises:
@@ -151,7 +157,7 @@ def _conditioner(options: Component | None, network: Network, sample_rate: int |
     return options.build(LogMel, "conditioner", sample_rate=sample_rate)
 
 
-def _base_denoiser(experiment: Experiment, dataset: PackedDataset) -> tuple[Experiment, Denoiser]:
+def _base_denoiser(experiment: Experiment, dataset: StoredDataset) -> tuple[Experiment, Denoiser]:
     """The denoiser that ``init_from`` names; the experiment then says what that one is made of."""
     denoiser, fingerprint = open_denoiser(str(experiment.init_from))
     _require_fit(experiment, denoiser, dataset)
@@ -187,11 +193,11 @@ def _refuse_other(source: str, group: str, wanted: Component | None, found: Comp
             )
 
 
-def _deviation(experiment: Experiment, dataset: PackedDataset, first_stage: FirstStage | None) -> float:
+def _deviation(experiment: Experiment, dataset: StoredDataset, first_stage: FirstStage | None) -> float:
     """Standard deviation of what the network will see, without noise."""
     if first_stage is None:
         return deviation(dataset, experiment.data.crop)
-    latents = PackedDataset(experiment.data.latents) if experiment.data.latents else None
+    latents = open_dataset(experiment.data.latents) if experiment.data.latents else None
     return latent_deviation(dataset, first_stage, latents)
 
 
@@ -201,7 +207,7 @@ def _recorded(experiment: Experiment, first_stage: FirstStage | None) -> Experim
     return replace(experiment, first_stage=replace(experiment.first_stage, sha256=sha256))
 
 
-def _require_fit(experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset) -> None:
+def _require_fit(experiment: Experiment, denoiser: Denoiser, dataset: StoredDataset) -> None:
     if experiment.first_stage.from_ is not None:
         raise InputError("first_stage.from and init_from exclude each other: init_from brings its own first stage.")
     shape, data = signal_shape(dataset.meta, experiment.data.crop), experiment.data
@@ -220,7 +226,7 @@ def _require_fit(experiment: Experiment, denoiser: Denoiser, dataset: PackedData
 
 
 def _conditions(
-    experiment: Experiment, denoiser: Denoiser, dataset: PackedDataset, augment: EDMAugment | None
+    experiment: Experiment, denoiser: Denoiser, dataset: StoredDataset, augment: EDMAugment | None
 ) -> list[Condition]:
     """What the network is told of each sample."""
     own = [each for each in denoiser.conditions if experiment.data.labels or not isinstance(each, Labels)]
@@ -277,12 +283,13 @@ def _preview(
     experiment: Experiment, signals: Dataset, conditions: Sequence[Condition]
 ) -> Callable[[Denoiser, Path], None]:
     options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
+    chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
+    shown = cache(lambda: signals.batch(chosen)[0])
 
     def preview(denoiser: Denoiser, file: Path) -> None:
-        chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
         classes = choose_classes(denoiser, "balanced", options.num)
         device = next(denoiser.parameters()).device
-        batch = Batch(signals.batch(chosen)[0], classes, chosen).to(device)
+        batch = Batch(shown(), classes, chosen).to(device)
         told: dict[str, Any] = {**tell(conditions, batch)}
         samples = sample(
             denoiser,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmspec.components import Component
 from mmspec.config import compose, plain
-from mmspec.data import PackedDataset
+from mmspec.data import open_dataset
 from mmspec.diagnosis.verification import FEWEST
 from mmspec.documents import read_json
 from mmspec.errors import InputError
@@ -257,7 +257,7 @@ def _untreated(options: VerifyOptions, run: Run) -> Experiment:
     )
     return replace(
         before,
-        data=replace(data, sha256=PackedDataset(data.train).meta.sha256),
+        data=replace(data, sha256=open_dataset(data.train).meta.sha256),
         trainer=trainer,
         first_stage=FirstStageOptions(),
         init_from=str(find_denoiser(options.from_)),
@@ -270,7 +270,7 @@ def _untreated(options: VerifyOptions, run: Run) -> Experiment:
 def _record(options: VerifyOptions, experiment: Experiment, arms: list[Treatment]) -> dict[str, Any]:
     shared = {
         "weights": open_denoiser(str(experiment.init_from))[1],
-        "data": {"train": experiment.data.sha256, "test": PackedDataset(str(experiment.data.test)).meta.sha256},
+        "data": {"train": experiment.data.sha256, "test": open_dataset(str(experiment.data.test)).meta.sha256},
         "trainer": {
             key: write(getattr(experiment.trainer, key)) for key in ("max_steps", "learning_rate", "learning_rate_end")
         },
@@ -290,7 +290,7 @@ def _see_that_it_fits(trial: Trial, arm: Treatment) -> None:
     if not arm.regularizer:
         return
     training = trial.training(arm, 0)
-    training, denoiser = make_denoiser(training, PackedDataset(training.data.train))
+    training, denoiser = make_denoiser(training, open_dataset(training.data.train))
     objective = training.objective.build(denoiser.process, None, training.regularizer)
     try:
         refuse_unfit(objective, denoiser.latent_shape or ())
@@ -384,4 +384,6 @@ def _errors(trial: Trial, source: Path) -> Tensor:
 
 
 def _experiment(run: Run) -> Experiment:
-    return read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
+    """What a run was trained by, but for where its shards lay: a command in a file is not obeyed."""
+    experiment = read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
+    return replace(experiment, data=replace(experiment.data, shards=None))

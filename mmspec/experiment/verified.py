@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from mmspec.data import PackedDataset
+from mmspec.data import open_dataset
 from mmspec.diagnosis.verification import DECIDING, FEWEST, Arm, ArmDifference, Judgement, judge, stacked
 from mmspec.diagnosis.verification_figures import verification_figures
 from mmspec.documents import read_json
@@ -195,7 +195,7 @@ def _arm(name: str, rows: list[ArmFile], better: Mapping[str, Better]) -> Arm:
 
 
 def _octave_names(trial: Trial) -> list[str]:
-    dataset = PackedDataset(trial.test)
+    dataset = open_dataset(trial.test)
     everything, crop = torch.arange(len(dataset)), trial.experiment.data.crop
     sets = sets_of(dataset, everything, crop=crop, cut=False, batch_size=1, device=torch.device("cpu"))
     octaves = described(sets["stretches"]).octaves

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmspec.components import plugin_of
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.data.crops import Recordings, side_by_side
 from mmspec.errors import TRACEBACK, InputError, name_of, sentence
 from mmspec.metrics.measure import Measure, Takes, Verdict
@@ -18,7 +18,7 @@ Sets = Mapping[Takes, SignalSet]
 
 
 def sets_of(
-    dataset: PackedDataset,
+    dataset: StoredDataset,
     indices: Tensor,
     *,
     crop: int | None,

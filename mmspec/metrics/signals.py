@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.data.crops import Crops, Recordings
 from mmspec.files import replacing
 from mmspec.metrics.features import Extractor, extracted
@@ -49,7 +49,7 @@ class SignalSet:
 
     def __init__(
         self,
-        source: PackedDataset | Crops | Recordings,
+        source: StoredDataset | Crops | Recordings,
         indices: Tensor | None = None,
         *,
         batch_size: int = 64,
@@ -63,7 +63,7 @@ class SignalSet:
         self._statistics: dict[object, Any] = {}
         self._features: dict[Extractor, Tensor] = {}
         self.device = torch.device(device)
-        self.folder = source.folder if isinstance(source, PackedDataset) else source.dataset.folder
+        self.folder = source.folder if isinstance(source, StoredDataset) else source.dataset.folder
         self.sha256, self.shape, self.sample_rate = source.meta.sha256, source.meta.shape, source.meta.sample_rate
         lengths = None if isinstance(source, Crops) else source.lengths
         self.lengths = None if lengths is None else torch.from_numpy(lengths)[self._indices]

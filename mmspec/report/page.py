@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.drawing.figure import Figure
 from mmspec.drawing.pages import write_page
 from mmspec.drawing.style import LINES
@@ -92,16 +92,16 @@ def _group(anchor: str, members: Sequence[ReportedRun], max_samples: int | None)
     )
 
 
-def _open_reference(path: str | None) -> tuple[PackedDataset | None, list[str]]:
+def _open_reference(path: str | None) -> tuple[StoredDataset | None, list[str]]:
     if path is None:
         return None, []
     try:
-        return PackedDataset(path), []
+        return open_dataset(path), []
     except InputError as error:
         return None, [f"Real samples are not shown: {error}"]
 
 
-def _describe(dataset: PackedDataset) -> str:
+def _describe(dataset: StoredDataset) -> str:
     channels, *spatial = dataset.meta.shape
     rate = dataset.meta.sample_rate
     if rate is None:

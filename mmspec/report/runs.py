@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.documents import RESTORE, parse_json, read_json
 from mmspec.errors import InputError
 from mmspec.training.run import OfType, Run, flatten
@@ -98,7 +98,7 @@ class ReportedRun:
     provenance: dict[str, Any]
     history: list[dict[str, Any]]
     evaluation: dict[str, Any] | None
-    samples: PackedDataset | None
+    samples: StoredDataset | None
     sampling: dict[str, Any]
 
     @property
@@ -148,7 +148,7 @@ def _read(folder: Path, name: str) -> ReportedRun:
     config = {} if is_packed else dict(run.config)
     provenance = config.pop("provenance", None) or {}
     final = folder if is_packed else run.samples
-    samples = PackedDataset(final) if (final / "meta.json").is_file() else None
+    samples = open_dataset(final) if (final / "meta.json").is_file() else None
     return ReportedRun(
         folder=folder,
         name=name,
@@ -170,7 +170,7 @@ def _names(folders: list[Path]) -> list[str]:
     return names
 
 
-def _evaluation(file: Path, samples: PackedDataset | None) -> dict[str, Any] | None:
+def _evaluation(file: Path, samples: StoredDataset | None) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     content = read_json(file, EvaluationFile)

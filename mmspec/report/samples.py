@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.data.media import picture, spectrogram, tiled
-from mmspec.data.packed import encode
+from mmspec.data.values import encode
 from mmspec.drawing.media import outline, png, wav
 
 PICTURES, CLIPS = 64, 6  # shown of a set
@@ -43,7 +43,7 @@ class Gallery:
 
 
 def gallery(
-    dataset: PackedDataset, owner: str, colour: int, made: Sequence[str] = (), max_samples: int | None = None
+    dataset: StoredDataset, owner: str, colour: int, made: Sequence[str] = (), max_samples: int | None = None
 ) -> Gallery:
     """Show samples of a packed set, evenly spread over it.
 

@@ -22,7 +22,7 @@ from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
 from mmspec.interruption import Interrupted
-from mmspec.training.batches import Batches, Dataset, SampleOrder, step_seed
+from mmspec.training.batches import Batches, Dataset, sample_order, step_seed
 from mmspec.training.checkpoint import (
     StateFile,
     checkpoint_bytes,
@@ -188,7 +188,7 @@ class Trainer:
         options = self.options
         step = self._begin(resume)
         self.model.train()
-        order = SampleOrder(len(self.dataset), options.batch_size, self.seed)
+        order = sample_order(self.dataset, options.batch_size, self.seed)
         batches = Batches(self.dataset, order, self._shares())
         last_log = (step, time.perf_counter())
         with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():

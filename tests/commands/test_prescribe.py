@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, write_packed
-from mmspec.data.packed import encode
+from mmspec.data.values import encode
 from mmspec.experiment import prescription, verification
 from mmspec.networks import Network
 from mmspec.networks.first_stage import FirstStage

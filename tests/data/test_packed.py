@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
-from mmspec.data.packed import DataFile, complete, decode, encode
+from mmspec.data.packed import DataFile, complete
+from mmspec.data.values import decode, encode
 from mmspec.errors import InputError
 from mmspec.files import staged
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
-from mmspec.data.packed import encode
+from mmspec.data.values import encode
 from mmspec.diagnosis.denoising import (
     Bias,
     Energies,

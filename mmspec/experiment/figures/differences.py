@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mmspec.analysis.difference_figure import differences
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset, open_dataset
 from mmspec.drawing.figure_page import check_out, write_figures
 from mmspec.errors import InputError
 from mmspec.experiment.figures.held_out import held_out
@@ -45,13 +45,13 @@ class Differences(FigureOptions):
         write_figures(self.out, "Differences", "How far generated spectra are from real ones.", [figure])
         return self.out
 
-    def _sets(self) -> list[PackedDataset]:
+    def _sets(self) -> list[StoredDataset]:
         """The real one, and one a run."""
         folder = self.data or held_out(self.runs[0])
         if folder is None:
             raise InputError(f"{self.runs[0]} has no data.test: give data=FOLDER, a packed data set of real signals.")
-        real = PackedDataset(folder)
-        generated = [PackedDataset(_samples(run)) for run in self.runs]
+        real = open_dataset(folder)
+        generated = [open_dataset(_samples(run)) for run in self.runs]
         for dataset in generated:
             if dataset.meta.shape != real.meta.shape:
                 raise InputError(

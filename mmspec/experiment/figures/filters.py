@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmspec.analysis.filter_figures import measured_filters
 from mmspec.analysis.wiener import measure_filter
-from mmspec.data import PackedDataset
+from mmspec.data import open_dataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import said
 from mmspec.drawing.figure_page import write_figures
@@ -50,6 +50,6 @@ class Filters(DenoiserFigure):
         if folder is None:
             raise InputError(f"{self.from_} has no data.test: give data=FOLDER, a packed data set of clean signals.")
         batches = held_out_batches(
-            denoiser, PackedDataset(folder), self.num, self.batch_size, encoder=self.text_encoder, source=self.from_
+            denoiser, open_dataset(folder), self.num, self.batch_size, encoder=self.text_encoder, source=self.from_
         )
         return ((x0, said(told)) for x0, told in batches)

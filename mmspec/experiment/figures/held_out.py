@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec.data import PackedDataset
+from mmspec.data import StoredDataset
 from mmspec.data.crops import Crops
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Batch, Labels, tell
@@ -29,7 +29,7 @@ def spread(count: int, num: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(num, count)).round().astype(int)
 
 
-def clean_signals(dataset: PackedDataset, indices: np.ndarray, denoiser: Denoiser) -> tuple[Tensor, Tensor | None]:
+def clean_signals(dataset: StoredDataset, indices: np.ndarray, denoiser: Denoiser) -> tuple[Tensor, Tensor | None]:
     """Signals of the denoiser's shape, ``[B, C, *spatial]``, and their labels; of longer recordings the beginnings.
 
     Raises:
@@ -48,7 +48,7 @@ def clean_signals(dataset: PackedDataset, indices: np.ndarray, denoiser: Denoise
 
 
 def held_out_batches(
-    denoiser: Denoiser, dataset: PackedDataset, num: int, batch_size: int, *, encoder: str | None, source: str
+    denoiser: Denoiser, dataset: StoredDataset, num: int, batch_size: int, *, encoder: str | None, source: str
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Signals evenly spread over a set, ``[B, C, *spatial]`` as a denoiser sees them, and what `tell` says of them.
 
@@ -77,7 +77,7 @@ def held_out_batches(
         yield denoiser.clean(batch.signals), tell(conditions, batch)
 
 
-def _stretches(dataset: PackedDataset, denoiser: Denoiser) -> Crops | None:
+def _stretches(dataset: StoredDataset, denoiser: Denoiser) -> Crops | None:
     """Of recordings, side by side and as long as a vocoder's signals, with the margin of its spectrograms."""
     if denoiser.conditioner is None:
         return None

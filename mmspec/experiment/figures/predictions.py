@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mmspec.analysis import walk_figures
-from mmspec.data import PackedDataset
+from mmspec.data import open_dataset
 from mmspec.diffusion import Denoiser
 from mmspec.drawing.figure_page import write_figures
 from mmspec.errors import InputError
@@ -44,5 +44,5 @@ class Predictions(WalkFigure):
         folder = self.data or held_out(Path(self.from_))
         if folder is None or (self.data is None and not folder.is_dir()):
             return None
-        dataset = PackedDataset(folder)
+        dataset = open_dataset(folder)
         return clean_signals(dataset, spread(len(dataset), REAL), denoiser)[0]
