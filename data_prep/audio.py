@@ -231,7 +231,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--keep-truncated": options.keep_truncated or None,
         **{f"--{name.replace('_', '-')}": value or None for name, value in chosen.items()},
     }
-    return run(lambda: prepare(options, decoder, Plan("audio", settings, sample_rate=options.sample_rate)))
+    plan = Plan("audio", settings, sample_rate=options.sample_rate)
+    return run(lambda: prepare(options, decoder, plan), goes_on=options.shards is not None)
 
 
 if __name__ == "__main__":

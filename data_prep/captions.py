@@ -53,14 +53,15 @@ class Captions:
         """What is no caption."""
         for name, outcome in outcomes:
             if isinstance(outcome, Caption):
-                self.of_file[_stem(name)] = outcome.text
+                self.of_file[stem(name)] = outcome.text
             else:
                 yield name, outcome
 
     def of(self, name: str) -> str | None:
         """The caption of a file; once all files were seen."""
-        return self.of_file.get(_stem(name))
+        return self.of_file.get(stem(name))
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
+    """What a file has in common with its caption: the path without suffix."""
     return str(PurePosixPath(name).with_suffix(""))

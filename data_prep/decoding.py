@@ -42,7 +42,7 @@ def decode_members(members: Iterable[Member], decoder: Decoder, workers: int) ->
         return
     groups = _grouped(members)
     # Spawned, not forked: a fork of a process with running threads can hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
     try:
         waiting: deque[Future[list[Outcome]]] = deque()
         for group in groups:
@@ -100,7 +100,8 @@ def _outcome(decoder: Decoder, member: Member) -> Decoded | Rejected:
         return Rejected("cannot be decoded", f"{type(error).__name__}: {error}")
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """What a process of a pool does first: leave interruptions to its parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

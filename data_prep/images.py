@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--resize": options.resize,
         "--background": options.background,
     }
-    return run(lambda: _prepare(options, Plan("image", settings)))
+    return run(lambda: _prepare(options, Plan("image", settings)), goes_on=options.shards is not None)
 
 
 def _prepare(options: argparse.Namespace, plan: Plan) -> str:

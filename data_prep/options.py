@@ -31,6 +31,13 @@ def add_source_options(parser: argparse.ArgumentParser, label: str | None) -> No
         help="keep what the text file beside each says (cat.txt of cat.png), for training on texts; without one it is "
         "left out",
     )
+    parser.add_argument(
+        "--shards",
+        type=whole_number,
+        metavar="SAMPLES",
+        help="write tar shards of so many samples each, which webdataset reads too, in place of one packed array; what "
+        "was interrupted goes on",
+    )
     held_out = parser.add_mutually_exclusive_group()
     held_out.add_argument(
         "--holdout",

@@ -14,8 +14,8 @@ from data_prep.dataset_json import NAME
 from data_prep.labels import sort_classes
 from data_prep.samples import Rejected, Sample
 from data_prep.splitting import TRAIN
-from data_prep.statistics import measure
-from mmspec.data import DatasetMeta, PackedDataset
+from data_prep.statistics import measure, sums
+from mmspec.data import DatasetMeta, PackedDataset, open_dataset
 from mmspec.data.packed import DataFile, complete
 from mmspec.errors import InputError
 from mmspec.files import staged
@@ -84,7 +84,7 @@ def pack(
     Raises:
         InputError: if ``out`` holds something else, no sample is usable, or a side would be empty.
     """
-    if _is_done(out, sides, plan.settings, classes.rules if classes else ()):
+    if is_done(out, sides, plan.settings, classes.rules if classes else ()):
         return f"{out} is up to date."
     with staged(out) as beside:
         scratch = beside / "scratch"
@@ -94,7 +94,7 @@ def pack(
         if classes is not None:
             rows, plan = _labelled(rows, classes, rejected, plan)
         if not rows:
-            raise InputError(_nothing_usable(plan.source, rejected))
+            raise InputError(nothing_usable(plan.source, rejected))
         names = plan.classes
         if names is None and rows[0].sample.label is not None:
             names = sort_classes(str(row.sample.label) for row in rows)
@@ -114,9 +114,9 @@ def pack(
                 raise InputError(f"No usable file of {plan.source} falls into the {name} part: hold out otherwise.")
             folder = beside / name
             folder.mkdir(exist_ok=True)
-            report.append(_summary(out / name, _write(folder, data, chosen, refused, meta)))
+            report.append(summary(out / name, _write(folder, data, chosen, refused, meta)))
         scratch.unlink()
-    return "\n".join([*report, *_absent(classes)])
+    return "\n".join([*report, *absent(classes)])
 
 
 def _spool(
@@ -163,9 +163,10 @@ def _labelled(
     return kept, replace(plan, classes=names, settings={**plan.settings, "--label": rule})
 
 
-def _absent(classes: FoundClasses | None) -> list[str]:
-    absent = classes.absent if classes else []
-    return [f"  {NAME}: labels of {len(absent):,} files that are not there, first {absent[0]}"] if absent else []
+def absent(classes: FoundClasses | None) -> list[str]:
+    """A line for the report, where labels were given of files that are not there."""
+    found = classes.absent if classes else []
+    return [f"  {NAME}: labels of {len(found):,} files that are not there, first {found[0]}"] if found else []
 
 
 def _alike(sample: Sample, first: np.ndarray) -> bool:
@@ -197,7 +198,8 @@ def _write(
         for place, row in enumerate(rows):
             file.write(place, data[row.start : row.end])
     meta = complete(folder, labels, lengths, captions, meta=meta)
-    meta = replace(meta, statistics=measure(PackedDataset(folder)))
+    dataset = PackedDataset(folder)
+    meta = replace(meta, statistics=measure(dataset, sums(dataset)))
     meta.write(folder)
     return meta
 
@@ -206,7 +208,8 @@ def _counted(things: Iterable[str]) -> dict[str, int]:
     return dict(Counter(things).most_common())
 
 
-def _nothing_usable(source: str, rejected: list[tuple[str, Rejected]]) -> str:
+def nothing_usable(source: str, rejected: list[tuple[str, Rejected]]) -> str:
+    """The sentence for a source of which nothing is left."""
     if not rejected:
         return f"{source} holds no files: give another source."
     reasons = ", ".join(f"{count} {reason}" for reason, count in _counted(why.reason for _, why in rejected).items())
@@ -214,7 +217,8 @@ def _nothing_usable(source: str, rejected: list[tuple[str, Rejected]]) -> str:
     return f"{source} holds no usable file ({reasons}; first {path}: {why})."
 
 
-def _summary(folder: Path, meta: DatasetMeta) -> str:
+def summary(folder: Path, meta: DatasetMeta) -> str:
+    """The report on one folder."""
     rate = f" at {meta.sample_rate} Hz" if meta.sample_rate else ""
     classes = f", classes: {len(meta.classes)}" if meta.classes else ""
     lines = [f"{folder}: {meta.count:,} kept, each {'x'.join(map(str, meta.shape))}{rate}{classes}"]
@@ -224,7 +228,7 @@ def _summary(folder: Path, meta: DatasetMeta) -> str:
     return "\n".join(lines)
 
 
-def _is_done(out: Path, sides: Sequence[str], settings: dict[str, Any], rules: Sequence[str]) -> bool:
+def is_done(out: Path, sides: Sequence[str], settings: dict[str, Any], rules: Sequence[str]) -> bool:
     """Whether ``out`` already holds what these settings would make; InputError if it holds something else.
 
     Where classes are found among the files, any of ``rules`` may have been the one that was.
@@ -243,7 +247,7 @@ def _is_done(out: Path, sides: Sequence[str], settings: dict[str, Any], rules: S
             raise InputError(f"{out} was made from {_described(found.get(key))}, not {_described(wanted)}: {mend}.")
         raise InputError(f"{out} was made with {key} {found.get(key)}, not {wanted}: {mend}.")
     for name in sides:
-        PackedDataset(out / name)
+        open_dataset(out / name)
     return True
 
 

@@ -33,6 +33,23 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class EncodedSample(Sample):
+    """One sample as a file for a tar shard; ``data`` holds nothing.
+
+    Attributes:
+        content: of the file.
+        shape: of the data that it stands for, ``[H, W, C]`` or ``[T, C]``, with the padding that is not stored.
+        total: sum of its values in [-1, 1].
+        squares: sum of their squares.
+    """
+
+    content: bytes = b""
+    shape: tuple[int, ...] = ()
+    total: float = 0.0
+    squares: float = 0.0
+
+
+@dataclass(frozen=True)
 class Caption:
     """The text of a file that describes another.
 

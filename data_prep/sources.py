@@ -53,8 +53,8 @@ class Source:
         self.path = path
         self.size = size
 
-    def members(self) -> Iterator[Member]:
-        """All files, in the order in which they are cheapest to read.
+    def members(self, skip: int = 0) -> Iterator[Member]:
+        """All files but the first ``skip``, in the order in which they are cheapest to read, which is always the same.
 
         Raises:
             InputError: if the source as a whole is damaged.
@@ -82,10 +82,12 @@ class Folder(Source):
     def _unlisted(self, error: OSError) -> None:
         self.unlisted[Path(error.filename or self.path)] = Rejected("unreadable folder", error.strerror or str(error))
 
-    def members(self) -> Iterator[Member]:
+    def members(self, skip: int = 0) -> Iterator[Member]:
         end = 0
-        for name, file in self.files:
+        for number, (name, file) in enumerate(self.files):
             end += _size_and_time(file)[0]
+            if number < skip:
+                continue
             yield Member(name, self.unlisted.get(file) or _file_content(file), end)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -102,7 +104,7 @@ class Tar(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(path, path.stat().st_size)
 
-    def members(self) -> Iterator[Member]:
+    def members(self, skip: int = 0) -> Iterator[Member]:
         count = 0
         with self.path.open("rb") as raw:
             try:
@@ -112,6 +114,8 @@ class Tar(Source):
                         if info.isdir():
                             continue
                         count += 1
+                        if count <= skip:
+                            continue
                         yield Member(*_checked(info.name, _tar_content(archive, info, raw)), raw.tell())
                     while stream.read(CHUNK):  # to the end, where the compressor's checksum is
                         pass
@@ -128,10 +132,10 @@ class Zip(Source):
             self.infos = sorted(infos, key=lambda info: info.filename)
         super().__init__(path, sum(info.compress_size for info in self.infos))
 
-    def members(self) -> Iterator[Member]:
-        end = 0
+    def members(self, skip: int = 0) -> Iterator[Member]:
+        end = sum(info.compress_size for info in self.infos[:skip])
         with zipfile.ZipFile(self.path) as archive:
-            for info in self.infos:
+            for info in self.infos[skip:]:
                 end += info.compress_size
                 yield Member(*_checked(_zip_name(info), _zip_content(archive, info)), end)
 

@@ -1,10 +1,11 @@
 """What a data set measures: what to set sigma_data to, and the power spectrum to hold generated samples against."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mmspec.data import PackedDataset
+from mmspec.data import PackedDataset, StoredDataset
 from mmspec.data.values import decode
 from mmspec.errors import InputError
 
@@ -13,7 +14,26 @@ SPECTRUM_SAMPLES = 4096
 SPECTRUM_BINS = 256
 
 
-def measure(dataset: PackedDataset) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Sums:
+    """Of all values in [-1, 1], and of their squares."""
+
+    total: float
+    squares: float
+
+
+def sums(dataset: PackedDataset) -> Sums:
+    """By reading all of a packed set."""
+    total = squares = 0.0
+    stored = dataset.data.reshape(-1)
+    for start in range(0, len(stored), CHUNK_VALUES):
+        values = decode(np.array(stored[None, start : start + CHUNK_VALUES])).double()
+        total += float(values.sum())
+        squares += float(values.square().sum())
+    return Sums(total, squares)
+
+
+def measure(dataset: StoredDataset, sums: Sums) -> dict[str, Any]:
     """Mean and standard deviation of all values in [-1, 1] (padding included, as networks see it), and the spectrum.
 
     Returns:
@@ -29,22 +49,17 @@ def measure(dataset: PackedDataset) -> dict[str, Any]:
 
     meta = dataset.meta
     step = max(1, CHUNK_VALUES // int(np.prod(meta.shape)))
-    total = squares = 0.0
-    stored = dataset.data.reshape(-1)
-    for start in range(0, len(stored), CHUNK_VALUES):
-        values = decode(np.array(stored[None, start : start + CHUNK_VALUES])).double()
-        total += float(values.sum())
-        squares += float(values.square().sum())
     size = len(dataset) * int(np.prod(meta.shape))
-    mean = total / size
-    std = max(0.0, squares / size - mean**2) ** 0.5
+    mean = sums.total / size
+    std = max(0.0, sums.squares / size - mean**2) ** 0.5
     if std < 1e-6:
         raise InputError(f"All samples of {meta.source} have one and the same value: there is nothing to learn.")
     spread = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), SPECTRUM_SAMPLES)).astype(int))
     power = np.zeros(1)
     for rows in np.array_split(spread, -(-len(spread) // step)):
-        stored = dataset.data[rows] if meta.modality == "image" else dataset.data[rows, :CHUNK_VALUES]
-        frequency, part = radial_power_spectrum(decode(np.array(stored)), meta.sample_rate)
+        stored = dataset.stored(rows)
+        stored = stored if meta.modality == "image" else stored[:, :CHUNK_VALUES]
+        frequency, part = radial_power_spectrum(decode(stored), meta.sample_rate)
         power = power + part.double().mean(1).sum(0).numpy() / len(spread)
     return {
         "mean": round(mean, 6),

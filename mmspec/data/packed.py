@@ -42,6 +42,7 @@ class PackedDataset(StoredDataset):
         shape = (self.meta.count, *self.meta.stored_shape)
         self._array = MappedArray(self.folder / "data.npy", shape, DTYPES[self.meta.modality])
         self.data = self._array.values
+        self._read_labels()
 
     def __reduce__(self) -> tuple[type["PackedDataset"], tuple[Path]]:
         return PackedDataset, (self.folder,)
@@ -193,6 +194,21 @@ def complete(
     Raises:
         ValueError: if labels, lengths or captions do not fit the meta data, or a caption has several lines.
     """
+    write_labels(folder, labels, lengths, captions, meta=meta)
+    meta = replace(meta, sha256=sha256(folder / "data.npy"))
+    meta.write(folder)
+    return meta
+
+
+def write_labels(
+    folder: Path,
+    labels: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+    captions: Sequence[str] | None = None,
+    *,
+    meta: DatasetMeta,
+) -> None:
+    """Write what is known of each sample, as for `complete`."""
     if (labels is None) != (meta.classes is None):
         raise ValueError("labels and meta.classes come together: give both or neither.")
     for name, values in (("labels", labels), ("lengths", lengths)):
@@ -203,10 +219,8 @@ def complete(
     if captions is not None:
         if len(captions) != meta.count or any("\n" in caption for caption in captions):
             raise ValueError(f"{len(captions)} captions, of one line each, do not fit {meta.count} samples.")
-        (folder / "captions.txt").write_text("".join(f"{caption}\n" for caption in captions), encoding="utf-8")
-    meta = replace(meta, sha256=sha256(folder / "data.npy"))
-    meta.write(folder)
-    return meta
+        with (folder / "captions.txt").open("w", encoding="utf-8") as file:
+            file.writelines(f"{caption}\n" for caption in captions)
 
 
 def refuse_other_content(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mmspec.data.members import Damaged
 from mmspec.data.shard_index import ShardIndex
-from mmspec.data.streams import Stream, Unreachable, open_stream
+from mmspec.data.streams import ShardStream, Unreachable, open_stream
 from mmspec.errors import InputError
 
 BLOCK = 256  # samples
@@ -30,7 +30,7 @@ class ShardBlocks:
     def __init__(self, index: ShardIndex, locations: Sequence[str]) -> None:
         self._index, self._locations = index, locations
         self._blocks: OrderedDict[int, dict[int, Outcome]] = OrderedDict()  # first row -> row -> outcome
-        self._streams: OrderedDict[int, Stream] = OrderedDict()  # first row of what it gives next -> stream
+        self._streams: OrderedDict[int, ShardStream] = OrderedDict()  # first row of what it gives next -> stream
         self._lock = threading.Lock()
 
     def content(self, row: int) -> bytes:
@@ -83,7 +83,7 @@ class ShardBlocks:
         self._keep(stream, end if end < self._index.starts[shard + 1] else None)
         return block
 
-    def _keep(self, stream: Stream | None, ahead: int | None) -> None:
+    def _keep(self, stream: ShardStream | None, ahead: int | None) -> None:
         """A stream for the block that begins with the row ``ahead``, if there is one."""
         if stream is None:
             return

@@ -1,15 +1,18 @@
 """Where each sample of a sharded data set lies: ``index.npy`` and ``shards.json``."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from mmspec.data.meta import AGAIN, SHARDS, DatasetMeta
+from mmspec.data.packed import write_labels
 from mmspec.data.stored import MappedArray
 from mmspec.documents import mended, read_json
 from mmspec.errors import InputError
+from mmspec.files import sha256
 from mmspec.typed import read, write
 
 FORMAT = "mmspec-shards-1"
@@ -67,6 +70,38 @@ class ShardList:
         if outside := [str(path) for path in paths if path.is_absolute() or ".." in path.parts]:
             return f"the name {outside[0]!r}, which leads out of its folder"
         return None
+
+
+def write_index(
+    folder: Path,
+    shards: ShardList,
+    places: np.ndarray,
+    labels: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+    captions: Sequence[str] | None = None,
+    *,
+    meta: DatasetMeta,
+) -> DatasetMeta:
+    """Write the index of shards, and what is known of each sample; returns the meta data with its checksum, as written.
+
+    Args:
+        folder: of the index.
+        shards: what they are.
+        places: int64 ``[N, 3]``, offset, size and CRC-32 of the content of each sample.
+        labels: int ``[N]`` indices into ``meta.classes``.
+        lengths: int ``[N]`` valid samples of each clip.
+        captions: of one line each.
+        meta: whose ``sha256`` is filled in here.
+
+    Raises:
+        ValueError: if these do not fit each other.
+    """
+    np.save(folder / INDEX, places)
+    shards.write(folder)
+    write_labels(folder, labels, lengths, captions, meta=meta)
+    meta = replace(meta, sha256=sha256(folder / INDEX))
+    meta.write(folder)
+    return meta
 
 
 class ShardIndex:

@@ -59,6 +59,7 @@ class ShardedDataset(StoredDataset):
 
     def __init__(self, folder: str | Path, shards: str | None = None) -> None:
         super().__init__(folder)
+        self._read_labels()
         if self.meta.modality == "latent":
             raise InputError(f"{self.folder / SHARDS} lies beside a meta.json of latents, which are packed alone.")
         self._given = shards
@@ -210,7 +211,7 @@ def _unreadable(error: OSError) -> str:
     return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
 
 
-class _File:
+class _OpenShard:
     """An open file, closed with its last user."""
 
     def __init__(self, descriptor: int) -> None:
@@ -223,8 +224,8 @@ class _File:
         os.close(self._descriptor)
 
 
-def _opened(path: str) -> _File:
-    file = _File(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # a pipe in its place must not hold us up
+def _opened(path: str) -> _OpenShard:
+    file = _OpenShard(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # a pipe in its place must not hold us up
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         raise OSError(0, "it is no file")
     return file

@@ -41,6 +41,11 @@ class StoredDataset(ABC):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
         self.meta = DatasetMeta.read(self.folder)
+        self.labels: np.ndarray | None = None
+        self.lengths: np.ndarray | None = None
+
+    def _read_labels(self) -> None:
+        """What is known of each sample; for subclasses, once they have seen that the samples are there."""
         classes = self.meta.classes
         self.labels = self._integers("labels.npy", 0, len(classes) - 1) if classes else None
         has_lengths = (self.folder / "lengths.npy").exists()

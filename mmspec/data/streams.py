@@ -25,7 +25,7 @@ class Unreachable(Exception):
     """A source that does not answer, or stops in the midst of it, which it may not do the next time."""
 
 
-class Stream(ABC):
+class ShardStream(ABC):
     """A shard, from ``position`` on.
 
     Attributes:
@@ -62,7 +62,7 @@ class Stream(ABC):
         return bytes(content)
 
 
-class WebStream(Stream):
+class WebStream(ShardStream):
     """What a server sends, from a byte on if it can, else from the first.
 
     Args:
@@ -101,7 +101,7 @@ class WebStream(Stream):
         self._response.close()
 
 
-class PipeStream(Stream):
+class PipeStream(ShardStream):
     """What a command prints.
 
     Args:
@@ -133,7 +133,7 @@ class PipeStream(Stream):
         self._process.wait()
 
 
-def open_stream(location: str, offset: int) -> Stream:
+def open_stream(location: str, offset: int) -> ShardStream:
     """A shard from a byte on, or from before it; raises as `WebStream` does."""
     if location.startswith(WEB):
         return WebStream(location, offset)

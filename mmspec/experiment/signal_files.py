@@ -172,9 +172,9 @@ def _pack(path: Path, folder: Path, decoder: "Decoder", rate: int | None) -> Non
 
 
 def remarks(dataset: StoredDataset, path: Path) -> list[str]:
-    """What was done to files as they were decoded, in sentences; nothing of a packed set."""
+    """What was done to files as they were decoded, in sentences; of a data set, what it says itself."""
     if dataset.folder == path.absolute():
-        return []
+        return dataset.remarks
     kind = "pictures" if dataset.meta.sample_rate is None else "recordings"
     left, converted = sum(dataset.meta.rejected.values()), dataset.meta.converted
     return [
