@@ -9,6 +9,7 @@ from PIL import Image
 
 from data_prep.decoding import Decoder
 from data_prep.samples import Decoded, EncodedSample, Rejected, Sample
+from data_prep.statistics import sums_of
 from mmspec.errors import InputError
 
 SUFFIXES = {"image": "png", "audio": "flac"}
@@ -40,15 +41,14 @@ class EncodingDecoder:
         decoded = self.decoder(name, content)
         if not isinstance(decoded, Sample):
             return decoded
-        values = decoded.data.astype(np.float32)
-        values = values / np.float32(127.5) - 1 if self.sample_rate is None else values / np.float32(32768)
+        found = sums_of(decoded.data)
         of_sample = {field.name: getattr(decoded, field.name) for field in fields(Sample)}
         return EncodedSample(
             **{**of_sample, "data": decoded.data[:0]},
             content=_png(decoded.data) if self.sample_rate is None else self._flac(decoded),
             shape=decoded.data.shape,
-            total=float(values.sum(dtype=np.float64)),
-            squares=float(np.square(values, dtype=np.float64).sum()),
+            total=found.total,
+            squares=found.squares,
         )
 
     def _flac(self, sample: Sample) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mmspec.data import PackedDataset, StoredDataset
+from mmspec.data import DatasetMeta, PackedDataset, StoredDataset
 from mmspec.data.values import decode
 from mmspec.errors import InputError
 
@@ -22,6 +22,13 @@ class Sums:
     squares: float
 
 
+def sums_of(stored: np.ndarray) -> Sums:
+    """Of one sample as it is stored, uint8 or int16, without torch."""
+    scale, offset = (127.5, 1) if stored.dtype == np.uint8 else (32768, 0)
+    values = stored.astype(np.float32) / np.float32(scale) - offset
+    return Sums(float(values.sum(dtype=np.float64)), float(np.square(values, dtype=np.float64).sum()))
+
+
 def sums(dataset: PackedDataset) -> Sums:
     """By reading all of a packed set."""
     total = squares = 0.0
@@ -31,6 +38,16 @@ def sums(dataset: PackedDataset) -> Sums:
         total += float(values.sum())
         squares += float(values.square().sum())
     return Sums(total, squares)
+
+
+def moments(meta: DatasetMeta, sums: Sums) -> dict[str, Any]:
+    """``mean``, ``std`` and ``sigma_data``, as for `measure`; raises as it does."""
+    size = meta.count * int(np.prod(meta.shape))
+    mean = sums.total / size
+    std = max(0.0, sums.squares / size - mean**2) ** 0.5
+    if std < 1e-6:
+        raise InputError(f"All samples of {meta.source} have one and the same value: there is nothing to learn.")
+    return {"mean": round(mean, 6), "std": round(std, 6), "sigma_data": round(std, 6)}
 
 
 def measure(dataset: StoredDataset, sums: Sums) -> dict[str, Any]:
@@ -47,13 +64,8 @@ def measure(dataset: StoredDataset, sums: Sums) -> dict[str, Any]:
     """
     from mmspec.spectral import radial_power_spectrum
 
-    meta = dataset.meta
+    meta, found = dataset.meta, moments(dataset.meta, sums)
     step = max(1, CHUNK_VALUES // int(np.prod(meta.shape)))
-    size = len(dataset) * int(np.prod(meta.shape))
-    mean = sums.total / size
-    std = max(0.0, sums.squares / size - mean**2) ** 0.5
-    if std < 1e-6:
-        raise InputError(f"All samples of {meta.source} have one and the same value: there is nothing to learn.")
     spread = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), SPECTRUM_SAMPLES)).astype(int))
     power = np.zeros(1)
     for rows in np.array_split(spread, -(-len(spread) // step)):
@@ -62,9 +74,7 @@ def measure(dataset: StoredDataset, sums: Sums) -> dict[str, Any]:
         frequency, part = radial_power_spectrum(decode(stored), meta.sample_rate)
         power = power + part.double().mean(1).sum(0).numpy() / len(spread)
     return {
-        "mean": round(mean, 6),
-        "std": round(std, 6),
-        "sigma_data": round(std, 6),
+        **found,
         "power_spectrum": {
             "unit": "cycles/image" if meta.modality == "image" else "Hz",
             "samples": len(spread),

@@ -38,8 +38,13 @@ def is_stream(location: str) -> bool:
 
 
 def name_of(location: str) -> str:
-    """Of the shard, without the folder; of a command all of it."""
-    return location if location.startswith(PIPE) else location.partition("?")[0].rpartition("/")[2]
+    """Of the shard, without folder, server or query."""
+    return location.partition("?")[0].rpartition("/")[2]
+
+
+def numbered(number: int) -> str:
+    """By which an index knows a shard that a command prints, the ``number``-th that was given."""
+    return f"{number:06}"
 
 
 def _choices(braces: str, shards: str) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mmspec.data.locations import PIPE, is_stream, locations, name_of
+from mmspec.data.locations import PIPE, is_stream, locations, name_of, numbered
 from mmspec.data.members import Damaged, decode_member
 from mmspec.data.meta import DTYPES, SHARDS
 from mmspec.data.shard_blocks import ShardBlocks
@@ -110,15 +110,19 @@ class ShardedDataset(StoredDataset):
         if shards is None:
             folder = Path(self.index.shards.folder or self.folder)
             return [str(folder / name) for name in names]
-        given = locations(shards)
-        others = [name_of(each) for each in given if not each.startswith(PIPE)]
-        if len(given) != len(names) or (others and others != [name_of(name) for name in names]):
+        found = locations(shards)
+        of_commands = names if len(found) == len(names) else list(map(numbered, range(len(found))))
+        given = {
+            of_commands[number] if location.startswith(PIPE) else name_of(location): location
+            for number, location in enumerate(found)
+        }
+        if missing := [name for name in names if name not in given]:
+            first, *_, last = [*given, *given]
             raise InputError(
-                f"data.shards={shards} stands for {len(given)} shards from {name_of(given[0])} to "
-                f"{name_of(given[-1])}, the index in {self.folder} is of {len(names)} from {names[0]} to {names[-1]}: "
-                "give these, or index the others."
+                f"data.shards={shards} stands for {len(given)} shards, {first} to {last}, without {missing[0]} of the "
+                f"index in {self.folder}: give all {len(names)} that it has, or index the others."
             )
-        return given
+        return [given[name] for name in names]
 
     def _whole(self, row: int) -> np.ndarray:
         """A sample as it is stored, or what stands in for it."""

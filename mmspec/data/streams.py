@@ -9,9 +9,10 @@ import subprocess
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
-from mmspec.data.locations import PIPE, WEB
+from mmspec.data.locations import PIPE, WEB, is_stream
 from mmspec.data.members import Damaged
 from mmspec.errors import InputError
 
@@ -133,8 +134,33 @@ class PipeStream(ShardStream):
         self._process.wait()
 
 
+class FileStream(ShardStream):
+    """A file, from the first byte on.
+
+    Raises:
+        Damaged: if it cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._file = Path(path).open("rb")
+        except OSError as error:
+            raise Damaged(f"cannot be read ({error.strerror or error})") from None
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise Damaged(f"cannot be read ({error.strerror or error})") from None
+
+    def close(self) -> None:
+        self._file.close()
+
+
 def open_stream(location: str, offset: int) -> ShardStream:
     """A shard from a byte on, or from before it; raises as `WebStream` does."""
+    if not is_stream(location):
+        return FileStream(location)
     if location.startswith(WEB):
         return WebStream(location, offset)
     return PipeStream(location.removeprefix(PIPE))
