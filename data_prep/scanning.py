@@ -75,12 +75,21 @@ def scan(location: str) -> ScannedShard:
         Damaged: if it is missing, no tar archive, compressed, or cut short.
         InputError: if it does not come.
     """
+    try:
+        return _scan(location)
+    except OSError as error:
+        raise Damaged(f"cannot be read ({error.strerror or error})") from None
+
+
+def _scan(location: str) -> ScannedShard:
     shard = ScannedShard()
     with closing(_Read(location)) as stream:
         try:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:  # type: ignore[call-overload]
                 for key, members in _grouped(archive):
                     _add(shard, key, members)
+        except InputError:  # which is a ValueError
+            raise
         except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
             if stream.start.startswith(COMPRESSED):
                 raise Damaged("is compressed: unpack it, as by 'pipe:gunzip -c FILE'") from None

@@ -12,7 +12,7 @@ from mmspec.errors import InputError
 
 BLOCK = 256  # samples
 BLOCKS, STREAMS = 32, 16  # kept at a time
-TRIES = 3
+TRIES, PAUSE = 3, 1.0  # seconds, longer after each
 Outcome = bytes | Damaged
 
 
@@ -62,8 +62,9 @@ class ShardBlocks:
         block: dict[int, Outcome] = {}
         stream = self._streams.pop(first, None)
         for tried in range(TRIES):
+            time.sleep(tried * PAUSE)
             try:
-                stream = stream or open_stream(self._locations[shard], self._index.place(first)[0])
+                stream = stream or open_stream(self._locations[shard], self._index.place(first + len(block))[0])
                 for row in range(first + len(block), end):
                     block[row] = stream.at(*self._index.place(row)[:2])
                 break
@@ -74,7 +75,6 @@ class ShardBlocks:
                 if stream is not None:
                     stream.close()
                 stream, why = None, str(error)
-                time.sleep(tried)
         else:
             raise InputError(
                 f"{self._locations[shard]} {why}, {TRIES} times in a row: see that it can be read, then run the same "

@@ -41,9 +41,9 @@ class Contents(Protocol):
 class ShardedDataset(StoredDataset):
     """A folder with the index of tar shards, which lie beside it or elsewhere.
 
-    A sample whose bytes are not those that were indexed is passed over, with all others of a shard that is missing or
-    cut short: the one at the same place of the next shard stands in for it, in every process and each time alike. What
-    was passed over is named on stderr, and in ``remarks``.
+    A sample whose bytes are missing, or are not those that were indexed, is passed over: the one at the same place of
+    the next shard stands in for it, in every process and each time alike. What was passed over is named on stderr, and
+    in ``remarks``.
 
     Args:
         folder: as written by ``data_prep`` with ``--shards``, or by ``python -m data_prep.shards``.
@@ -96,7 +96,10 @@ class ShardedDataset(StoredDataset):
             if (why := wrong_size(Path(path), size)) is not None:
                 self._note(shard, why, 0)
         if len(self._why) == len(self.locations):
-            raise InputError(f"of the shards of {self.folder} none is whole; the first, {self._named(0)}.")
+            raise InputError(
+                f"of the shards of {self.folder} none is whole, and the first, {self._named(0)}: fetch them again, or "
+                "say by data.shards where they lie."
+            )
 
     @property
     def remarks(self) -> list[str]:

@@ -9,7 +9,6 @@ import subprocess
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any
 
 from mmspec.data.locations import PIPE, WEB, is_stream
@@ -135,26 +134,16 @@ class PipeStream(ShardStream):
 
 
 class FileStream(ShardStream):
-    """A file, from the first byte on.
-
-    Raises:
-        Damaged: if it cannot be read.
-    """
+    """A file, from the first byte on; raises OSError if it cannot be read."""
 
     def __init__(self, path: str) -> None:
-        try:
-            self._file = Path(path).open("rb")
-        except OSError as error:
-            raise Damaged(f"cannot be read ({error.strerror or error})") from None
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not hold us up
 
     def _read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except OSError as error:
-            raise Damaged(f"cannot be read ({error.strerror or error})") from None
+        return os.read(self._descriptor, min(size, CHUNK))
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._descriptor)
 
 
 def open_stream(location: str, offset: int) -> ShardStream:

@@ -83,7 +83,7 @@ def train(experiment: Experiment) -> None:
             trainer.train(checkpoint)
         finally:
             for remark in dataset.remarks:
-                print(remark, file=sys.stderr)  # noqa: T201
+                sys.stderr.write(f"{remark}\n")
 
 
 def told_signals(
