@@ -237,7 +237,7 @@ def run_arms(trial: Trial) -> None:
 
 
 def _untreated(options: VerifyOptions, run: Run) -> Experiment:
-    before = _experiment(run)
+    before = recorded_experiment(run)
     data = replace(
         before.data, train=options.data.train or before.data.train, test=options.data.test or before.data.test
     )
@@ -378,12 +378,12 @@ def _errors(trial: Trial, source: Path) -> Tensor:
     """As `held_out_errors`, ``[N]``."""
     run = Run.around(source)
     assert run is not None
-    trained = _experiment(run)
+    trained = recorded_experiment(run)
     trainer = replace(trained.trainer, device=trial.options.device)
     return held_out_errors(replace(trained, data=replace(trained.data, test=trial.test), trainer=trainer), str(source))
 
 
-def _experiment(run: Run) -> Experiment:
+def recorded_experiment(run: Run) -> Experiment:
     """What a run was trained by, but for where its shards lay: a command in a file is not obeyed."""
     experiment = read(Experiment, {key: value for key, value in run.config.items() if key != "provenance"})
     return replace(experiment, data=replace(experiment.data, shards=None))
