@@ -44,7 +44,7 @@ class Plan:
         return replace(self, source=source, settings={**self.settings, **settings})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there is one a file
 class Row:
     """What is remembered of a sample while its data waits on disk, from ``start`` to ``end`` on the first axis."""
 
@@ -125,11 +125,11 @@ def _spool(
     """Samples one after the other along their first axis, as ``scratch`` holds them, and where each lies."""
     rows: list[Row] = []
     rejected: list[tuple[str, Rejected]] = []
-    first, end = np.empty(0), 0
+    first, nothing, end = np.empty(0), np.empty(0), 0
     with scratch.open("wb") as file:
         for name, sample in samples:
             if isinstance(sample, Sample) and not rows:
-                first = sample.data
+                first, nothing = sample.data, sample.data[:0]
             if isinstance(sample, Sample) and not _alike(sample, first):
                 sample = Rejected("another shape", f"{list(sample.data.shape)}, the first has {list(first.shape)}")
             if isinstance(sample, Rejected):
@@ -137,7 +137,7 @@ def _spool(
             else:
                 file.write(np.ascontiguousarray(sample.data).data)
                 start, end = end, end + len(sample.data)
-                rows.append(Row(name, start, end, replace(sample, data=first[:0])))
+                rows.append(Row(name, start, end, replace(sample, data=nothing)))
     return rows, rejected, np.memmap(scratch, first.dtype, "r", shape=(end, *first.shape[1:])) if rows else first
 
 

@@ -13,7 +13,7 @@ UNSUPPORTED = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One sample as it is stored.
 
@@ -32,7 +32,7 @@ class Sample:
     caption: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EncodedSample(Sample):
     """One sample as a file for a tar shard; ``data`` holds nothing.
 

@@ -71,29 +71,33 @@ class Folder(Source):
     """A folder, with all folders below it; links to files are followed, links to folders are not."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.unlisted = path, dict[Path, Rejected]()
+        self.path, self.unlisted = path, dict[str, Rejected]()
         walked = list(os.walk(path, onerror=self._unlisted))
-        files = [Path(parent) / name for parent, _, names in walked for name in names]
-        files += [Path(parent) / name for parent, names, _ in walked for name in names if _is_link(parent, name)]
+        files = [self._below(parent, name) for parent, _, names in walked for name in names]
+        files += [self._below(parent, name) for parent, names, _ in walked for name in names if _is_link(parent, name)]
         files += self.unlisted
-        self.files = sorted((_printable(_slashed(file.relative_to(path).as_posix())), file) for file in files)
-        super().__init__(path, sum(_size_and_time(file)[0] for _, file in self.files))
+        self.files = sorted(_named(file) for file in files)
+        super().__init__(path, sum(_size_and_time(path / file)[0] for _, file in self.files))
+
+    def _below(self, parent: str, name: str) -> str:
+        return os.path.relpath(os.path.join(parent, name), self.path)
 
     def _unlisted(self, error: OSError) -> None:
-        self.unlisted[Path(error.filename or self.path)] = Rejected("unreadable folder", error.strerror or str(error))
+        folder = self._below(error.filename or str(self.path), "")
+        self.unlisted[folder] = Rejected("unreadable folder", error.strerror or str(error))
 
     def members(self, skip: int = 0) -> Iterator[Member]:
         end = 0
         for number, (name, file) in enumerate(self.files):
-            end += _size_and_time(file)[0]
+            end += _size_and_time(self.path / file)[0]
             if number < skip:
                 continue
-            yield Member(name, self.unlisted.get(file) or _file_content(file), end)
+            yield Member(name, self.unlisted.get(file) or _file_content(self.path / file), end)
 
     def fingerprint(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         for name, file in self.files:
-            size, modified = _size_and_time(file)
+            size, modified = _size_and_time(self.path / file)
             digest.update(f"{name}\0{size}\0{modified}\n".encode())
         return {"name": self.path.name, "bytes": self.size, "listing": digest.hexdigest()}
 
@@ -235,6 +239,12 @@ def _checked(name: str, content: bytes | Rejected) -> tuple[str, bytes | Rejecte
     if path.is_absolute() or ".." in path.parts:
         content = Rejected("unsafe path", "it leads out of the archive")
     return _printable(str(path)), content
+
+
+def _named(file: str) -> tuple[str, str]:
+    """A file's path by which it is called, and that by which it is opened: one text where they are alike."""
+    name = _printable(_slashed(PurePosixPath(file).as_posix()))
+    return name, name if name == file else file
 
 
 def _slashed(name: str) -> str:
