@@ -11,6 +11,7 @@ from mmspec.data.values import to_int16
 
 PICTURES, SOUNDS, ARRAYS = ("png", "jpg", "jpeg", "webp"), ("wav", "flac"), ("npy",)
 FORMATS = ("PNG", "JPEG", "WEBP")
+ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # what may say which way up a picture is
 BLOCK = 1 << 16
 MOST_VALUES = 1 << 28  # of one sample; a header that promises more lies
 
@@ -62,7 +63,8 @@ def _picture(content: bytes) -> Signal:
     if image.mode not in ("L", "RGB"):
         raise Damaged(f"is a picture of mode {image.mode}, expected L or RGB")
     _require_size(image.width * image.height * len(image.getbands()))
-    pixels = np.asarray(ImageOps.exif_transpose(image))
+    image.load()
+    pixels = np.asarray(ImageOps.exif_transpose(image) if ORIENTED & image.info.keys() else image)
     return Signal(pixels if pixels.ndim == 3 else pixels[..., None])
 
 

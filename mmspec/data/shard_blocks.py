@@ -40,7 +40,7 @@ class ShardBlocks:
             Damaged: if the shard is missing or ends before.
             InputError: if it does not come, three times.
         """
-        start = int(self._index.starts[self._index.shard(row)])
+        start = self._index.starts[self._index.shard(row)]
         first = start + (row - start) // BLOCK * BLOCK
         with self._lock:
             block = self._blocks.pop(first, {})
@@ -58,7 +58,7 @@ class ShardBlocks:
     def _read(self, first: int) -> dict[int, Outcome]:
         """A block, by whichever stream has come to its beginning."""
         shard = self._index.shard(first)
-        end = min(first + BLOCK, int(self._index.starts[shard + 1]))
+        end = min(first + BLOCK, self._index.starts[shard + 1])
         block: dict[int, Outcome] = {}
         stream = self._streams.pop(first, None)
         for tried in range(TRIES):

@@ -1,8 +1,10 @@
 """Where each sample of a sharded data set lies: ``index.npy`` and ``shards.json``."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -113,7 +115,7 @@ class ShardIndex:
 
     Attributes:
         shards: what they are.
-        starts: ``[S + 1]``, the first sample of each shard, and behind them the number of all.
+        starts: the first sample of each shard, and behind them the number of all.
 
     Raises:
         InputError: if the files are damaged or do not fit each other.
@@ -121,12 +123,12 @@ class ShardIndex:
 
     def __init__(self, folder: Path, meta: DatasetMeta) -> None:
         self.shards = ShardList.of(folder, meta)
-        self.starts = np.concatenate([[0], np.cumsum(self.shards.counts)])
+        self.starts = [0, *accumulate(self.shards.counts)]
         self._places = MappedArray(folder / INDEX, (meta.count, 3), "int64")
 
     def shard(self, row: int) -> int:
         """In which one it lies."""
-        return int(np.searchsorted(self.starts, row, side="right")) - 1
+        return bisect_right(self.starts, row) - 1
 
     def place(self, row: int) -> tuple[int, int, int]:
         """Offset of its content in the shard and its size, in bytes, and its CRC-32.

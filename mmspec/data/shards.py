@@ -143,7 +143,7 @@ class ShardedDataset(StoredDataset):
         for number in range(NEIGHBOURS):
             other = (shard + number) % len(counts)
             place = row - starts[shard] + number // len(counts)
-            yield int(starts[other] + place % counts[other])
+            yield starts[other] + place % counts[other]
 
     def _sample(self, row: int) -> np.ndarray:
         _, size, checksum = self.index.place(row)

@@ -196,6 +196,20 @@ def test_all_kinds_of_signals_are_read_as_packed_ones_are(tmp_path):
     assert (found == np.stack([NOISE[1], decoded, NOISE[2], decoded])).all()
 
 
+def test_pictures_that_lie_on_their_side_are_turned_as_packed_ones_are(tmp_path):
+    coarse = np.kron(NOISE[0], np.ones((8, 8, 1), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "source").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(coarse).save(tmp_path / "source" / name, exif=exif)
+    write_tar(tmp_path / "s/a.tar", {name: (tmp_path / "source" / name).read_bytes() for name in ("a.jpg", "b.jpg")})
+    assert index(tmp_path / "s", tmp_path / "index") == 0
+    assert images.main([str(tmp_path / "source"), str(tmp_path / "packed"), "--size", "64"]) == 0
+    rows = np.arange(2)
+    assert (open_dataset(tmp_path / "index").stored(rows) == open_dataset(tmp_path / "packed").stored(rows)).all()
+
+
 def test_what_does_not_go_with_the_rest_is_listed(tmp_path, capsys):
     good = {f"{n:02}.png": png(NOISE[n]) for n in range(3)}
     bad = {
