@@ -18,6 +18,7 @@ from mmspec.errors import InputError
 
 SIGNALS = (*PICTURES, *SOUNDS, *ARRAYS)
 CLASS, CAPTION, DESCRIPTION = "cls", "txt", "json"
+KNOWN = (*SIGNALS, CLASS, CAPTION, DESCRIPTION)
 CHUNK = 1 << 20
 MOST_BYTES = 1 << 30  # of one member
 END = bytes(tarfile.BLOCKSIZE)
@@ -140,15 +141,20 @@ def _grouped(archive: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tuple[in
             yield key, members
             members = {}
         key = f"{folder}/{base}"
-        if info.size > MOST_BYTES:
-            raise Damaged(f"holds {info.name} of {info.size:,} bytes, and at most {MOST_BYTES:,} are read")
-        file = archive.extractfile(info)
-        content = file.read() if file else b""
-        if len(content) != info.size:
-            raise Damaged(f"is cut short in {info.name}")
-        members[suffix.lower()] = (info.offset_data, content)
+        suffix = suffix.lower()
+        members[suffix] = (info.offset_data, _content(archive, info) if suffix in KNOWN else b"")
     if members:
         yield key, members
+
+
+def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    if info.size > MOST_BYTES or info.issparse():
+        raise Damaged(f"holds {info.name} with holes, or of more than {MOST_BYTES:,} bytes, which is not read")
+    file = archive.extractfile(info)
+    content = file.read() if file else b""
+    if len(content) != info.size:
+        raise Damaged(f"is cut short in {info.name}")
+    return content
 
 
 def _is_meta(name: str) -> bool:
@@ -158,8 +164,7 @@ def _is_meta(name: str) -> bool:
 
 def _add(shard: ScannedShard, key: str, members: dict[str, tuple[int, bytes]]) -> None:
     """A sample to those of the shard, or to those that are none."""
-    known = (*SIGNALS, CLASS, CAPTION, DESCRIPTION)
-    shard.unknown.update(suffix for suffix in members if suffix not in known)
+    shard.unknown.update(suffix for suffix in members if suffix not in KNOWN)
     try:
         shard.samples.append(_sample(key.removeprefix("/"), members))
     except Rejected as why:

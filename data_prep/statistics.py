@@ -25,8 +25,13 @@ class Sums:
 def sums_of(stored: np.ndarray) -> Sums:
     """Of one sample as it is stored, uint8 or int16, without torch."""
     scale, offset = (127.5, 1) if stored.dtype == np.uint8 else (32768, 0)
-    values = stored.astype(np.float32) / np.float32(scale) - offset
-    return Sums(float(values.sum(dtype=np.float64)), float(np.square(values, dtype=np.float64).sum()))
+    total = squares = 0.0
+    flat = stored.reshape(-1)
+    for start in range(0, len(flat), CHUNK_VALUES):
+        values = flat[start : start + CHUNK_VALUES].astype(np.float32) / np.float32(scale) - offset
+        total += float(values.sum(dtype=np.float64))
+        squares += float(np.square(values, dtype=np.float64).sum())
+    return Sums(total, squares)
 
 
 def sums(dataset: PackedDataset) -> Sums:

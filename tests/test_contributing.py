@@ -61,7 +61,7 @@ def test_a_sample_goes_from_disk_to_loss(tmp_path):
     options = TrainerOptions(max_steps=1, batch_size=2, device="cpu")
     trainer = Trainer(tiny_denoiser(), objective, PackedDataset(tmp_path / "data"), options, tmp_path / "run")
     assert walk[:3] == [  # the batch is gathered by a thread, ahead of the step that wants it
-        ("data/packed.py", "PackedDataset.batch"),
+        ("data/stored.py", "StoredDataset.batch"),
         ("training/batches.py", "Batches.step"),
         ("training/trainer.py", "Trainer._step"),
     ]

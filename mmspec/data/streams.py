@@ -8,6 +8,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+import weakref
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -114,6 +115,7 @@ class PipeStream(ShardStream):
         )
         assert self._process.stdout is not None
         self._output = self._process.stdout
+        self._end = weakref.finalize(self, _end, self._process)  # at the latest with this process
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ)
 
@@ -128,9 +130,17 @@ class PipeStream(ShardStream):
     def close(self) -> None:
         self._selector.close()
         self._output.close()
+        self._end()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """A command, with what it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait()
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+            return
 
 
 class FileStream(ShardStream):
