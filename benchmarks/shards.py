@@ -2,8 +2,8 @@
 
 Each cell is 20,000 samples in a process of its own, in the order of training, in batches of 64 on one thread: samples a
 second of that process's time on the processor, and what memory it takes at most above what it takes before it opens the
-set, with the pages of files that it touches. Streams are what `cat` prints. The second table is of `data_prep.images` in
-one process, of a tar archive of such pictures.
+set, with the pages of files that it touches. Streams are what `cat` prints. The second table is of `data_prep.images`
+in one process, of a tar archive of such pictures.
 """
 
 import io
