@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmspec.files import replace_text
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the octaves as ``distillation.octaves`` takes them, nothing where there is none; returns the exit status."""
+    """Print the octaves as ``distillation.octaves`` takes them, or nothing; returns the exit status."""
     parser = argparse.ArgumentParser("python -m recipes.common.teaching", description=__doc__)
     parser.add_argument("diagnosis", type=Path, help="what `mmspec diagnose teacher=... format=json` printed")
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of teaching.json")
@@ -43,7 +44,7 @@ def lines(kept: dict[str, Any]) -> list[str]:
     """An octave a line: the teacher's squared error over the student's, its interval, and whether it can teach."""
     edges, error = kept["octaves"], kept["error_db"]
     shown = []
-    for octave, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for octave, (low, high) in enumerate(pairwise(edges)):
         values = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*(error[name][octave] for name in ("decibels", "low", "high")))
         knows_more = len(edges) - 1 - octave in kept["distillation.octaves"]
         shown.append(f"{low:g} to {high:g} {kept['unit']}: {values} dB{', taught' if knows_more else ''}")

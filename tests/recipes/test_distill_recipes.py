@@ -11,8 +11,15 @@ from mmspec import from_pretrained
 from recipes.common import teaching
 from tests.recipe_runs import run
 
-LOOK = ["--seeds", "0,1", "--num", 4, "--steps", 1, "--sampling", 2, "--kinds", "frequency,both", "--results", "results"]
-LOOK += ["trainer.batch_size=4", "trainer.max_steps=1", "trainer.tensorboard=false", "network.model_channels=4"]
+LOOK = ["--seeds", "0,1", "--num", 4, "--steps", 1, "--sampling", 2, "--kinds", "frequency,both"]
+LOOK += [
+    "--results",
+    "results",
+    "trainer.batch_size=4",
+    "trainer.max_steps=1",
+    "trainer.tensorboard=false",
+    "network.model_channels=4",
+]
 LOOK += ["network.channel_mult=[2,2]", "network.attention_levels=[]"]
 ARMS = ("before", "none", "placebo_of_frequency", "placebo_of_both", "frequency", "both")
 

@@ -116,10 +116,10 @@ def test_arms_are_judged_by_what_they_differ_from_in_one_thing(tmp_path):
     assert (tmp_path / "results/results.md").read_text() == page
     assert controls_of({}) == []
     (tmp_path / "out/trial.json").write_text(json.dumps({**record, "shared": {"weights": "b"}}))
-    with pytest.raises(InputError, match="holds arms of another verification .weights was a, is b.: give another --res"):
+    with pytest.raises(InputError, match=r"of another verification \(weights was a, is b\): give another --results"):
         keep(tmp_path / "out", tmp_path / "results")
     (tmp_path / "results/trial.json").unlink()
-    with pytest.raises(InputError, match="it has no trial.json"):
+    with pytest.raises(InputError, match=r"it has no trial\.json"):
         keep(tmp_path / "out", tmp_path / "results")
     with pytest.raises(InputError, match="is no verification"):
         keep(tmp_path, tmp_path / "results")
