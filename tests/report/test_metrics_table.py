@@ -31,7 +31,8 @@ def test_an_older_evaluation_says_neither():
 def test_octaves_have_a_table_of_their_own():
     definitions = {"octave_error": "A.", "octave_bias_1": "To 8 Hz: B.", "octave_bias_2": "From 8 to 16 Hz: B."}
     metrics = {"octave_error": 2, "octave_bias_1": 1, "octave_bias_2": -3}
-    runs = [(1, run("octaves", metrics=metrics, definitions=definitions)), (2, run("none", metrics={"octave_error": 1}))]
+    whole = run("octaves", metrics=metrics, definitions=definitions)
+    runs = [(1, whole), (2, run("none", metrics={"octave_error": 1}))]
     errors, octaves = metrics_tables(runs)
     assert [column.label for column in errors.columns] == ["Octave error"]
     assert octaves.title == "Bias by octave"
