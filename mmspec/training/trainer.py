@@ -173,9 +173,9 @@ class Trainer:
             self.denoiser.network.compile()
         self.model, self.optimizer = self.accelerator.prepare(self.denoiser, optimizer)
         self.generator = torch.Generator(self.device)
-        self.meters = Meters(self.device)
+        self.meters = Meters(self.device, self.accelerator.process_index, self.accelerator.num_processes)
         self.guard = FiniteGuard(options.max_nonfinite)
-        self.stop = StopRequest(self.accelerator)
+        self.stop = StopRequest(self.device, self.accelerator.num_processes > 1)
 
     def train(self, resume: Path | None = None) -> None:
         """Train up to ``options.max_steps``, from a checkpoint where one is given.
@@ -204,7 +204,7 @@ class Trainer:
                     self._step(step, batches)
                     step += 1
                     log.advance(step)
-                    stop = self.stop.agreed(step)
+                    stop = self.stop.agreed()
                     last_log = self._after(step, log, last_log, stop)
             finally:
                 batches.close()
@@ -355,6 +355,7 @@ class Trainer:
         if not self.guard.healthy and not required:
             log.say(f"no checkpoint at step {step}: the last loss was not finite")
             return
+        self.meters.gather()
         if self.accelerator.is_main_process:
             folder = self.folder / "checkpoints"
             state = {"nimg": step * self.options.batch_size, "seed": self.seed, "meters": self.meters.state()}
