@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import itertools
 import math
 import resource
 import time
@@ -170,7 +171,7 @@ class Trainer:
         self._divide()
         self.objective_weights = list(trained_parameters(self.objective).values())
         optimizer = torch.optim.AdamW(
-            [*denoiser.parameters(), *self.objective_weights],
+            [{"params": each} for each in (list(denoiser.parameters()), self.objective_weights) if each],
             lr=options.learning_rate,
             betas=(options.betas[0], options.betas[1]),
             weight_decay=options.weight_decay,
@@ -351,9 +352,10 @@ class Trainer:
     def _update(self, step: int) -> Tensor:
         """Take the step, unless a gradient is not finite; returns ``[]``, 1 where it was taken."""
         self._share_gradients()
-        trained = [*self.model.parameters(), *self.objective_weights]
-        grad_norm = gradient_norm(trained)
-        nn.utils.clip_grads_with_norm_(trained, self.options.grad_clip or float("inf"), grad_norm)
+        trained = [group["params"] for group in self.optimizer.param_groups]
+        grad_norm = gradient_norm(itertools.chain(*trained))
+        for parameters in trained:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.grad_clip or float("inf"), grad_norm)
         finite = torch.isfinite(grad_norm).float()
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate(step)
