@@ -1,7 +1,7 @@
 """Trainings that 1, 2 and 4 processes share: ``python -m tests.faults.shared_training FOLDER`` is one of them.
 
-All that might depend on how a batch is shared out is in them: every regularizer, balanced and not, distillation, dropout,
-labels that are hidden, micro-batches, shards of weights, blocks that are computed twice.
+All that might depend on how a batch is shared out is in them: every regularizer, balanced and not, distillation,
+dropout, labels that are hidden, micro-batches, shards of weights, blocks that are computed twice.
 """
 
 import sys
