@@ -30,10 +30,11 @@ class Dropout(nn.Module):
         return torch.where(self._mask(x), x, 0).mul_(1 / (1 - self.probability)) if self.probability < 1 else x * 0
 
     def _mask(self, x: Tensor) -> Tensor:
-        generator, mask = torch.Generator(x.device), torch.empty_like(x, dtype=torch.bool)
+        generator, mask = torch.Generator(x.device), torch.empty(x.shape, dtype=torch.bool, device=x.device)
         for sample, seed in zip(mask, self.seeds or (), strict=True):
             sample.bernoulli_(1 - self.probability, generator=generator.manual_seed(seed))
-        return mask
+        # Filled in the order of its indices, then laid out in memory as x is, which differs from batch to batch.
+        return mask if x.is_contiguous() else torch.empty_like(x, dtype=torch.bool).copy_(mask)
 
     def extra_repr(self) -> str:
         return f"probability={self.probability}"

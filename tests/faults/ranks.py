@@ -112,9 +112,9 @@ def broken(folder: Path) -> Iterator[Attempt]:
             _reach(run, 6)
             os.kill(_ranks(launch)[-1], signal.SIGKILL if fault == "killed" else signal.SIGSTOP)
         begun, said = time.monotonic(), f"local_rank: {count - 1}" if fault == "killed" else "rank 1"
-        wrong = _ended(launch, run, said, 75 if fault == "stopped" else 30) or _resumed(run, again, expected)
-        seconds = f", {time.monotonic() - begun:.0f} s"
-        yield f"a rank {fault}: all end, another number goes on", f"{count} then {again}{seconds}", wrong
+        wrong = _ended(launch, run, said, 75 if fault == "stopped" else 30)
+        which = f"{count} ranks, after {time.monotonic() - begun:.0f} s, then {again}"
+        yield f"a rank {fault}: all end, another number goes on", which, wrong or _resumed(run, again, expected)
 
 
 def _ended(launch: subprocess.Popen, run: Path, said: str, seconds: int) -> str | None:

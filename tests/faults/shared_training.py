@@ -55,7 +55,7 @@ def denoiser(seed: int) -> Denoiser:
     return Denoiser(network, EDM(0.5), (1, 64))
 
 
-def make_trainer(folder: Path, terms=None, teach=None, **options) -> Trainer:
+def make_trainer(folder: Path, terms=None, teach=None, preview=None, **options) -> Trainer:
     AcceleratorState._reset_state(reset_partial_state=True)
     student = denoiser(0)
     weights = (EDMWeight(0.5), InverseSigmaGate())
@@ -69,7 +69,7 @@ def make_trainer(folder: Path, terms=None, teach=None, **options) -> Trainer:
     if teach is not None:
         objective = teach(objective, denoiser(1), student)
     every = {"batch_size": BATCH, "max_steps": STEPS, "log_every": 1, "learning_rate": 1e-3, "device": "cpu"}
-    return Trainer(student, objective, Sounds(), TrainerOptions(**{**every, **options}), folder)
+    return Trainer(student, objective, Sounds(), TrainerOptions(**{**every, **options}), folder, preview=preview)
 
 
 def main(folder: Path) -> None:

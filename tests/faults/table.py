@@ -9,11 +9,11 @@ Attempt = tuple[str, str, str | None]  # which fault, which time, and what went 
 
 
 def tabulate(attempts: Iterable[Attempt]) -> int:
-    """Print the table, and before, on stderr, each attempt as it ends, or what went wrong; returns 1 if anything did."""
+    """Print the table, and before it, on stderr, how each attempt ended; returns 1 if anything went wrong."""
     tried: dict[str, list[str | None]] = {}
     for fault, which, wrong in attempts:
         tried.setdefault(fault, []).append(wrong)
-        print(f"{fault}, {which}: {wrong or 'survived'}", file=sys.stderr if wrong is None else sys.stdout, flush=True)
+        print(f"{fault}, {which}: {wrong or 'survived'}", file=sys.stderr, flush=True)
     print(f"{'fault':<58}{'tried':>6}{'survived':>10}  lost work")
     for fault, outcomes in tried.items():
         lost = sum(1 for wrong in outcomes if wrong is not None and wrong.startswith("lost"))
