@@ -431,11 +431,11 @@ class Trainer:
 
     def _whole_average(self) -> Denoiser:
         """The averaged denoiser, in process 0 whole; all processes call it."""
-        if not self.sharded:
+        main = self.accelerator.is_main_process
+        weights = host_copy(self.ema.network.state_dict(), keep=main) if self.sharded else {}
+        if not (self.sharded and main):
             return self.ema
-        weights = host_copy(self.ema.network.state_dict(), keep=self.accelerator.is_main_process)
-        if self.accelerator.is_main_process:
-            self.averaged.network.load_state_dict(weights)
+        self.averaged.network.load_state_dict(weights)
         return copy.deepcopy(self.averaged).to(self.device)
 
     def _shares(self) -> list[slice]:
