@@ -21,8 +21,8 @@ demo: setup  ## train on pictures and speech, and write a report page (minutes, 
 test: setup  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-test-faults: setup  ## break a run at each of its file operations, and print what survived (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.kill_points
+test-faults: setup  ## break runs in all ways, in one process and in many, and print what survived (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.table
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -52,9 +52,15 @@ def python(*arguments, **environment):
 
 def two_processes(code, *arguments):
     """Run code as both ranks of a group of processes, as ``torchrun`` would."""
+    group("-c", code, *arguments, count=2)
+
+
+def group(*words, count):
+    """Run a program of Python as all ranks of a group of processes, as ``torchrun`` would."""
     with socket.create_server(("localhost", 0)) as found:
-        group = {"WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": found.getsockname()[1]}
-    ranks = [python("-c", code, *arguments, RANK=rank, LOCAL_RANK=rank, **group) for rank in range(2)]
+        meeting = {"WORLD_SIZE": count, "MASTER_ADDR": "localhost", "MASTER_PORT": found.getsockname()[1]}
+    places = [{"RANK": rank, "LOCAL_RANK": rank, **meeting} for rank in range(count)] if count > 1 else [{}]
+    ranks = [python(*words, **place) for place in places]
     for process in ranks:
-        error = process.communicate(timeout=120)[1]
+        error = process.communicate(timeout=240)[1]
         assert process.returncode == 0, error[-2000:]

@@ -1,6 +1,7 @@
 """``mmspec evaluate``: how far samples are from held-out real data, as evaluation.json and a table."""
 
 import json
+import shutil
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -8,8 +9,9 @@ from rich.table import Table
 
 from mmspec.config import plain
 from mmspec.errors import InputError
-from mmspec.experiment.evaluation import Evaluation, EvaluationOptions, evaluate, find_sources
+from mmspec.experiment.evaluation import Evaluation, EvaluationOptions, begun_features, evaluate, find_sources
 from mmspec.files import replace_text
+from mmspec.interruption import Interrupted
 from mmspec.typed import read
 
 OPTIONS = (EvaluationOptions,)
@@ -21,11 +23,20 @@ def run(cfg: DictConfig) -> None:
     Raises:
         InputError: if a folder is no packed data set, sets do not fit together, or a key cannot be used; once the file
             is written, if a measure of a plug-in failed.
+        Interrupted: after a signal to stop, where features are kept with which the same command goes on.
     """
     options = read(EvaluationOptions, plain(cfg))
     sources = find_sources(options)
-    evaluation = evaluate(options, sources)
+    begun = begun_features(options, sources)
+    try:
+        evaluation = evaluate(options, sources)
+    except KeyboardInterrupt:
+        if begun is None or not begun.exists():
+            raise
+        raise Interrupted("interrupted, the features found are kept: run the same command again to go on.") from None
     replace_text(sources.out, json.dumps(evaluation.write(), indent=1) + "\n")
+    if begun is not None:
+        shutil.rmtree(begun, ignore_errors=True)
     _print(evaluation)
     if evaluation.failures:
         raise InputError(

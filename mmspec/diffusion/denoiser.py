@@ -1,7 +1,7 @@
 """The one thing everything here trains: ``D(x; sigma) -> x0_hat``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,8 +154,13 @@ class Denoiser(nn.Module):
         """Signals ``[B, *signal_shape]`` of what the network works on, ``[B, *latent_shape]``."""
         return self.latent.decode(z)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into a folder, and a first stage beside them."""
+    def save_pretrained(self, folder: str | Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into a folder, and a first stage beside them.
+
+        Args:
+            folder: which is made.
+            weights: state dict of the network, where that is not as it is now.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         config = {
@@ -163,9 +168,11 @@ class Denoiser(nn.Module):
             **{name: part and Component.of(part).write() for name, part in self._parts().items()},
             "signal": {"shape": self.signal_shape, "sample_rate": self.sample_rate, "classes": self.classes},
         }
-        for module, file in ((self.network, WEIGHTS), (self.first_stage, FIRST_STAGE_WEIGHTS)):
-            if module is not None:
-                save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, folder / file)
+        files = {WEIGHTS: self.network.state_dict() if weights is None else weights}
+        if self.first_stage is not None:
+            files[FIRST_STAGE_WEIGHTS] = self.first_stage.state_dict()
+        for file, tensors in files.items():
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / file)
         replace_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
     def _parts(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """From the configuration of ``mmspec evaluate`` to the contents of evaluation.json."""
 
+import hashlib
+import os
 import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -170,6 +172,13 @@ def evaluate(options: EvaluationOptions, sources: Sources) -> Evaluation:
         return _evaluated(options, sources, *_opened(sources, stack))
 
 
+def begun_features(options: EvaluationOptions, sources: Sources) -> Path | None:
+    """The folder that keeps the features which an evaluation found before it was cut off, where there is a cache."""
+    if options.extractors.cache is None:
+        return None
+    return options.extractors.cache / f".begun-{hashlib.sha256(os.fsencode(sources.out.resolve())).hexdigest()[:16]}"
+
+
 def _opened(sources: Sources, stack: ExitStack) -> tuple[StoredDataset, StoredDataset, StoredDataset | None]:
     """Real, generated and training signals; pictures in as many channels as what is packed has."""
     packed = (path for path in (sources.reference, sources.samples) if (path / META).is_file())
@@ -195,7 +204,8 @@ def _evaluated(
     measures = chosen_measures(options, reference, paired is not None)
     device = torch.device("cuda" if options.device == "auto" and torch.cuda.is_available() else "cpu")
     cut = reference.lengths is not None and samples.lengths is not None  # or one side has its silence
-    sets = partial(sets_of, crop=sources.crop, cut=cut, batch_size=options.batch_size, device=device)
+    begun = begun_features(options, sources)
+    sets = partial(sets_of, crop=sources.crop, cut=cut, batch_size=options.batch_size, device=device, begun=begun)
 
     real = sets(reference, torch.arange(len(reference)), cache=options.extractors.cache)
     generated = sets(samples, torch.arange(len(samples)))

@@ -6,18 +6,22 @@ process group: no network interface to choose, nothing on the GPU.
 
 import itertools
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from mmspec.errors import InputError
+from mmspec.experiment.heartbeat import PATIENCE, PERIOD, Heartbeat, peer_lost
 
-PATIENCE = timedelta(days=7)  # for slower processes; who waits for one that failed is ended by the launcher
+REFUSED = 2  # exit status, as of other things that the machine refuses
+FOR_SLOWER = timedelta(days=7)  # processes; who waits for one that failed is ended by the launcher
 _tasks = itertools.count()  # what a launch does one after the other; each has words of its own
 
 
@@ -29,19 +33,49 @@ class Launch:
         rank: its number, from 0.
         count: how many there are.
         store: where they leave words for each other; None for one alone.
+        task: what of all that the launch does this is.
     """
 
     rank: int = 0
     count: int = 1
     store: Store | None = None
+    task: str = ""
 
     @classmethod
     def current(cls) -> "Launch":
-        """By the launcher's environment variables; alone without."""
+        """By the launcher's environment variables; alone without.
+
+        Raises:
+            InputError: if ``accelerate launch`` was to start several processes and, as it does on CPUs, started one.
+        """
+        _refuse_one_of_many()
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
-        store, rank, count = _met()
-        return cls(rank, count, PrefixStore(f"task-{next(_tasks)}", store))
+        (store, rank, count), task = _met(), f"task-{next(_tasks)}"
+        return cls(rank, count, PrefixStore(task, store), task)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Work that needs all processes: each ends, with a sentence, soon after another has ended or is stopped.
+
+        Raises:
+            InputError: if another process has ended.
+        """
+        if self.store is None:
+            yield
+            return
+        beats = PrefixStore(self.task, _connected(timedelta(seconds=PERIOD * PATIENCE))[0])
+        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        with Heartbeat(beats, self.rank, self.count, agent, partial(_end, self.rank)):
+            try:
+                yield
+            except Exception as error:
+                if not peer_lost(error):
+                    raise
+                raise InputError(
+                    "another process of this launch has ended, and this one cannot go on without it: what that one "
+                    "said, and torchrun's report, tell which and why."
+                ) from error
 
     @property
     def first(self) -> bool:
@@ -79,11 +113,34 @@ class Launch:
         """Until all processes have come here; ``name`` is of this place."""
         if self.store is not None:
             self.store.set(f"{name}-{self.rank}", "")
-            self.store.wait([f"{name}-{rank}" for rank in range(self.count)], PATIENCE)
+            self.store.wait([f"{name}-{rank}" for rank in range(self.count)], FOR_SLOWER)
 
 
 @cache
 def _met() -> tuple[Store, int, int]:
-    """Store, rank and count of the launch."""
-    met: tuple[Store, int, int] = next(iter(rendezvous("env://", timeout=PATIENCE)))
+    """The connection that a process waits at for others."""
+    return _connected(FOR_SLOWER)
+
+
+def _connected(timeout: timedelta) -> tuple[Store, int, int]:
+    """A connection to the launch's store, rank and count."""
+    met: tuple[Store, int, int] = next(iter(rendezvous("env://", timeout=timeout)))
     return met
+
+
+def _end(rank: int, said: str) -> None:
+    """The process, whose other threads may wait for ever."""
+    sys.stderr.write(f"mmspec (rank {rank}): {said}\n")
+    sys.stderr.flush()
+    os._exit(REFUSED)
+
+
+def _refuse_one_of_many() -> None:
+    """``accelerate launch --cpu --num_processes 2`` sets where processes are to meet, and starts one, with no rank."""
+    by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    ranked = any(name in os.environ for name in ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"))
+    if by_accelerate and not ranked:
+        raise InputError(
+            "accelerate launch starts one process on CPUs, whatever --num_processes says: start several by python -m "
+            "mmspec.torchrun --standalone --nproc-per-node N --module mmspec VERB ..., or one by mmspec VERB ...."
+        )

@@ -224,6 +224,7 @@ def write_draws(options: SampleOptions) -> str | None:
     launch = Launch.current()
     draws = prepare(options, source, launch.device(options.device))
     with ExitStack() as stack:
+        stack.enter_context(launch.together())
 
         def stage() -> str:
             folder = stack.enter_context(staged(out, work=_identity(draws, source)))

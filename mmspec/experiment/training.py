@@ -24,6 +24,7 @@ from mmspec.errors import InputError
 from mmspec.experiment.classes import listed
 from mmspec.experiment.conditions import KnownClasses, choose_classes, class_numbers, dataset_context
 from mmspec.experiment.experiment import Experiment
+from mmspec.experiment.launch import Launch
 from mmspec.experiment.objective import refuse_unfit
 from mmspec.experiment.signals import deviation, latent_deviation, training_signals
 from mmspec.experiment.sources import open_denoiser
@@ -44,6 +45,11 @@ def train(experiment: Experiment) -> None:
         InputError: for data, options or weights that do not go together, or a folder that holds another run.
         Interrupted: after a signal to stop, once a checkpoint is written.
     """
+    with Launch.current().together():
+        _train(experiment)
+
+
+def _train(experiment: Experiment) -> None:
     if experiment.resume != "none":
         refuse_missing_plugins(experiment.run_dir)
     dataset = open_dataset(experiment.data.train, experiment.data.shards)

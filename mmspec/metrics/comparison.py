@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ def sets_of(
     batch_size: int,
     device: torch.device,
     cache: Path | None = None,
+    begun: Path | None = None,
 ) -> dict[Takes, SignalSet]:
     """A data set as measures take it, but for pairs.
 
@@ -37,16 +39,16 @@ def sets_of(
         batch_size: signals at a time.
         device: where networks run.
         cache: folder that keeps features of the whole set; None keeps none.
+        begun: folder that keeps them as they are found; None keeps none.
 
     Raises:
         InputError: if pictures are to be cropped.
     """
     stretches, rows = side_by_side(dataset, indices, crop)
-    whole = SignalSet(
-        Recordings(dataset) if cut else dataset, indices, batch_size=batch_size, device=device, cache=cache
-    )
+    made = partial(SignalSet, batch_size=batch_size, device=device, cache=cache, begun=begun)
+    whole = made(Recordings(dataset) if cut else dataset, indices)
     same = crop is None and not cut
-    alike = whole if same else SignalSet(stretches, rows, batch_size=batch_size, device=device, cache=cache)
+    alike = whole if same else made(stretches, rows)
     return {"stretches": alike, "recordings": whole}
 
 

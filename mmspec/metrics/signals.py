@@ -1,5 +1,6 @@
 """A set of signals as measures see it: gone through a batch at a time, and summarised once."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,6 +12,7 @@ from torch import Tensor
 from mmspec.data import StoredDataset
 from mmspec.data.crops import Crops, Recordings
 from mmspec.files import replacing
+from mmspec.metrics.begun import BegunFeatures
 from mmspec.metrics.features import Extractor, extracted
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class SignalSet:
         batch_size: signals at a time.
         device: where batches are put.
         cache: folder that keeps the features of a whole source on disk; None keeps none.
+        begun: folder that keeps, until somebody removes it, those of each batch as it is done, with which a set of the
+            same signals goes on; None keeps none.
 
     Attributes:
         device: as given.
@@ -55,10 +59,12 @@ class SignalSet:
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         cache: Path | None = None,
+        begun: Path | None = None,
     ) -> None:
         everything = torch.arange(len(source))
         self._source, self._batch_size = source, batch_size
         self._indices = everything if indices is None else indices
+        self._begun = begun
         self._cache = cache if torch.equal(self._indices, everything) else None
         self._statistics: dict[object, Any] = {}
         self._features: dict[Extractor, Tensor] = {}
@@ -74,11 +80,15 @@ class SignalSet:
         return len(self._indices)
 
     def __iter__(self) -> Iterator[Tensor]:
+        return self._batches()
+
+    def _batches(self, first: int = 0) -> Iterator[Tensor]:
+        """Batches from a number on."""
         if isinstance(self._source, Recordings):
-            for index in self._indices.tolist():
+            for index in self._indices[first:].tolist():
                 yield self._source[index].to(self.device)
             return
-        for start in range(0, len(self), self._batch_size):
+        for start in range(first * self._batch_size, len(self), self._batch_size):
             x, _ = self._source.batch(self._indices[start : start + self._batch_size].numpy())
             yield x.to(self.device)
 
@@ -126,5 +136,16 @@ class SignalSet:
 
     @torch.no_grad()
     def _extracted(self, extractor: Extractor) -> Tensor:
-        extractor = extractor.to(self.device).eval()
-        return torch.cat([extracted(extractor, x).float().cpu() for x in self])
+        extractor, begun = extractor.to(self.device).eval(), BegunFeatures(self._begun_file(extractor))
+        found = begun.read()
+        for x in self._batches(len(found)):
+            found.append(extracted(extractor, x).float().cpu())
+            begun.add(found[-1])
+        return torch.cat(found)
+
+    def _begun_file(self, extractor: Extractor) -> Path | None:
+        """Called after all that the features of its batches follow from."""
+        if self._begun is None or extractor.key is None:
+            return None
+        parts = (self.sha256, extractor.key, type(self._source).__name__, self._batch_size, self._indices.tolist())
+        return self._begun / hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -55,6 +55,9 @@ class DiffusersUNet(Network):
         raw: Tensor = self.model(pad_to_multiple(x, self.multiple), c_noise, return_dict=False, **told)[0]
         return crop(raw, x.shape[2:])
 
+    def blocks(self) -> list[nn.Module]:
+        return [*self.model.down_blocks, *filter(None, [self.model.mid_block]), *self.model.up_blocks]
+
     def level_ends(self) -> list[nn.Module]:
         """The last block of each level of a ``UNet2DModel`` on the way up, ``[B, channels, H, W]``.
 

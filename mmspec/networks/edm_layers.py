@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.networks.dropout import Dropout
+
 
 class GroupNorm(nn.GroupNorm):
     """GroupNorm that trains in the precision of its weights: ``[B, channels, H, W]`` -> the same.
@@ -210,7 +212,7 @@ class UNetBlock(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.style, self.dropout = style, dropout
+        self.style, self.dropout = style, Dropout(dropout)
         self.heads = (out_channels // style.head_channels if style.head_channels else 1) if attends else 0
         if self.heads and out_channels % self.heads:
             raise ValueError(f"{out_channels} channels do not split into {self.heads} heads: change widths")
@@ -243,7 +245,7 @@ class UNetBlock(nn.Module):
             h = silu(torch.addcmul(shift, self.norm1(h), scale + 1))
         else:
             h = silu(self.norm1(h.add_(affine)))
-        h = self.conv1(F.dropout(h, self.dropout, self.training, inplace=True))
+        h = self.conv1(self.dropout(h))
         x = h.add_(self.skip(x)).mul_(self.style.skip_scale)
         return self.attention(x).add_(x).mul_(self.style.skip_scale) if self.heads else x
 

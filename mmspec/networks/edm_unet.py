@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.networks.dropout import Dropout
 from mmspec.networks.edm_layers import FourierEmbedding, PositionalEmbedding, UNetBlock, group_norm, silu
 from mmspec.networks.edm_levels import FAMILIES, Levels, role
 from mmspec.networks.folding import crop, pad_to_multiple
@@ -104,7 +105,7 @@ class EDMUNet(Network):
         channel_mult = family.channel_mult if channel_mult is None else channel_mult
         self.dims, self.adm = dims, model_type == "DhariwalUNet"
         self.in_channels, self.out_channels = in_channels, in_channels if out_channels is None else out_channels
-        self.num_classes, self.label_dropout = label_dim, label_dropout
+        self.num_classes, self.label_dropout = label_dim, Dropout(label_dropout)
         self.multiple = 2 ** (len(channel_mult) - 1)  # of the sizes that need no padding
 
         self._add_mapping(model_channels * channel_mult_noise, model_channels * channel_mult_emb, augment_dim)
@@ -156,6 +157,9 @@ class EDMUNet(Network):
             "dims": len(spatial),
         }
 
+    def blocks(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, UNetBlock)]
+
     def level_ends(self) -> list[nn.Module]:
         last = {name.partition("_")[0]: layer for name, layer in self.dec.items() if role(name).startswith("block")}
         return list(last.values())
@@ -195,8 +199,7 @@ class EDMUNet(Network):
             return 0.0
         rows = like.new_zeros(len(like), self.num_classes) if labels is None else one_hot(labels, self.num_classes)
         rows = rows.to(like.dtype)
-        if self.training and self.label_dropout:
-            rows = rows * (torch.rand_like(rows[:, :1]) >= self.label_dropout)
+        rows = rows * (self.label_dropout(torch.ones_like(rows[:, :1])) > 0)
         out: Tensor | float = self.map_label(rows if self.adm else rows * math.sqrt(self.num_classes))
         return out
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmspec.networks.dropout import Dropout
+
 
 def conv(dims: int, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Module:
     """A 1D or 2D convolution with "same" zero padding."""
@@ -78,7 +80,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = conv(dims, in_channels, out_channels)
         self.embed = nn.Linear(embed_channels, 2 * out_channels if scale_shift else out_channels)
         self.norm2 = group_norm(out_channels, group_channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.conv2 = zeroed(conv(dims, out_channels, out_channels))
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else conv(dims, in_channels, out_channels, kernel_size=1)

@@ -55,6 +55,13 @@ class Network(Configured, nn.Module, ABC):
         ``[B]``: ``[B, out_channels, *spatial]``.
         """
 
+    def blocks(self) -> list[nn.Module]:
+        """The parts that are called one after another and hold most of the weights, none within another: what can be
+        put together from shards, or computed twice, a part at a time. Unless a network says otherwise, the modules in
+        its own lists.
+        """
+        return [block for child in self.children() if isinstance(child, nn.ModuleList) for block in child]
+
     def level_ends(self) -> list[nn.Module]:
         """The modules that put out the last features of each level, ``[B, channels, *size]``, in the order they run:
         the features at which networks of different widths and depths can be compared.

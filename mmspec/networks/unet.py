@@ -244,6 +244,9 @@ class UNet(Network):
         self.norm_out = group_norm(last, group_channels)
         self.conv_out = zeroed(conv(dims, last, self.out_channels * patch_size**dims))
 
+    def blocks(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, ResidualAttentionBlock)]
+
     def level_ends(self) -> list[nn.Module]:
         return [level.blocks[-1] for level in self.decoder]  # type: ignore[misc, index]
 

@@ -59,6 +59,11 @@ def step_seed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
+def sample_seeds(count: int, *key: int) -> list[int]:
+    """As `step_seed`, one for each of ``count`` samples."""
+    return [int(seed) >> 1 for seed in np.random.SeedSequence(key).generate_state(count, np.uint64)]
+
+
 class SampleOrder:
     """An endless sequence of shuffled epochs, cut into batches; a batch may span two epochs.
 

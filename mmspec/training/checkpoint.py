@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -28,6 +29,10 @@ from mmspec.training.complete import UNFINISHED, remove_checkpoint, require_whol
 from mmspec.training.finite import not_finite
 from mmspec.training.integrity import AVERAGED, mark
 from mmspec.training.meters import MetersState
+from mmspec.training.sharding import host_copy, laid_out, load_whole
+
+WEIGHTS, OPTIMIZER, OBJECTIVE = "model.safetensors", "optimizer.safetensors", "objective.safetensors"
+AVERAGES = f"{AVERAGED}/{WEIGHTS}"
 
 
 class Step(TypedDict):
@@ -42,44 +47,64 @@ class StateFile(Step, total=False):
     meters: MetersState
 
 
-def save_checkpoint(
-    folder: Path,
+@dataclass(frozen=True)
+class Snapshot:
+    """All of a checkpoint, in memory of its own: training may go on while it is written.
+
+    Attributes:
+        step: how many were taken.
+        state: what state.json holds besides.
+        files: tensors by file and name; none where another process has them.
+        averaged: the averaged denoiser, of which the weights are in ``files``.
+    """
+
+    step: int
+    state: dict[str, Any]
+    files: dict[str, dict[str, Tensor]]
+    averaged: Denoiser
+
+
+def take_snapshot(
     step: int,
     denoiser: Denoiser,
     ema: Denoiser,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     objective: nn.Module | None = None,
-) -> Path:
-    """Write ``folder/step_XXXXXXXX`` and point ``folder/latest`` at it.
+    keep: bool = True,
+) -> Snapshot:
+    """Copy what a checkpoint holds; of the objective only what is trained, not a teacher.
 
-    Of the objective only what is trained is kept, not a teacher.
+    All processes call it where weights are in shards, and one of them ``keep``s the copy.
+    """
+    files: dict[str, Mapping[str, Tensor]] = {
+        WEIGHTS: denoiser.network.state_dict(),
+        OPTIMIZER: _flatten(optimizer),
+        OBJECTIVE: trained_parameters(objective),
+        AVERAGES: ema.network.state_dict(),
+    }
+    return Snapshot(step, state, {name: host_copy(tensors, keep) for name, tensors in files.items()}, ema)
+
+
+def save_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
+    """Write ``folder/step_XXXXXXXX`` and point ``folder/latest`` at it.
 
     Raises:
         InputError: if a weight or what the optimizer keeps is not finite; nothing is written then.
         OSError: if the disk refuses; what was half written is removed and older checkpoints are untouched.
     """
-    target = folder / f"step_{step:08d}"
+    target = folder / f"step_{snapshot.step:08d}"
     beside = folder / f"{UNFINISHED}{target.name}"
-    files = {
-        "model.safetensors": _contiguous(denoiser.network.state_dict()),
-        "optimizer.safetensors": _flatten(optimizer),
-        "objective.safetensors": _contiguous(trained_parameters(objective)),
-    }
-    for name, tensors in {**files, f"{AVERAGED}/model.safetensors": ema.network.state_dict()}.items():
+    for name, tensors in snapshot.files.items():
         if (broken := not_finite(tensors)) is not None:
             raise InputError(
-                f"training stopped at step {step}: {broken} of {name} holds NaN or infinity, and no checkpoint was "
-                "made of it; the one before is intact: lower trainer.learning_rate and run again."
+                f"training stopped at step {snapshot.step}: {broken} of {name} holds NaN or infinity, and no "
+                "checkpoint was made of it; the one before is intact: lower trainer.learning_rate and run again."
             )
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        for name, tensors in files.items():
-            if tensors or name != "objective.safetensors":
-                save_file(tensors, beside / name)
-        ema.save_pretrained(beside / AVERAGED)
-        (beside / "state.json").write_text(json.dumps({"step": step, **state}, indent=2) + "\n")
+        _write(beside, snapshot)
         mark(beside)
         flush(beside)
         if target.exists():
@@ -90,6 +115,14 @@ def save_checkpoint(
         shutil.rmtree(beside, ignore_errors=True)
         raise OSError(f"{target} could not be written ({error})") from error
     return target
+
+
+def _write(folder: Path, snapshot: Snapshot) -> None:
+    files = snapshot.files
+    for name in (WEIGHTS, OPTIMIZER, *([OBJECTIVE] if files[OBJECTIVE] else [])):
+        save_file(files[name], folder / name)
+    snapshot.averaged.save_pretrained(folder / AVERAGED, files[AVERAGES])
+    (folder / "state.json").write_text(json.dumps({"step": snapshot.step, **snapshot.state}, indent=2) + "\n")
 
 
 def require_room(folder: Path, size: int, count: int) -> None:
@@ -142,14 +175,14 @@ def load_checkpoint(
     if state["step"] < 0:
         raise InputError(f"{checkpoint / 'state.json'}: step must be 0 or more, not {state['step']}: restore it.")
     try:
-        denoiser.network.load_state_dict(load_file(checkpoint / "model.safetensors"))
-        ema.network.load_state_dict(load_file(checkpoint / AVERAGED / "model.safetensors"))
-        _unflatten(load_file(checkpoint / "optimizer.safetensors"), optimizer)
+        load_whole(denoiser.network, load_file(checkpoint / WEIGHTS))
+        load_whole(ema.network, load_file(checkpoint / AVERAGES))
+        _unflatten(load_file(checkpoint / OPTIMIZER), optimizer)
         if trained := trained_parameters(objective):
-            saved = load_file(checkpoint / "objective.safetensors")
+            saved = load_file(checkpoint / OBJECTIVE)
             for name, parameter in trained.items():
                 parameter.data.copy_(saved[name])
-    except (FileNotFoundError, RuntimeError, ValueError, KeyError) as error:
+    except (FileNotFoundError, RuntimeError, ValueError, KeyError, IndexError) as error:
         raise InputError(
             f"{checkpoint} does not fit this network ({str(error).splitlines()[0]}): resume with the config that "
             "wrote it, or start another run with init_from."
@@ -163,18 +196,15 @@ def trained_parameters(module: nn.Module | None) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in named if parameter.requires_grad}
 
 
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-
-
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
-    return _contiguous({f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()})
+    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
 
 
 def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = laid_out(tensor, parameters[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mmspec.training.sharding import local
+
 
 def ema_decay(nimg: int, batch_size: int, halflife_nimg: float, rampup: float) -> float:
     """Decay of one step: ``0.5^(batch_size / halflife)``, ``halflife = min(halflife_nimg, rampup nimg)``.
@@ -20,8 +22,8 @@ def update_ema(average: nn.Module, model: nn.Module, decay: float, accept: Tenso
     Args:
         accept: ``[]``, 1 to update and 0 to leave the average alone, without asking the host which.
     """
-    averages: list[Tensor] = list(average.parameters())
-    parameters: list[Tensor] = list(model.parameters())
+    averages: list[Tensor] = [local(parameter) for parameter in average.parameters()]
+    parameters: list[Tensor] = [local(parameter) for parameter in model.parameters()]
     differences = list(torch._foreach_sub(parameters, averages))
     torch._foreach_mul_(differences, (1 - decay) * accept)
     torch._foreach_add_(averages, differences)

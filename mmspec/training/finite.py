@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmspec.errors import InputError
+from mmspec.training.late import HostCopy
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
@@ -25,8 +26,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 class _Step(NamedTuple):
     step: int
     indices: np.ndarray
-    host: Tensor  # [1 + B]: whether the step was finite, then sigma
-    ready: torch.cuda.Event | None
+    numbers: HostCopy  # [1 + B]: whether the step was finite, then sigma
 
 
 class FiniteGuard:
@@ -52,14 +52,8 @@ class FiniteGuard:
         Raises:
             InputError: at the ``limit``-th non-finite step in a row.
         """
-        values = torch.cat([finite.reshape(1).float(), sigma.float()]).detach()
-        host, ready = values, None
-        if values.is_cuda:
-            host = torch.empty(values.shape, pin_memory=True)
-            host.copy_(values, non_blocking=True)
-            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            ready.record()
-        self._pending.append(_Step(step, indices, host, ready))
+        numbers = HostCopy(torch.cat([finite.reshape(1).float(), sigma.float()]))
+        self._pending.append(_Step(step, indices, numbers))
         if len(self._pending) > 1:
             self._judge(self._pending.popleft())
 
@@ -74,9 +68,7 @@ class FiniteGuard:
         return self._in_a_row == 0
 
     def _judge(self, step: _Step) -> None:
-        if step.ready is not None:
-            step.ready.synchronize()
-        finite, *sigma = step.host.tolist()
+        finite, *sigma = step.numbers.read()
         self._in_a_row = 0 if finite else self._in_a_row + 1
         if self._in_a_row >= self.limit:
             raise InputError(

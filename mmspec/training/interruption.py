@@ -1,30 +1,36 @@
 """A training that is asked to stop saves first: signals are noted, and acted upon between two steps."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+import torch
+from torch import distributed
 
 from mmspec.interruption import asked_to_stop
+from mmspec.training.late import HostCopy
 
-EVERY = 2.0  # seconds between two questions of processes to each other; torchrun gives them 30 to end
+SLOW = 1.0  # seconds of a step, from which on its own answer is waited for: torchrun gives processes 30 to end
 
 
 class StopRequest:
     """Whether any process of a training was asked to stop.
 
+    Processes tell each other after every step, and read what was told a step later, so that none waits for it; steps
+    that take long are not gone through once more for that.
+
     Args:
-        accelerator: by which processes ask each other, every few seconds, as each question is a wait.
+        device: by which they tell each other.
+        together: whether there are several.
     """
 
-    def __init__(self, accelerator: "Accelerator") -> None:
-        self.accelerator = accelerator
-        self._asked = False
-        self._last, self._next, self._since = 0, 0, time.monotonic()
+    def __init__(self, device: torch.device, together: bool) -> None:
+        self._device, self._together = device, together
+        self._asked, self._slow = False, False
+        self._since = time.monotonic()
+        self._told: deque[_Answer] = deque()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -36,17 +42,35 @@ class StopRequest:
         with asked_to_stop(note):
             yield
 
-    def agreed(self, step: int) -> bool:
+    def agreed(self) -> bool:
         """The same answer in all processes, after every step."""
-        if self.accelerator.num_processes == 1:
+        if not self._together:
             return self._asked
-        if step < self._next:
-            return False
-        import torch
-
         now = time.monotonic()
-        mine = torch.tensor([float(self._asked), now - self._since], device=self.accelerator.device)
-        asked, seconds = self.accelerator.reduce(mine, "mean").tolist()
-        steps = int(EVERY * (step - self._last) / max(seconds, 1e-6))  # that take so long: the same for all
-        self._last, self._next, self._since = step, step + max(1, min(steps, 1000)), now
-        return bool(asked)
+        self._told.append(_Answer(self._asked, now - self._since, self._device))
+        self._since, stop = now, False
+        while len(self._told) > (0 if self._slow else 1):  # as long in all processes
+            asked, seconds = self._told.popleft().read()
+            self._slow = seconds > SLOW
+            stop = stop or bool(asked)
+        return stop
+
+
+class _Answer:
+    """Whether any process was asked to stop, and how long the slowest took for a step."""
+
+    def __init__(self, asked: bool, seconds: float, device: torch.device) -> None:
+        self._values = torch.full((2,), float(asked), device=device)  # filled there, so that no host waits
+        self._values[1].fill_(seconds)
+        self._work = distributed.all_reduce(self._values, distributed.ReduceOp.MAX, async_op=True)
+        self._copy = self._copied() if device.type == "cuda" else None
+
+    def _copied(self) -> HostCopy:
+        self._work.wait()  # the device does, not the host
+        return HostCopy(self._values)
+
+    def read(self) -> list[float]:
+        if self._copy is None:
+            self._work.wait()
+            self._copy = HostCopy(self._values)
+        return self._copy.read()

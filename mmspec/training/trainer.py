@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import itertools
 import math
 import resource
 import time
@@ -22,13 +23,14 @@ from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
 from mmspec.interruption import Interrupted
-from mmspec.training.batches import Batches, Dataset, sample_order, step_seed
+from mmspec.networks.dropout import seed_dropout
+from mmspec.training.batches import Batches, Dataset, sample_order, sample_seeds, step_seed
 from mmspec.training.checkpoint import (
     StateFile,
     checkpoint_bytes,
     load_checkpoint,
     require_room,
-    save_checkpoint,
+    take_snapshot,
     trained_parameters,
 )
 from mmspec.training.complete import complete_checkpoints, prune_checkpoints
@@ -37,7 +39,10 @@ from mmspec.training.finite import FiniteGuard, not_finite
 from mmspec.training.interruption import StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
+from mmspec.training.recompute import recompute_blocks
 from mmspec.training.run import FREE
+from mmspec.training.sharding import gradient_norm, host_copy, local, shard, sync_gradients
+from mmspec.training.writer import CheckpointWriter
 
 Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
 NOT_NEGATIVE = ("learning_rate", "learning_rate_end", "warmup_steps", "weight_decay", "grad_clip", "ema_halflife_nimg")
@@ -61,6 +66,8 @@ class TrainerOptions:
     mixed_precision: Literal["no", "bf16"] = "no"
     compile: bool = False
     channels_last: bool = False
+    activation_checkpointing: bool = field(default=False, metadata=FREE)
+    fsdp: bool = field(default=False, metadata=FREE)
     device: Literal["auto", "cpu"] = field(default="auto", metadata=FREE)
     log_every: int = field(default=50, metadata=FREE)
     sample_every: int | None = field(default=None, metadata=FREE)
@@ -161,9 +168,10 @@ class Trainer:
         self.denoiser = denoiser.to(self.device)
         self.objective = objective.to(self.device)
         self.ema = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
+        self._divide()
         self.objective_weights = list(trained_parameters(self.objective).values())
         optimizer = torch.optim.AdamW(
-            [*denoiser.parameters(), *self.objective_weights],
+            [{"params": each} for each in (list(denoiser.parameters()), self.objective_weights) if each],
             lr=options.learning_rate,
             betas=(options.betas[0], options.betas[1]),
             weight_decay=options.weight_decay,
@@ -171,11 +179,29 @@ class Trainer:
         )
         if options.compile:
             self.denoiser.network.compile()
-        self.model, self.optimizer = self.accelerator.prepare(self.denoiser, optimizer)
+        self.model = self.accelerator.prepare_model(self.denoiser, evaluation_mode=self.sharded)  # then no DDP
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.generator = torch.Generator(self.device)
-        self.meters = Meters(self.device)
+        self.meters = Meters(self.device, self.accelerator.process_index, self.accelerator.num_processes)
         self.guard = FiniteGuard(options.max_nonfinite)
-        self.stop = StopRequest(self.accelerator)
+        self.writer = CheckpointWriter(self.folder / "checkpoints", options.keep_last, options.keep_every)
+        self.stop = StopRequest(self.device, self.accelerator.num_processes > 1)
+
+    def _divide(self) -> None:
+        """Compute blocks twice, and divide the networks over the processes, where that is asked for."""
+        options, network = self.options, self.denoiser.network
+        if options.activation_checkpointing:
+            if not network.blocks():
+                raise InputError(
+                    f"trainer.activation_checkpointing is of blocks, and a {type(network).__name__} names none "
+                    "(Network.blocks): leave it out."
+                )
+            recompute_blocks(network)
+        self.sharded = options.fsdp and self.accelerator.num_processes > 1
+        self.averaged = copy.deepcopy(self.ema).cpu() if self.sharded and self.accelerator.is_main_process else self.ema
+        if self.sharded:
+            for each in (network, self.ema.network):
+                shard(each, self.device)
 
     def train(self, resume: Path | None = None) -> None:
         """Train up to ``options.max_steps``, from a checkpoint where one is given.
@@ -204,10 +230,12 @@ class Trainer:
                     self._step(step, batches)
                     step += 1
                     log.advance(step)
-                    stop = self.stop.agreed(step)
+                    self._settle(log, wait=False)
+                    stop = self.stop.agreed()
                     last_log = self._after(step, log, last_log, stop)
             finally:
                 batches.close()
+                self.writer.close()
             if step < options.max_steps:
                 raise Interrupted(f"interrupted at step {step}, saved: run the same command again to go on.")
 
@@ -216,7 +244,8 @@ class Trainer:
         state: StateFile = {"step": 0}
         if resume is not None:
             state = load_checkpoint(resume, self.denoiser, self.ema, self.optimizer.optimizer, self.objective)
-        if (broken := not_finite(self.denoiser.network.state_dict())) is not None:
+        weights = {name: local(tensor) for name, tensor in self.denoiser.network.state_dict().items()}
+        if (broken := not_finite(weights)) is not None:
             raise InputError(
                 f"the weights that training starts from hold NaN or infinity in {broken}: give others, by init_from or "
                 "resume=CHECKPOINT."
@@ -248,7 +277,7 @@ class Trainer:
         return last_log
 
     def _step(self, step: int, batches: Batches) -> None:
-        torch.manual_seed(step_seed(self.seed, step, self.accelerator.process_index))  # dropout
+        torch.manual_seed(step_seed(self.seed, step, self.accelerator.process_index))  # of what has no seed a sample
         micro_batches = [self._signals(batch) for batch in batches.step(step)]
         draw, moves = self._draw(step, micro_batches[0][0].shape[1:])
         told = [
@@ -257,6 +286,7 @@ class Trainer:
         ]
         squares, seen = self._whole_squares(step, told, draw), []
         for (share, sync), (x0, cond) in zip(self._synced(), told, strict=True):
+            self._seed_dropout(step, share)
             with sync:
                 terms = self.objective(self.model, x0, step=step, draw=draw[share], squares=squares, **cond)
                 self.accelerator.backward(terms.total.mean() / self.options.accumulation)
@@ -296,15 +326,21 @@ class Trainer:
         parts = []
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):  # the same dropout again
             for share, (x0, cond) in zip(self._shares(), told, strict=True):
+                self._seed_dropout(step, share)
                 mine: Draw = draw[share]  # type: ignore[assignment]
                 parts.append(self.objective.gradient_squares(self.model, x0, step=step, draw=mine, **cond))
         return add_squares(parts)
+
+    def _seed_dropout(self, step: int, share: slice) -> None:
+        seed_dropout(self.denoiser.network, sample_seeds(self.options.batch_size, self.seed, step)[share])
 
     def _synced(self) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
         """Shares of the batch; gradients meet those of other processes in the last one alone."""
         *others, last = self._shares()
         for share in others:
-            yield share, self.accelerator.no_sync(self.model)
+            sync_gradients(self.denoiser.network, False)
+            yield share, nullcontext() if self.sharded else self.accelerator.no_sync(self.model)
+        sync_gradients(self.denoiser.network, True)
         yield last, nullcontext()
 
     def _share_gradients(self) -> None:
@@ -316,8 +352,10 @@ class Trainer:
     def _update(self, step: int) -> Tensor:
         """Take the step, unless a gradient is not finite; returns ``[]``, 1 where it was taken."""
         self._share_gradients()
-        trained = [*self.model.parameters(), *self.objective_weights]
-        grad_norm = nn.utils.clip_grad_norm_(trained, self.options.grad_clip or float("inf"))
+        trained = [group["params"] for group in self.optimizer.param_groups]
+        grad_norm = gradient_norm(itertools.chain(*trained))
+        for parameters in trained:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.grad_clip or float("inf"), grad_norm)
         finite = torch.isfinite(grad_norm).float()
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate(step)
@@ -355,17 +393,26 @@ class Trainer:
         if not self.guard.healthy and not required:
             log.say(f"no checkpoint at step {step}: the last loss was not finite")
             return
-        if self.accelerator.is_main_process:
-            folder = self.folder / "checkpoints"
-            state = {"nimg": step * self.options.batch_size, "seed": self.seed, "meters": self.meters.state()}
-            try:
-                save_checkpoint(folder, step, self.denoiser, self.ema, self.optimizer.optimizer, state, self.objective)
-                prune_checkpoints(folder, self.options.keep_last, self.options.keep_every)
-            except OSError as error:
-                if required:
-                    raise InputError(f"{error}: make room and run the same command again.") from error
-                log.say(f"{error}; training goes on, the next checkpoint is tried in its turn")
-        self.accelerator.wait_for_everyone()
+        self._settle(log)
+        self.meters.gather()
+        main = self.accelerator.is_main_process
+        state = {"nimg": step * self.options.batch_size, "seed": self.seed, "meters": self.meters.state()}
+        parts = (self.denoiser, self.ema, self.optimizer.optimizer, state, self.objective)
+        snapshot = take_snapshot(step, *parts, keep=main)
+        if main:
+            self.writer.begin(replace(snapshot, averaged=self.averaged))
+        if required:
+            self._settle(log, required=True)
+            self.accelerator.wait_for_everyone()
+
+    def _settle(self, log: RunLog, wait: bool = True, required: bool = False) -> None:
+        """Hear what became of the checkpoint that is being written."""
+        try:
+            self.writer.settle(wait)
+        except OSError as error:
+            if required:
+                raise InputError(f"{error}: make room and run the same command again.") from error
+            log.say(f"{error}; training goes on, the next checkpoint is tried in its turn")
 
     def _shown(self, step: int) -> bool:
         """Whether a preview belongs to a step."""
@@ -374,12 +421,22 @@ class Trainer:
 
     def _preview(self, log: RunLog, step: int, again: bool = True) -> None:
         file = self.folder / "samples" / f"step_{step:08d}.png"
+        averaged = self._whole_average()
         if self.accelerator.is_main_process and self.preview and (again or not file.exists()):
             try:
-                self.preview(self.ema, file)
+                self.preview(averaged, file)
             except (OSError, ValueError) as error:  # a full disk, or samples that are not finite
                 log.say(f"no preview at step {step} ({error}); training goes on")
         self.accelerator.wait_for_everyone()
+
+    def _whole_average(self) -> Denoiser:
+        """The averaged denoiser, in process 0 whole; all processes call it."""
+        main = self.accelerator.is_main_process
+        weights = host_copy(self.ema.network.state_dict(), keep=main) if self.sharded else {}
+        if not (self.sharded and main):
+            return self.ema
+        self.averaged.network.load_state_dict(weights)
+        return copy.deepcopy(self.averaged).to(self.device)
 
     def _shares(self) -> list[slice]:
         processes, parts = self.accelerator.num_processes, self.options.accumulation

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import random
+import select
 import signal
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import numpy as np
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.training.integrity import MARKER
+from tests.faults.table import Attempt, tabulate
 
 STEPS, EVERY = 4, 2  # of the training; between its checkpoints
 WORDS = [
@@ -56,21 +58,46 @@ def operations(run: Path, act: Callable[[int], None]) -> None:
     sys.addaudithook(hear)
 
 
-def train(folder: Path, act: Callable[[int], None]) -> int:
-    """Run the training in a process of its own; returns its status, below 0 for a signal."""
+def train(
+    folder: Path, act: Callable[[int], None] | None = None, words: list[str] = WORDS, kill_after: float | None = None
+) -> int:
+    """Run the training in a process of its own; returns its status, below 0 for a signal.
+
+    Args:
+        folder: in which it runs.
+        act: is called at each file operation.
+        words: of the command.
+        kill_after: seconds after which it is killed, if it did not end.
+    """
     if (child := os.fork()) == 0:
         os.chdir(folder)
         with (folder / "said").open("a") as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
-        operations(folder / "run", act)
-        sys.argv[1:] = WORDS
+        if act is not None:
+            operations(folder / "run", act)
+        sys.argv[1:] = words
         status = 70
         try:
-            status = main(WORDS)
+            status = main(words)
         finally:
             os._exit(status)
+    if kill_after is not None:
+        _kill_after(child, kill_after)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _kill_after(child: int, seconds: float) -> None:
+    """Kill a process, which stays until it is waited for, whether it has ended or not."""
+    if select.select([os.pidfd_open(child)], [], [], seconds)[0] == []:
+        os.kill(child, signal.SIGKILL)
+
+
+def preload() -> None:
+    """Import, once for all processes, what takes long."""
+    for name in ("mmspec.commands.train", "torch._dynamo", "matplotlib.figure"):
+        importlib.import_module(name)
+    gc.freeze()
 
 
 def prepared(folder: Path) -> Path:
@@ -131,48 +158,34 @@ def survives(folder: Path, fault: Callable[[int], None], statuses: set[int], exp
     if status not in statuses or "Traceback" in (folder / "said").read_text():
         return f"ended with {status}: {(folder / 'said').read_text()[-300:]}"
     had = newest(run)
-    if (status := train(folder, lambda _: None)) != 0:
+    if (status := train(folder)) != 0:
         return f"started again it ended with {status}: {(folder / 'said').read_text()[-300:]}"
     if had is not None and f"going on from run/checkpoints/{had}" not in (run / "log.txt").read_text():
         return f"lost {had}"
-    found = state(run)
-    said = (folder / "said").read_text()
+    return compared(folder, expected)
+
+
+def compared(folder: Path, expected: dict[str, object]) -> str | None:
+    """What a run left otherwise than expected, but for previews that it said it could not draw."""
+    found, said = state(folder / "run"), (folder / "said").read_text()
     told = {f"samples/step_{step:08d}.png" for step in range(STEPS) if f"no preview at step {step} (" in said}
-    differ = [
-        name for name in {**expected, **found} if expected.get(name, 0) != found.get(name, 0) and name not in told
-    ]
-    return f"left other files: {', '.join(sorted(differ))}" if differ else None
+    names = {*expected, *found} - told
+    differ = sorted(name for name in names if expected.get(name, 0) != found.get(name, 0))
+    return f"left other files: {', '.join(differ)}" if differ else None
 
 
-def attempts(folder: Path, every: int) -> Iterator[tuple[str, int, str | None]]:
+def attempts(folder: Path, every: int = 1) -> Iterator[Attempt]:
     """Each fault, at which operation it came, and what went wrong or None."""
-    for name in ("mmspec.commands.train", "torch._dynamo", "matplotlib.figure"):  # once, for all processes
-        importlib.import_module(name)
-    gc.freeze()
+    preload()
     whole = prepared(folder / "whole")
     assert train(whole, lambda number: (folder / "count").write_text(str(number)) and None) == 0
     expected, count = state(whole / "run"), int((folder / "count").read_text())
     for name, (fault, statuses) in FAULTS.items():
         first = random.Random(name).randint(1, every)
         for at in range(first, count + 1, every):
-            yield name, at, survives(prepared(folder / f"{name}-{at}"), fault(at), statuses, expected)
-
-
-def table(every: int) -> int:
-    """Print what survived; returns 1 unless all did."""
-    tried: dict[str, list[str | None]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, at, wrong in attempts(Path(folder).resolve(), every):
-            tried.setdefault(name, []).append(wrong)
-            if wrong is not None:
-                print(f"{name} {at}: {wrong}", flush=True)
-    print(f"{'fault':<36}{'tried':>6}{'survived':>10}  lost work")
-    for name, outcomes in tried.items():
-        lost = sum(1 for wrong in outcomes if wrong is not None and wrong.startswith("lost"))
-        said = f"{lost} times a checkpoint" if lost else "none before the last checkpoint"
-        print(f"{name:<36}{len(outcomes):>6}{outcomes.count(None):>10}  {said}")
-    return int(any(wrong is not None for outcomes in tried.values() for wrong in outcomes))
+            yield name, f"operation {at}", survives(prepared(folder / f"{name}-{at}"), fault(at), statuses, expected)
 
 
 if __name__ == "__main__":
-    sys.exit(table(int(sys.argv[1]) if sys.argv[1:] else 1))
+    with tempfile.TemporaryDirectory() as made:
+        sys.exit(tabulate(attempts(Path(made).resolve(), *map(int, sys.argv[1:]))))

@@ -12,7 +12,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.networks import UNet
-from mmspec.training.checkpoint import load_checkpoint, save_checkpoint
+from mmspec.training.checkpoint import load_checkpoint, save_checkpoint, take_snapshot
 from mmspec.training.complete import newest_whole, prune_checkpoints
 from mmspec.training.integrity import MARKER
 from mmspec.training.run import Run, find_denoiser
@@ -47,7 +47,7 @@ def parts(scale: float = 1.0) -> tuple[Denoiser, torch.optim.AdamW]:
 
 def save(run: Path, step: int) -> Path:
     denoiser, optimizer = parts(step)
-    return save_checkpoint(run / "checkpoints", step, denoiser, denoiser, optimizer, {})
+    return save_checkpoint(run / "checkpoints", take_snapshot(step, denoiser, denoiser, optimizer, {}))
 
 
 @pytest.fixture(scope="module")

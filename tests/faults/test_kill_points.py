@@ -5,4 +5,11 @@ from tests.programs import python
 
 def test_a_run_broken_at_a_file_operation_ends_as_if_nothing_had_happened() -> None:
     process = python("-m", "tests.faults.kill_points", 60)
-    assert process.communicate(timeout=300)[1] == "" and process.returncode == 0
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0 and said.count(": survived\n") == len(said.splitlines()) >= 3, said
+
+
+def test_a_run_killed_at_random_times_ends_as_if_nothing_had_happened() -> None:
+    process = python("-m", "tests.faults.random_kills", 2)
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0 and said.count(": survived\n") == len(said.splitlines()) == 2, said

@@ -20,7 +20,7 @@ from mmspec.errors import InputError
 from mmspec.networks import UNet
 from mmspec.report.runs import EvaluationFile, SampleFile, read_runs
 from mmspec.report.table import Cell, Layout, LayoutColumn, LayoutRow, ResultsTable, gather, read_table
-from mmspec.training.checkpoint import load_checkpoint, save_checkpoint
+from mmspec.training.checkpoint import load_checkpoint, save_checkpoint, take_snapshot
 from mmspec.training.log import _drop_lines_after
 from mmspec.training.run import Run
 from tests.packed import write_pictures
@@ -195,7 +195,7 @@ def test_the_state_of_a_checkpoint(tmp_path: Path, content: bytes) -> None:
     network = torch.nn.Linear(1, 1)
     optimizer = torch.optim.Adam(network.parameters())
     denoiser = Denoiser(UNet(1, 1, model_channels=8, channel_mult=(1,), num_blocks=1, attention_levels=()), EDM())
-    step = save_checkpoint(tmp_path, 3, denoiser, denoiser, optimizer, {"nimg": 24})
+    step = save_checkpoint(tmp_path, take_snapshot(3, denoiser, denoiser, optimizer, {"nimg": 24}))
     (step / "state.json").write_bytes(content)
     with pytest.raises(InputError, match=r"state\.json.*restore it"):
         load_checkpoint(step, denoiser, denoiser, optimizer)

@@ -14,6 +14,7 @@ from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.metrics.cost import count, example
 from mmspec.networks import ClassContextUNet, DiffusersUNet, DiffWave, EDMUNet, FirstStage, Network, UNet, make_network
+from mmspec.training.recompute import recompute_blocks
 
 SMALL = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,), "head_channels": 8}
 INSTANCES = {  # and the shape (C, *spatial) of a signal that the levels do not divide
@@ -103,6 +104,31 @@ def test_what_it_is_told_matters(case):
     before = network(*arguments, **told)
     for name, value in told.items():
         assert not torch.allclose(network(*arguments, **{**told, name: value.flip(0) + 1}), before)
+
+
+def test_blocks_are_no_parts_of_each_other_and_may_be_computed_twice(case):
+    network, shape = case
+    blocks = network.blocks()
+    parts = [part for block in blocks for part in block.modules()]
+    assert len({id(part) for part in parts}) == len(parts)
+    arguments, told = example(network, shape, 2, "cpu")
+    gradients = []
+    for recomputed in (False, True):
+        if recomputed:
+            recompute_blocks(network)
+        ran = []
+        handles = [
+            part.register_forward_hook(lambda *_, ran=ran: ran.append(1)) for part in parts if part not in blocks
+        ]
+        torch.manual_seed(0)
+        output = network.train()(*arguments, **told)
+        before = len(ran)
+        gradients.append(torch.autograd.grad(output.square().sum(), list(network.parameters()), allow_unused=True))
+        assert (len(ran) > before) == (recomputed and before > 0)
+        for handle in handles:
+            handle.remove()
+    for once, twice in zip(*gradients, strict=True):
+        assert once is twice is None or torch.equal(once, twice)
 
 
 def outputs_of(network, modules, shape):

@@ -123,7 +123,7 @@ def test_convert_says_what_is_wrong(tmp_path, capsys, monkeypatch):
 def test_options_change_what_a_pickle_says_and_misspelt_ones_are_named(references):
     path = references.file("edm/edm_adm_uncond.pkl")
     denoiser = load_edm(path, dropout=0.3, sigma_data=0.7)
-    assert denoiser.network.enc["16x16_block0"].dropout == 0.3 and denoiser.process.sigma_data == 0.7
+    assert denoiser.network.enc["16x16_block0"].dropout.probability == 0.3 and denoiser.process.sigma_data == 0.7
     with pytest.raises(InputError, match="droput is no option of EDMUNet"):
         load_edm(path, droput=0.3)
     with pytest.raises(InputError, match="class_name=EDM2Precond is no preconditioner of EDM's"):

@@ -13,6 +13,7 @@ from mmspec.training.batches import Batches, SampleOrder
 from mmspec.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
+    take_snapshot,
 )
 from mmspec.training.complete import newest_whole, prune_checkpoints
 from mmspec.training.ema import ema_decay, update_ema
@@ -33,7 +34,7 @@ def parts():
 
 def save(folder, step):
     denoiser, optimizer = parts()
-    return save_checkpoint(folder, step, denoiser, denoiser, optimizer, {"nimg": 8 * step})
+    return save_checkpoint(folder, take_snapshot(step, denoiser, denoiser, optimizer, {"nimg": 8 * step}))
 
 
 def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own():
@@ -88,7 +89,7 @@ def test_meters_average_and_sort_by_sigma():
 
 def test_a_checkpoint_restores_weights_and_optimizer_exactly(tmp_path):
     denoiser, optimizer = parts()
-    path = save_checkpoint(tmp_path, 3, denoiser, denoiser, optimizer, {"nimg": 24})
+    path = save_checkpoint(tmp_path, take_snapshot(3, denoiser, denoiser, optimizer, {"nimg": 24}))
     other, other_optimizer = parts()
     torch.nn.init.zeros_(other.network.conv_in.weight)
     assert load_checkpoint(path, other, other, other_optimizer) == {"step": 3, "nimg": 24}
@@ -127,7 +128,7 @@ def test_old_checkpoints_go_except_those_to_keep(tmp_path):
 def test_a_failed_write_leaves_the_older_checkpoint_and_no_half_one(tmp_path, monkeypatch):
     save(tmp_path, 1)
 
-    def full(self, folder):
+    def full(self, folder, weights):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Denoiser, "save_pretrained", full)

@@ -139,7 +139,7 @@ def test_a_full_disk_does_not_end_training_until_the_end(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError("step_X could not be written (No space left on device)")
 
-    monkeypatch.setattr("mmspec.training.trainer.save_checkpoint", full)
+    monkeypatch.setattr("mmspec.training.writer.save_checkpoint", full)
     with pytest.raises(InputError, match=r"No space left on device.*make room and run the same command again"):
         make_trainer(tmp_path).train()
     log = (tmp_path / "log.txt").read_text()
