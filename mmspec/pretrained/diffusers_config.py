@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmspec.documents import parse_json
 from mmspec.errors import InputError
+from mmspec.strangers import read_document, shown
 
 Config = Mapping[str, Any]  # as JSON has it
 Values = Mapping[str, tuple[Any, ...]]  # key -> the values with which diffusers computes what mmspec does
@@ -111,8 +113,10 @@ def read_config(file: Path) -> dict[str, Any]:
         InputError: if it cannot be read, or is none.
     """
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        config = parse_json(read_document(file))
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}): fetch or copy it again.") from None
     if not isinstance(config, dict):
         raise InputError(f"{file} holds {type(config).__name__}, no keys and values: fetch or copy it again.")

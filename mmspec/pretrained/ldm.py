@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from mmspec.components import construct
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import LDM
 from mmspec.diffusion.processes.ddpm import ddpm_betas
+from mmspec.documents import read_yaml
 from mmspec.errors import InputError
 from mmspec.networks import ClassContextUNet, FirstStage, UNet
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import no_larger_than, put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import averaged_names, unet_options, unet_weights
 from mmspec.pretrained.diffusers_scheduler import levels
@@ -117,9 +117,9 @@ def _facts(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(config, Mapping):
         try:
-            config = yaml.safe_load(Path(config).read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{config} cannot be read as YAML ({' '.join(str(error).split())}).") from None
+            config = read_yaml(Path(config), mend="fetch or copy it again")
+        except OSError as error:
+            raise InputError(f"{config} cannot be read ({error.strerror}): fetch or copy it again.") from None
     content = config if isinstance(config, Mapping) else {}
     model = content.get("model", content)
     params = model.get("params", model)
@@ -181,7 +181,7 @@ def _network(weights: dict[str, Tensor], known: Facts, where: str, embedding: Te
     if embedding is not None and options["context_channels"]:
         made, options = ClassContextUNet, _with_classes(options, embedding, known, where)
         ours["embed_class.weight"] = _with_null_class(embedding, options["num_classes"])
-    with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
+    with no_larger_than(weights, where), torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
         network: UNet = construct(made, options, f"{where}:")
     put_weights(network, ours, where)
     return network
