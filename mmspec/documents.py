@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from mmspec.strangers import clipped, read_document
 from mmspec.typed import held
 
 RESTORE = "restore it, or move it away"
-MOST_VALUES = 8_000_000  # of JSON, each of some hundred bytes once it is read; labels of ImageNet have 4 million
+MOST_VALUES = 8_000_000  # each of some hundred bytes once it is read; labels of ImageNet have 4 million
+DOCUMENT_VALUES = 500_000  # of what is held against types, which takes some microseconds for each
 MOST_YAML = 1 << 18  # bytes: a few seconds of reading
 
 
@@ -30,7 +32,7 @@ def read_json(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, An
     Raises:
         InputError: if it holds none, or other ones.
     """
-    return _read(path, parse_json, "JSON", kind, mend)
+    return _read(path, partial(parse_json, most=DOCUMENT_VALUES), "JSON", kind, mend)
 
 
 def read_yaml(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, Any]:
@@ -38,15 +40,15 @@ def read_yaml(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, An
     return _read(path, parse_yaml, "YAML", kind, mend)
 
 
-def parse_json(content: bytes) -> Any:
-    """What JSON says.
+def parse_json(content: bytes, most: int = MOST_VALUES) -> Any:
+    """What JSON says, of so many values at the most.
 
     Raises:
         ValueError: if it is none, not in UTF-8, nested too deeply, has a key twice, of which one would be ignored, or
             a text that no file and no path can hold.
     """
-    if sum(map(content.count, (b"[", b"{", b","))) > MOST_VALUES:
-        raise ValueError(f"more than {MOST_VALUES:,} values")
+    if sum(map(content.count, (b"[", b"{", b","))) > most:
+        raise ValueError(f"more than {most:,} values")
     try:
         return _writable(json.loads(content.decode(), object_pairs_hook=_each_once))
     except RecursionError:

@@ -21,6 +21,7 @@ from mmspec.files import is_missing, replace_text
 from mmspec.losses.weighting import noise_level, per_sample
 from mmspec.networks import FirstStage, Network
 from mmspec.networks.weights import no_larger_than, put_weights, read_safetensors
+from mmspec.strangers import shown
 from mmspec.typed import read
 
 Made = TypeVar("Made", bound=nn.Module)
@@ -239,7 +240,7 @@ def _read(file: Path) -> _SavedDenoiser:
     found = config.get("format")
     if found not in (FORMAT, EARLIER):
         raise InputError(
-            f"{file} has format {found!r}, mmspec reads {FORMAT!r}: "
+            f"{file} has format {shown(found)}, mmspec reads {FORMAT!r}: "
             "give a folder that `mmspec train` or save_pretrained wrote; `mmspec convert` reads what others saved."
         )
     if found == EARLIER and "preconditioning" in config:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmspec.documents import parse_json
 from mmspec.errors import InputError
-from mmspec.strangers import read_document, shown
+from mmspec.strangers import clipped, read_document
 
 Config = Mapping[str, Any]  # as JSON has it
 Values = Mapping[str, tuple[Any, ...]]  # key -> the values with which diffusers computes what mmspec does
@@ -135,13 +135,13 @@ def refuse_others(config: Config, file: Path, built: Values, known: Iterable[str
     for key, value in config.items():
         if key in built and not any(_same(value, each) for each in built[key]):
             raise InputError(
-                f"{file} has {key}={json.dumps(value)}: of these weights mmspec builds {json.dumps(built[key][0])} "
+                f"{file} has {clipped(key)}={clipped(json.dumps(value))}: of these weights mmspec builds {json.dumps(built[key][0])} "
                 "alone, which computes something else; take a model that has it."
             )
         if known is None or key in built or key in known or key.startswith("_") or value is None or value is False:
             continue
         raise InputError(
-            f"{file} has {key}={json.dumps(value)}, a key that mmspec does not know: what it changes would be lost; "
+            f"{file} has {clipped(key)}={clipped(json.dumps(value))}, a key that mmspec does not know: what it changes would be lost; "
             "remove it if it changes nothing."
         )
 

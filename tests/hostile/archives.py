@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.hostile.hostile import Hostile, content
-from tests.hostile.pickles import in_archive, mapping, window
+from tests.hostile.pickles import mapping, window
 
 GIGABYTE = 1 << 30
 HEADER, UTF_8, UNIX = "<IHHHHHIIIHH", 1 << 11, 3
@@ -42,7 +42,9 @@ def zipped(members: dict[str, tuple[int, bytes, int]]) -> Callable[[Path], objec
             listing += struct.pack("<IBB", 0x02014B50, 20, UNIX) + struct.pack("<HHHHHIIIHH", *facts)
             listing += struct.pack("<HHHII", 0, 0, 0, 0o644 << 16, at) + encoded
         end = out.tell()
-        out.write(listing + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, len(members), len(members), len(listing), end, 0))
+        out.write(
+            listing + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, len(members), len(members), len(listing), end, 0)
+        )
         path.write_bytes(out.getvalue())
 
     return write
@@ -117,7 +119,7 @@ def png(width: int = 8, height: int = 8) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    rows = zlib.compress((b"\0" + b"\x80" * width * 3) * min(height, 1000))
+    rows = zlib.compress((b"\0" + b"\x80" * 3 * min(width, 1000)) * min(height, 1000))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
@@ -126,88 +128,81 @@ PNG = png()
 LABELS = b'{"labels": [["a.png", 0]]}'
 
 BOMBS = [
-    Hostile("gigabyte_member.zip", "archive", zipped({"a.png": bomb(GIGABYTE)}), "too large"),
-    Hostile("gigabyte_that_says_8_bytes.zip", "archive", zipped({"a.png": bomb(GIGABYTE, 8)}), "damaged"),
-    Hostile("small_that_says_4_gigabytes.zip", "archive", zipped({"a.png": deflated(PNG, 0xFFFFFFF0)}), "damaged"),
-    Hostile("labels_of_a_gigabyte.zip", "archive", zipped({"dataset.json": bomb(GIGABYTE, of=b"[],")}), "too large"),
-    Hostile("labels_of_lists.zip", "archive", zipped({"dataset.json": bomb(240 << 20, of=b"[],")}), "values"),
-    Hostile("labels_of_brackets.zip", "archive", zipped({"dataset.json": deflated(b"[" * 100_000)}), "deeply"),
-    Hostile("labels_of_one_text.zip", "archive", zipped({"dataset.json": bomb(240 << 20, of=b"a")}), "dataset.json"),
-    Hostile("gigabyte_of_sound.zip", "recordings", zipped({"a.wav": bomb(GIGABYTE, of=b"RIFF")}), "too large"),
-    Hostile("half_a_gigabyte_of_riff.zip", "recordings", zipped({"a.wav": bomb(250 << 20, of=b"RIFF")}), ""),
-    Hostile("nested_bomb.zip", "archive", zipped({"b.zip": deflated(b"PK\3\4" + zeros(1 << 24))}), "not a picture"),
-    Hostile("gigabyte_member.tar.gz", "archive", tar_bomb(tarfile.REGTYPE, GIGABYTE), "too large"),
-    Hostile("long_name_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.GNUTYPE_LONGNAME, GIGABYTE), ""),
-    Hostile("long_link_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.GNUTYPE_LONGLINK, GIGABYTE), ""),
-    Hostile("pax_header_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.XHDTYPE, GIGABYTE), ""),
-    Hostile("global_header_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.XGLTYPE, GIGABYTE), ""),
-    Hostile("pax_headers_in_a_row.tar", "archive", tarred(*[("a", b"", {"type": tarfile.XHDTYPE})] * 5000), ""),
-    Hostile("sparse_of_terabytes.tar", "archive", tarred(("a.png", b"", {"type": tarfile.GNUTYPE_SPARSE})), ""),
-    Hostile("pickle_of_a_gigabyte.ckpt", "torch", zipped({"archive/data.pkl": bomb(GIGABYTE, of=b"]")}), "unpacked"),
+    Hostile("gigabyte_member.zip", "archive", zipped({"a.png": bomb(GIGABYTE)})),
+    Hostile("gigabyte_that_says_8_bytes.zip", "archive", zipped({"a.png": bomb(GIGABYTE, 8)})),
+    Hostile("small_that_says_4_gigabytes.zip", "archive", zipped({"a.png": deflated(PNG, 0xFFFFFFF0)})),
+    Hostile("labels_of_a_gigabyte.zip", "archive", zipped({"dataset.json": bomb(GIGABYTE, of=b"[],")})),
+    Hostile("labels_of_lists.zip", "archive", zipped({"dataset.json": bomb(240 << 20, of=b"[],")})),
+    Hostile("labels_of_brackets.zip", "archive", zipped({"dataset.json": deflated(b"[" * 100_000)})),
+    Hostile("labels_of_one_text.zip", "archive", zipped({"dataset.json": bomb(240 << 20, of=b"a")})),
+    Hostile("gigabyte_of_sound.zip", "recordings", zipped({"a.wav": bomb(GIGABYTE, of=b"RIFF")})),
+    Hostile("half_a_gigabyte_of_riff.zip", "recordings", zipped({"a.wav": bomb(250 << 20, of=b"RIFF")})),
+    Hostile("nested_bomb.zip", "archive", zipped({"b.zip": deflated(b"PK\3\4" + zeros(1 << 24))})),
+    Hostile("gigabyte_member.tar.gz", "archive", tar_bomb(tarfile.REGTYPE, GIGABYTE)),
+    Hostile("long_name_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.GNUTYPE_LONGNAME, GIGABYTE)),
+    Hostile("long_link_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.GNUTYPE_LONGLINK, GIGABYTE)),
+    Hostile("pax_header_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.XHDTYPE, GIGABYTE)),
+    Hostile("global_header_of_a_gigabyte.tar.gz", "archive", tar_bomb(tarfile.XGLTYPE, GIGABYTE)),
+    Hostile("pax_headers_in_a_row.tar", "archive", tarred(*[("a", b"", {"type": tarfile.XHDTYPE})] * 5000)),
+    Hostile("sparse_of_terabytes.tar", "archive", tarred(("a.png", b"", {"type": tarfile.GNUTYPE_SPARSE}))),
+    Hostile("pickle_of_a_gigabyte.ckpt", "torch", zipped({"archive/data.pkl": bomb(GIGABYTE, of=b"]")})),
     Hostile("storage_of_4_gigabytes.ckpt", "torch", zipped({
         "archive/data.pkl": stored(b"\x80\x02" + mapping(a=window("0", 1 << 30, (8,), (1,))) + b"."),
-        "archive/data/0": bomb(GIGABYTE, 0xFFFFFFF0)}), "unpacked"),
+        "archive/data/0": bomb(GIGABYTE, 0xFFFFFFF0)})),
     Hostile("storage_that_says_32_bytes.ckpt", "torch", zipped({
         "archive/data.pkl": stored(b"\x80\x02" + mapping(a=window("0", 8, (8,), (1,))) + b"."),
-        "archive/data/0": bomb(GIGABYTE, 32)}), "torch.save"),
-    Hostile("numbers_of_a_gigabyte.npz", "npz", zipped({"arr_0.npy": bomb(GIGABYTE)}), ""),
-    Hostile("many_members.zip", "archive", zipped({f"{i}.txt": stored(b"") for i in range(3000)}), "empty file"),
+        "archive/data/0": bomb(GIGABYTE, 32)})),
+    Hostile("numbers_of_a_gigabyte.npz", "npz", zipped({"arr_0.npy": bomb(GIGABYTE)})),
+    Hostile("many_members.zip", "archive", zipped({f"{i}.txt": stored(b"") for i in range(3000)})),
 ]  # fmt: skip
 NAMES = [
-    Hostile(f"{what}.zip", "archive", zipped({name: stored(PNG)}), said)
-    for what, name, said in (
-        ("path_up", "../../evil.png", "unsafe path"),
-        ("path_up_within", "a/../../evil.png", "unsafe path"),
-        ("path_absolute", "/etc/evil.png", "unsafe path"),
-        ("path_of_windows", "..\\..\\evil.png", "unsafe path"),
-        ("name_empty", "", ""),
-        ("name_of_dots", "....", ""),
-        ("name_of_nul", "a\0.png", "read"),
-        ("name_of_lines", "a\nb\tc.png", "read"),
-        ("name_of_escapes", "\x1b[2J\x1b]0;evil\x07.png", "read"),
-        ("name_of_half_a_pair", "a\udc80.png", "read"),
-        ("name_of_65000_letters", "a" * 65_000 + ".png", "read"),
-        ("name_right_to_left", "\u202egnp.exe", "read"),
+    Hostile(f"{what}.zip", "archive", zipped({name: stored(PNG)}))
+    for what, name in (
+        ("path_up", "../../evil.png"),
+        ("path_up_within", "a/../../evil.png"),
+        ("path_absolute", "/etc/evil.png"),
+        ("path_of_windows", "..\\..\\evil.png"),
+        ("name_empty", ""),
+        ("name_of_dots", "...."),
+        ("name_of_nul", "a\0.png"),
+        ("name_of_lines", "a\nb\tc.png"),
+        ("name_of_escapes", "\x1b[2J\x1b]0;evil\x07.png"),
+        ("name_of_half_a_pair", "a\udc80.png"),
+        ("name_of_65000_letters", "a" * 65_000 + ".png"),
+        ("name_right_to_left", "\u202egnp.exe"),
     )
 ]
 DAMAGED = [
-    Hostile("encrypted.zip", "archive", damaged(lambda data: data.__setitem__(data.rindex(b"PK\1\2") + 8, 1)),
-            "encrypted"),
-    Hostile("unknown_method.zip", "archive", damaged(lambda data: data.__setitem__(data.rindex(b"PK\1\2") + 10, 77)),
-            "unsupported in the archive"),
+    Hostile("encrypted.zip", "archive", damaged(lambda data: data.__setitem__(data.rindex(b"PK\1\2") + 8, 1))),
+    Hostile("unknown_method.zip", "archive", damaged(lambda data: data.__setitem__(data.rindex(b"PK\1\2") + 10, 77))),
     Hostile("offset_beyond.zip", "archive", damaged(lambda data: data.__setitem__(
-        slice(data.rindex(b"PK\1\2") + 42, data.rindex(b"PK\1\2") + 46), b"\xff\xff\xff\x7f")), ""),
+        slice(data.rindex(b"PK\1\2") + 42, data.rindex(b"PK\1\2") + 46), b"\xff\xff\xff\x7f"))),
     Hostile("listing_beyond.zip", "archive", damaged(lambda data: data.__setitem__(
-        slice(data.rindex(b"PK\5\6") + 16, data.rindex(b"PK\5\6") + 20), b"\xff\xff\xff\x7f")), ""),
+        slice(data.rindex(b"PK\5\6") + 16, data.rindex(b"PK\5\6") + 20), b"\xff\xff\xff\x7f"))),
     Hostile("more_members_than_there_are.zip", "archive", damaged(lambda data: data.__setitem__(
-        slice(data.rindex(b"PK\5\6") + 8, data.rindex(b"PK\5\6") + 12), b"\xff\x7f\xff\x7f")), ""),
-    Hostile("flipped_byte.zip", "archive", damaged(lambda data: data.__setitem__(60, data[60] ^ 0xFF)), "damaged"),
+        slice(data.rindex(b"PK\5\6") + 8, data.rindex(b"PK\5\6") + 12), b"\xff\x7f\xff\x7f"))),
+    Hostile("flipped_byte.zip", "archive", damaged(lambda data: data.__setitem__(60, data[60] ^ 0xFF))),
     Hostile("link.zip", "archive", damaged(lambda data: data.__setitem__(
-        slice(data.rindex(b"PK\1\2") + 38, data.rindex(b"PK\1\2") + 42), struct.pack("<I", 0o120777 << 16))),
-            "a link in the archive"),
-    Hostile("link_out.tar", "archive", tarred(("a.png", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"})),
-            "a link or a device"),
-    Hostile("hard_link_out.tar", "archive", tarred(("a", b"", {"type": tarfile.LNKTYPE, "linkname": "/etc/passwd"})),
-            "a link or a device"),
-    Hostile("device.tar", "archive", tarred(("a.png", b"", {"type": tarfile.CHRTYPE})), "a link or a device"),
-    Hostile("pipe.tar", "archive", tarred(("a.png", b"", {"type": tarfile.FIFOTYPE})), "a link or a device"),
-    Hostile("path_up.tar", "archive", tarred(("../../evil.png", PNG, {})), "unsafe path"),
-    Hostile("path_absolute.tar", "archive", tarred(("/etc/evil.png", PNG, {})), "unsafe path"),
-    Hostile("size_of_8_gigabytes.tar", "archive", tarred(("a.png", PNG, {"size": 1 << 33})), ""),
-    Hostile("negative_size.tar", "archive", tarred(("a.png", PNG, {"size": -1})), ""),
-    Hostile("cut.tar.gz", "archive", tarred(("a.png", PNG, {}), pack=lambda data: gzip.compress(data)[:-20]), "damaged"),
-    Hostile("foreign_labels.zip", "archive", zipped({"dataset.json": stored(b'{"labels": [["a.png", "0"]]}')}),
-            "expected the number of a class"),
-    Hostile("labels_of_numbers.zip", "archive", zipped({"dataset.json": stored(b'{"labels": [[1, 2]]}')}), "as EDM"),
+        slice(data.rindex(b"PK\1\2") + 38, data.rindex(b"PK\1\2") + 42), struct.pack("<I", 0o120777 << 16)))),
+    Hostile("link_out.tar", "archive", tarred(("a.png", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}))),
+    Hostile("hard_link_out.tar", "archive", tarred(("a", b"", {"type": tarfile.LNKTYPE, "linkname": "/etc/passwd"}))),
+    Hostile("device.tar", "archive", tarred(("a.png", b"", {"type": tarfile.CHRTYPE}))),
+    Hostile("pipe.tar", "archive", tarred(("a.png", b"", {"type": tarfile.FIFOTYPE}))),
+    Hostile("path_up.tar", "archive", tarred(("../../evil.png", PNG, {}))),
+    Hostile("path_absolute.tar", "archive", tarred(("/etc/evil.png", PNG, {}))),
+    Hostile("size_of_8_gigabytes.tar", "archive", tarred(("a.png", PNG, {"size": 1 << 33}))),
+    Hostile("negative_size.tar", "archive", tarred(("a.png", PNG, {"size": -1}))),
+    Hostile("cut.tar.gz", "archive", tarred(("a.png", PNG, {}), pack=lambda data: gzip.compress(data)[:-20])),
+    Hostile("foreign_labels.zip", "archive", zipped({"dataset.json": stored(b'{"labels": [["a.png", "0"]]}')})),
+    Hostile("labels_of_numbers.zip", "archive", zipped({"dataset.json": stored(b'{"labels": [[1, 2]]}')})),
     Hostile("label_of_5000_digits.zip", "archive", zipped({"dataset.json": stored(
-        json.dumps({"labels": [["a.png", 0]]}).encode().replace(b"0]", b"9" * 5000 + b"]"))}), "as EDM"),
-    Hostile("label_1e999.zip", "archive", zipped({"dataset.json": stored(b'{"labels": [["a.png", 1e999]]}')}), ""),
-    Hostile("labels_in_utf_16.zip", "archive", zipped({"dataset.json": stored(b"\xff\xfe" + b"\xd8\0" * 9)}), "as EDM"),
-    Hostile("not_an_archive.zip", "archive", content(b"PK\3\4" + bytes(64)), "cannot be read as an archive"),
-    Hostile("two_pickles.pt", "torch", zipped({"a/data.pkl": stored(b"N."), "b/data.pkl": stored(b"N.")}),
-            "no whole file"),
+        json.dumps({"labels": [["a.png", 0]]}).encode().replace(b"0]", b"9" * 5000 + b"]"))})),
+    Hostile("label_1e999.zip", "archive", zipped({"dataset.json": stored(b'{"labels": [["a.png", 1e999]]}')})),
+    Hostile("labels_in_utf_16.zip", "archive", zipped({"dataset.json": stored(b"\xff\xfe" + b"\xd8\0" * 9)})),
+    Hostile("not_an_archive.zip", "archive", content(b"PK\3\4" + bytes(64))),
+    Hostile("two_pickles.pt", "torch", zipped({"a/data.pkl": stored(b"N."), "b/data.pkl": stored(b"N.")})),
     Hostile("program.pt", "torch", zipped({"a/data.pkl": stored(b"N."), "a/constants.pkl": stored(b"N."),
-            "a/code/a.py": stored(b"import os")}), "TorchScript"),
+            "a/code/a.py": stored(b"import os")})),
 ]  # fmt: skip
 
 FILES = [*BOMBS, *NAMES, *DAMAGED]

@@ -1,4 +1,4 @@
-"""What a hostile file is: who reads it, how it is made, and the sentence that is expected."""
+"""What a hostile file is: who reads it, and how it is made. What is said of it stands in ``sentences.txt``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +13,11 @@ class Hostile:
         name: of the file.
         reader: a key of `tests.hostile.readers.READERS`.
         make: writes it at a path.
-        said: what the sentence that refuses it says; "read" where it is read, and harmless.
     """
 
     name: str
     reader: str
     make: Callable[[Path], object]
-    said: str
 
 
 def content(data: bytes) -> Callable[[Path], object]:

@@ -106,98 +106,96 @@ def network(kwargs: bytes = b"}", parameters: bytes = b"", **more: bytes) -> byt
     return called("torch_utils.persistence", "_reconstruct_persistent_obj", meta)
 
 
-CODE = {  # what would run a command or load code, and how the refusal names it
-    "os_system": (called("os", "system", text("touch CANARY")), "os.system"),
-    "posix_system": (called("posix", "system", text("touch CANARY")), "posix.system"),
-    "subprocess": (called("subprocess", "Popen", text("touch CANARY")), "subprocess.Popen"),
-    "eval": (called("builtins", "eval", text("open('CANARY', 'w')")), "builtins.eval"),
-    "exec": (called("builtins", "exec", text("open('CANARY', 'w')")), "builtins.exec"),
-    "compile": (called("builtins", "compile", text("1"), text("x"), text("exec")), "builtins.compile"),
-    "open": (called("builtins", "open", text("CANARY"), text("w")), "builtins.open"),
-    "old_eval": (called("__builtin__", "eval", text("open('CANARY', 'w')")), "__builtin__.eval"),
-    "import": (called("builtins", "__import__", text("antigravity")), "builtins.__import__"),
-    "importlib": (called("importlib", "import_module", text("antigravity")), "importlib.import_module"),
-    "getattr_of_module": (called("builtins", "getattr", named("os", "path"), text("os")), "os.path"),
-    "dunder": (called("builtins", "getattr", named("torch", "Tensor"), text("__globals__")), "builtins.getattr"),
-    "partial": (called("functools", "partial", named("os", "system"), text("touch CANARY")), "functools.partial"),
-    "methodcaller": (called("operator", "methodcaller", text("system")), "operator.methodcaller"),
-    "marshal": (called("marshal", "loads", text("x")), "marshal.loads"),
-    "code_type": (called("types", "CodeType", number(0)), "types.CodeType"),
-    "function_type": (called("types", "FunctionType", number(0)), "types.FunctionType"),
-    "runpy": (called("runpy", "run_path", text("CANARY")), "runpy.run_path"),
-    "timeit": (called("timeit", "timeit", text("open('CANARY', 'w')")), "timeit.timeit"),
-    "pty": (called("pty", "spawn", text("sh")), "pty.spawn"),
-    "webbrowser": (called("webbrowser", "open", text("http://127.0.0.1:9")), "webbrowser.open"),
-    "socket": (called("socket", "create_connection", text("127.0.0.1")), "socket.create_connection"),
-    "ctypes": (called("ctypes", "CDLL", text("libc.so.6")), "ctypes.CDLL"),
-    "pickle_again": (called("pickle", "loads", text("x")), "pickle.loads"),
-    "torch_load": (called("torch.serialization", "load", text("CANARY")), "torch.serialization.load"),
-    "torch_hub": (called("torch.hub", "load", text("x"), text("y")), "torch.hub.load"),
-    "numpy_load": (called("numpy", "load", text("CANARY")), "numpy.load"),
-    "numpy_run": (called("numpy.testing._private.utils", "runstring", text("1"), b"}"), "runstring"),
-    "rebuilt_by": (called("numpy.core.multiarray", "_reconstruct", named("os", "system"), tuples(), text("b")),
-                   "os.system"),
-    "of_ours": (called("mmspec.plugins", "load", array(text("CANARY"))), "mmspec.plugins.load"),
-    "dotted": (called("torch", "serialization.os.system", text("touch CANARY")), "torch.serialization.os.system"),
-    "sys_modules": (called("builtins", "setattr", named("sys", "modules"), text("os"), b"N"), "sys.modules"),
-    "logging_config": (called("logging.config", "fileConfig", text("CANARY")), "logging.config.fileConfig"),
-    "remove_files": (called("shutil", "rmtree", text("CANARY")), "shutil.rmtree"),
-    "a_class_made": (called("builtins", "type", text("A"), tuples(), b"}"), "builtins.type"),
-    "reduce": (called("builtins", "map", named("os", "system"), array(text("touch CANARY"))), "os.system"),
+CODE = {  # what would run a command or load code
+    "os_system": called("os", "system", text("touch CANARY")),
+    "posix_system": called("posix", "system", text("touch CANARY")),
+    "subprocess": called("subprocess", "Popen", text("touch CANARY")),
+    "eval": called("builtins", "eval", text("open('CANARY', 'w')")),
+    "exec": called("builtins", "exec", text("open('CANARY', 'w')")),
+    "compile": called("builtins", "compile", text("1"), text("x"), text("exec")),
+    "open": called("builtins", "open", text("CANARY"), text("w")),
+    "old_eval": called("__builtin__", "eval", text("open('CANARY', 'w')")),
+    "import": called("builtins", "__import__", text("antigravity")),
+    "importlib": called("importlib", "import_module", text("antigravity")),
+    "getattr_of_module": called("builtins", "getattr", named("os", "path"), text("os")),
+    "dunder": called("builtins", "getattr", named("torch", "Tensor"), text("__globals__")),
+    "partial": called("functools", "partial", named("os", "system"), text("touch CANARY")),
+    "methodcaller": called("operator", "methodcaller", text("system")),
+    "marshal": called("marshal", "loads", text("x")),
+    "code_type": called("types", "CodeType", number(0)),
+    "function_type": called("types", "FunctionType", number(0)),
+    "runpy": called("runpy", "run_path", text("CANARY")),
+    "timeit": called("timeit", "timeit", text("open('CANARY', 'w')")),
+    "pty": called("pty", "spawn", text("sh")),
+    "webbrowser": called("webbrowser", "open", text("http://127.0.0.1:9")),
+    "socket": called("socket", "create_connection", text("127.0.0.1")),
+    "ctypes": called("ctypes", "CDLL", text("libc.so.6")),
+    "pickle_again": called("pickle", "loads", text("x")),
+    "torch_load": called("torch.serialization", "load", text("CANARY")),
+    "torch_hub": called("torch.hub", "load", text("x"), text("y")),
+    "numpy_load": called("numpy", "load", text("CANARY")),
+    "numpy_run": called("numpy.testing._private.utils", "runstring", text("1"), b"}"),
+    "rebuilt_by": called("numpy.core.multiarray", "_reconstruct", named("os", "system"), tuples(), text("b")),
+    "of_ours": called("mmspec.plugins", "load", array(text("CANARY"))),
+    "dotted": called("torch", "serialization.os.system", text("touch CANARY")),
+    "sys_modules": called("builtins", "setattr", named("sys", "modules"), text("os"), b"N"),
+    "logging_config": called("logging.config", "fileConfig", text("CANARY")),
+    "remove_files": called("shutil", "rmtree", text("CANARY")),
+    "a_class_made": called("builtins", "type", text("A"), tuples(), b"}"),
+    "reduce": called("builtins", "map", named("os", "system"), array(text("touch CANARY"))),
 }  # fmt: skip
 INSTRUCTIONS = {  # of pickle, that data have no need of
-    "instance": (b"(" + text("touch CANARY") + b"ios\nsystem\n", "os.system"),
-    "object": (b"(" + named("os", "system") + text("touch CANARY") + b"o", "os.system"),
-    "foreign_instance": (b"(itorch\nTensor\n", "torch.Tensor"),
-    "extension": (b"\x82\x01", "EXT1"),
-    "named_persistent": (b"P1\n", "PERSID"),
-    "out_of_band": (b"\x97", "NEXT_BUFFER"),
-    "keyword_arguments": (named("torch", "Tensor") + b")}\x92", "NEWOBJ_EX"),
-    "state_of_a_list": (b"]}b", "a state for what has none"),
-    "call_of_a_text": (text("os.system") + b")R", "a call of what is no global"),
+    "instance": b"(" + text("touch CANARY") + b"ios\nsystem\n",
+    "object": b"(" + named("os", "system") + text("touch CANARY") + b"o",
+    "foreign_instance": b"(itorch\nTensor\n",
+    "extension": b"\x82\x01",
+    "named_persistent": b"P1\n",
+    "out_of_band": b"\x97",
+    "keyword_arguments": named("torch", "Tensor") + b")}\x92",
+    "state_of_a_list": b"]}b",
+    "call_of_a_text": text("os.system") + b")R",
 }
-KEY, TEXT = "a key of more than 1000 parts", "where a name stands"
 HANGS = {  # 2^64 steps of hashing, or of writing as text
-    "key_of_tuples": (b"}" + doubled() + b"Ns", KEY),
-    "set_of_tuples": (b"\x8f(" + doubled() + b"\x90", KEY),
-    "frozenset_of_tuples": (b"(" + doubled() + b"\x91", KEY),
-    "called_set": (called("builtins", "set", array(doubled())), KEY),
-    "ordered": (called("collections", "OrderedDict", array(tuples(doubled(), b"N"))), KEY),
-    "name_of_tuples": (text("torch") + doubled() + b"\x93", TEXT),
-    "module_of_lists": (laughs() + text("Tensor") + b"\x93", TEXT),
-    "attribute": (called("builtins", "getattr", named("torch", "Tensor"), laughs()), TEXT),
-    "encoding": (called("_codecs", "encode", text("a"), laughs()), TEXT),
-    "numpy_type": (called("numpy", "dtype", laughs()), TEXT),
+    "key_of_tuples": b"}" + doubled() + b"Ns",
+    "set_of_tuples": b"\x8f(" + doubled() + b"\x90",
+    "frozenset_of_tuples": b"(" + doubled() + b"\x91",
+    "called_set": called("builtins", "set", array(doubled())),
+    "ordered": called("collections", "OrderedDict", array(tuples(doubled(), b"N"))),
+    "name_of_tuples": text("torch") + doubled() + b"\x93",
+    "module_of_lists": laughs() + text("Tensor") + b"\x93",
+    "attribute": called("builtins", "getattr", named("torch", "Tensor"), laughs()),
+    "encoding": called("_codecs", "encode", text("a"), laughs()),
+    "numpy_type": called("numpy", "dtype", laughs()),
 }
 BOMBS = {  # that grow beyond the file, or nest
-    "copied_bytes": (text("a" * 1_000_000) + b"q\x01"
-        + array(*[called("_codecs", "encode", b"h\x01", text("latin1"))] * 3000), "more than"),
-    "copied_pairs": (array(*[tuples(number(i), b"N") for i in range(20_000)]) + b"q\x01"
-        + array(*[called("collections", "OrderedDict", b"h\x01")] * 2000), "more than"),
-    "copied_sets": (array(*[number(i) for i in range(20_000)]) + b"q\x01"
-        + array(*[called("builtins", "set", b"h\x01")] * 2000), "more than"),
-    "copied_states": (mapping(**{str(i): b"N" for i in range(20_000)}) + b"q\x01"
-        + array(*[named("torch", "Size2") + b")\x81h\x01b"] * 2000), "more than"),
-    "nested_lists": (b"]" * 200_000 + b"a" * 199_999, "RecursionError"),
-    "nested_dicts": (b"".join(b"}" + text("a") for _ in range(100_000)) + b"N" + b"s" * 100_000, "RecursionError"),
-    "many_lists": (b"(" + b"]" * 12_000_000 + b"l", "more than"),
-    "many_marks": (b"(" * 12_000_000, "more than"),
-    "long_bytes": (b"\x8e" + struct.pack("<Q", 1 << 40) + b"abc", "ValueError"),
-    "long_text": (b"\x8d" + struct.pack("<Q", 1 << 40) + b"abc", "ValueError"),
-    "long_number": (b"\x8b" + struct.pack("<i", 1 << 30) + b"abc", "ValueError"),
-    "digits": (b"I" + b"9" * 1_000_000 + b"\n", "ValueError"),
-    "negative_length": (b"\x8b" + struct.pack("<i", -1), "ValueError"),
+    "copied_bytes": text("a" * 1_000_000) + b"q\x01"
+        + array(*[called("_codecs", "encode", b"h\x01", text("latin1"))] * 3000),
+    "copied_pairs": array(*[tuples(number(i), b"N") for i in range(20_000)]) + b"q\x01"
+        + array(*[called("collections", "OrderedDict", b"h\x01")] * 2000),
+    "copied_sets": array(*[number(i) for i in range(20_000)]) + b"q\x01"
+        + array(*[called("builtins", "set", b"h\x01")] * 2000),
+    "copied_states": mapping(**{str(i): b"N" for i in range(20_000)}) + b"q\x01"
+        + array(*[named("torch", "Size2") + b")\x81h\x01b"] * 2000),
+    "nested_lists": b"]" * 200_000 + b"a" * 199_999,
+    "nested_dicts": b"".join(b"}" + text("a") for _ in range(100_000)) + b"N" + b"s" * 100_000,
+    "many_lists": b"(" + b"]" * 12_000_000 + b"l",
+    "many_marks": b"(" * 12_000_000,
+    "long_bytes": b"\x8e" + struct.pack("<Q", 1 << 40) + b"abc",
+    "long_text": b"\x8d" + struct.pack("<Q", 1 << 40) + b"abc",
+    "long_number": b"\x8b" + struct.pack("<i", 1 << 30) + b"abc",
+    "digits": b"I" + b"9" * 1_000_000 + b"\n",
+    "negative_length": b"\x8b" + struct.pack("<i", -1),
 }  # fmt: skip
 
 
-def _everywhere(kind: str, table: dict[str, tuple[bytes, str]]) -> list[Hostile]:
-    """Each in an EDM pickle, in an archive or in an old file, in turns; what hangs or grows, in all."""
+def _everywhere(kind: str, table: dict[str, bytes]) -> list[Hostile]:
+    """Each in an EDM pickle, in an archive or in an old file, in turns; what hangs, in all."""
     places = (("pkl", "edm_pickle", bare), ("pt", "torch", in_archive), ("old.pt", "torch", in_old_file))
     return [
-        Hostile(f"{kind}_{name}.{suffix}", reader, write(mapping(a=pickled) if write is not bare else pickled), said)
-        for at, (name, (pickled, said)) in enumerate(table.items())
+        Hostile(f"{kind}_{name}.{suffix}", reader, write(mapping(a=pickled) if write is not bare else pickled))
+        for at, (name, pickled) in enumerate(table.items())
         for place, (suffix, reader, write) in enumerate(places)
-        if kind in ("hang", "bomb") or at % 3 == place
+        if kind == "hang" or at % 3 == place
     ]
 
 
@@ -218,48 +216,47 @@ def deep_diffwave(layers: int, schedule: bytes = b"") -> bytes:
 
 NUMBERS = bytes(32)
 STRIDES = [
-    Hostile("stride_0.pt", "torch", in_archive(mapping(a=window("0", 1, (6 << 30,), (0,))), {"0": bytes(4)}), "of 1"),
+    Hostile("stride_0.pt", "torch", in_archive(mapping(a=window("0", 1, (6 << 30,), (0,))), {"0": bytes(4)})),
     Hostile("stride_0.old.pt", "torch", in_old_file(mapping(a=window("0", 1, (80_000, 80_000), (0, 0))),
-            array(text("0")), struct.pack("<q", 1) + bytes(4)), "of 1"),
-    Hostile("stride_0.pkl", "edm_pickle", bare(network(parameters=mapping(a=old_tensor((1 << 31, 1 << 3), (0, 0))))),
-            "in a storage of 8"),
-    Hostile("overlapping_windows.pt", "weights", in_archive(overlapping(400), {"0": bytes(4_000_000)}), "more than"),
+            array(text("0")), struct.pack("<q", 1) + bytes(4))),
+    Hostile("stride_0.pkl", "edm_pickle", bare(network(parameters=mapping(a=old_tensor((1 << 31, 1 << 3), (0, 0)))))),
+    Hostile("overlapping_windows.pt", "weights", in_archive(overlapping(400), {"0": bytes(4_000_000)})),
     Hostile("stride_0_of_diffwave.pt", "diffwave", in_archive(mapping(model=mapping(**{
-        "input_projection.weight": window("0", 1, (40_000, 40_000, 1), (0, 0, 0))})), {"0": bytes(4)}), "of 1"),
+        "input_projection.weight": window("0", 1, (40_000, 40_000, 1), (0, 0, 0))})), {"0": bytes(4)})),
     Hostile("stride_0_of_edm.pt", "edm", in_archive(mapping(**{
-        "map_layer0.weight": window("0", 1, (1 << 16, 1 << 16), (0, 0))}), {"0": bytes(4)}), "of 1"),
-    Hostile("negative_size.pt", "torch", in_archive(mapping(a=window("0", 8, (-8, -1), (1, 1))), {"0": NUMBERS}), ""),
-    Hostile("negative_stride.pt", "torch", in_archive(mapping(a=window("0", 8, (8,), (-1,))), {"0": NUMBERS}), ""),
-    Hostile("beyond_its_storage.pt", "torch", in_archive(mapping(a=window("0", 8, (8,), (1,), 1)), {"0": NUMBERS}), ""),
+        "map_layer0.weight": window("0", 1, (1 << 16, 1 << 16), (0, 0))}), {"0": bytes(4)})),
+    Hostile("negative_size.pt", "torch", in_archive(mapping(a=window("0", 8, (-8, -1), (1, 1))), {"0": NUMBERS})),
+    Hostile("negative_stride.pt", "torch", in_archive(mapping(a=window("0", 8, (8,), (-1,))), {"0": NUMBERS})),
+    Hostile("beyond_its_storage.pt", "torch", in_archive(mapping(a=window("0", 8, (8,), (1,), 1)), {"0": NUMBERS})),
     Hostile("size_of_texts.pt", "torch", in_archive(mapping(a=called("torch._utils", "_rebuild_tensor_v2",
-        storage(text("0"), 8), number(0), tuples(text("8")), tuples(number(1)), b"\x89", b"}")), {"0": NUMBERS}), ""),
+        storage(text("0"), 8), number(0), tuples(text("8")), tuples(number(1)), b"\x89", b"}")), {"0": NUMBERS})),
     Hostile("key_of_laughs.pt", "torch", in_archive(mapping(a=called("torch._utils", "_rebuild_tensor_v2",
-        storage(laughs(), 8), number(0), tuples(number(8)), tuples(number(1)), b"\x89", b"}"))), "is no text"),
-    Hostile("storage_outside.pt", "torch", in_archive(mapping(a=window("../../etc/passwd", 8, (8,), (1,)))), "KeyError"),
+        storage(laughs(), 8), number(0), tuples(number(8)), tuples(number(1)), b"\x89", b"}")))),
+    Hostile("storage_outside.pt", "torch", in_archive(mapping(a=window("../../etc/passwd", 8, (8,), (1,))))),
     Hostile("long_storage.old.pt", "torch", in_old_file(mapping(a=window("0", 1 << 40, (8,), (1,))),
-            array(text("0")), struct.pack("<q", 1 << 40) + bytes(4)), "ValueError"),
-    Hostile("layer_999999999.pt", "diffwave", in_archive(deep_diffwave(999_999_999), {"0": NUMBERS}), ""),
-    Hostile("layer_of_5000_digits.pt", "diffwave", in_archive(deep_diffwave(int("9" * 4000)), {"0": NUMBERS}), ""),
+            array(text("0")), struct.pack("<q", 1 << 40) + bytes(4))),
+    Hostile("layer_999999999.pt", "diffwave", in_archive(deep_diffwave(999_999_999), {"0": NUMBERS})),
+    Hostile("layer_of_5000_digits.pt", "diffwave", in_archive(deep_diffwave(int("9" * 4000)), {"0": NUMBERS})),
     Hostile("laughs_in_params.pt", "diffwave", in_archive(deep_diffwave(0, mapping(n_mels=laughs())),
-            {"0": NUMBERS}), "n_mels"),
+            {"0": NUMBERS})),
     Hostile("key_of_laughs_in_root.pkl", "edm_pickle", content(b"\x80\x03}" + named("torch", "Tensor")
-            + b")\x81" + mapping(a=laughs()) + b"bNs."), "no averaged network"),
-    Hostile("laughs_in_arguments.pkl", "edm_pickle", bare(network(mapping(img_resolution=laughs()))), "img_resolution"),
+            + b")\x81" + mapping(a=laughs()) + b"bNs.")),
+    Hostile("laughs_in_arguments.pkl", "edm_pickle", bare(network(mapping(img_resolution=laughs())))),
     Hostile("laughs_for_a_class.pkl", "edm_pickle", bare(network(mapping(img_resolution=number(8),
-            class_name=laughs()))), ""),
-    Hostile("key_that_is_no_text.pkl", "edm_pickle", bare(network(b"}" + number(3) + b"Ns")), ""),
+            class_name=laughs())))),
+    Hostile("key_that_is_no_text.pkl", "edm_pickle", bare(network(b"}" + number(3) + b"Ns"))),
     Hostile("number_of_10000_digits.pkl", "edm_pickle", bare(network(mapping(img_resolution=b"\x8b"
-            + struct.pack("<i", 5000) + b"\x7f" * 5000))), "img_resolution"),
+            + struct.pack("<i", 5000) + b"\x7f" * 5000)))),
     *(Hostile(f"{name}_{value}.pkl", "edm_pickle", bare(network(mapping(**{
-            "img_resolution": number(8), "img_channels": number(3), name: number(value)}))), said)
-      for name, value, said in (("num_blocks", 10**9, "num_blocks"), ("model_channels", 40_000, "model_channels"),
-                          ("label_dim", 10**6, "label_dim"), ("img_resolution", 2**40, "img_resolution"),
-                          ("M", 10**12, "M"), ("augment_dim", -1, "augment_dim"), ("num_blocks", 1000, "num_blocks"),
-                          ("img_channels", 2**62, "channels"))),
+            "img_resolution": number(8), "img_channels": number(3), name: number(value)}))))
+      for name, value in (("num_blocks", 10**9), ("model_channels", 40_000),
+                          ("label_dim", 10**6), ("img_resolution", 2**40),
+                          ("M", 10**12), ("augment_dim", -1), ("num_blocks", 1000),
+                          ("img_channels", 2**62))),
     Hostile("type_of_laughs.pkl", "edm_pickle", bare(called("torch_utils.persistence", "_reconstruct_persistent_obj",
-            mapping(type=laughs(), state=b"}"))), ""),
+            mapping(type=laughs(), state=b"}")))),
     Hostile("class_name_of_laughs.pkl", "edm_pickle", bare(called("torch_utils.persistence",
-            "_reconstruct_persistent_obj", mapping(type=text("class"), class_name=laughs(), state=b"}"))), ""),
+            "_reconstruct_persistent_obj", mapping(type=text("class"), class_name=laughs(), state=b"}")))),
 ]  # fmt: skip
 
 FILES = [
