@@ -1,4 +1,4 @@
-"""Configurations, run files and arrays that promise what no memory holds, or are of another type than they should be."""
+"""Configurations, run files and arrays that promise what no memory holds, or are of other types than they should be."""
 
 import json
 import os
@@ -144,7 +144,7 @@ FILES_OF_RUNS = [
     Hostile("run_with_a_date", "run", replaced(seeds.run, "config.yaml", b"a: 9999-99-99\n")),
     Hostile("run_of_brackets", "run", replaced(seeds.run, "config.yaml", b"[" * 100_000)),
     Hostile("run_of_a_megabyte", "run", replaced(seeds.run, "config.yaml", b"[" + b"[], " * 300_000 + b"]")),
-    Hostile("run_of_20000_keys", "run", replaced(seeds.run, "config.yaml",
+    Hostile("run_of_5000_keys", "run", replaced(seeds.run, "config.yaml",
             b"".join(b"k%05d: 1\n" % i for i in range(20_000)))),
     Hostile("run_of_tabs", "run", replaced(seeds.run, "config.yaml", b"a:\n\t- 1\n")),
     Hostile("run_of_nul", "run", replaced(seeds.run, "config.yaml", b"a: \0\n")),
@@ -228,8 +228,7 @@ ARRAYS = [
     Hostile("array_a_device", "packed", lambda path: ((seeds.pictures(path) / "data.npy").unlink(),
             (path / "data.npy").symlink_to("/dev/zero"))),
     Hostile("lengths_a_pipe", "packed", pipe(seeds.clips, "lengths.npy")),
-    Hostile("lengths_beyond", "packed", lambda path: __import__("numpy").save(
-            seeds.clips(path) / "lengths.npy", __import__("numpy").array([1, 101]))),
+    Hostile("lengths_beyond", "packed", lambda path: np.save(seeds.clips(path) / "lengths.npy", np.array([1, 101]))),
     Hostile("captions_a_pipe", "packed", pipe(seeds.pictures, "captions.txt")),
     Hostile("captions_in_latin_1", "packed", replaced(seeds.pictures, "captions.txt", b"\xe9\n" * 4)),
     Hostile("captions_too_few", "packed", replaced(seeds.pictures, "captions.txt", b"a\n")),
@@ -280,8 +279,8 @@ SAFETENSORS = [
         ("tensor_of_negative_shape", tensors({"a": {"dtype": "F32", "shape": [-8], "data_offsets": [0, 32]}})),
         ("tensor_of_100000_axes", tensors({"a": {"dtype": "F32", "shape": [1] * 100_000, "data_offsets": [0, 4]}},
                                           bytes(4))),
-        ("tensors_50000", tensors({f"a{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
-                                   for i in range(50_000)}, b"")),
+        ("tensors_20000", tensors({f"a{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+                                   for i in range(20_000)}, b"")),
     )
 ]  # fmt: skip
 FILES = [*DENOISER, *FILES_OF_RUNS, *ARRAYS, *SAFETENSORS]

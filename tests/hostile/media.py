@@ -164,8 +164,8 @@ SOUNDS = [
 ]  # fmt: skip
 OPENING = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-    'xmlns:dc="http://purl.org/dc/elements/1.1/"{}><metadata><dc:title>t</dc:title><dc:creator>mmspec analyze</dc:creator>'
-    "</metadata>"
+    'xmlns:dc="http://purl.org/dc/elements/1.1/"{}>'
+    "<metadata><dc:title>t</dc:title><dc:creator>mmspec analyze</dc:creator></metadata>"
 )
 
 
@@ -219,7 +219,7 @@ DRAWINGS = [
         ("title_that_looks_like_markup", svg("").replace(b">t<", b">&lt;script&gt;alert(1)&lt;/script&gt;<")),
         ("section_of_markup", svg("<text><![CDATA[</text><script>alert(1)</script>]]></text>")),
         ("nested_deep", svg("<g>" * 5000 + "</g>" * 5000)),
-        ("nested_deeper", svg("<g>" * 200_000 + "</g>" * 200_000)),
+        ("nested_deeper", svg("<g>" * 50_000 + "</g>" * 50_000)),
         ("1100000_marks", svg("<g/>" * 1_100_000)),
         ("10_million_marks", svg("<g/>" * 10_000_000)),
         ("other_root", b"<html xmlns='http://www.w3.org/1999/xhtml'><script>alert(1)</script></html>"),

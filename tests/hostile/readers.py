@@ -1,11 +1,14 @@
 """Everything in mmspec that reads what strangers wrote, by the kind of file: functions of its path."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from data_prep.audio import RecordingDecoder
-from data_prep.dataset_json import DatasetJsonDecoder
+from data_prep.dataset_json import DatasetJsonDecoder, read_labels
 from data_prep.decoding import decode_members
 from data_prep.images import PictureDecoder
 from data_prep.labels import LabelRule
@@ -19,6 +22,8 @@ from mmspec.experiment.signal_files import _pack_array
 from mmspec.exported.model import ExportedDenoiser
 from mmspec.networks import FirstStage
 from mmspec.pretrained import load_diffusers, load_diffwave, load_edm, load_first_stage, load_ldm
+from mmspec.pretrained.diffusers import unet
+from mmspec.pretrained.diffusers_scheduler import levels as load_scheduler
 from mmspec.pretrained.weights import read_torch_file, read_weights
 from mmspec.report.runs import read_runs
 from mmspec.report.table import gather, read_layout, read_table
@@ -62,6 +67,14 @@ def layout(path: Path) -> None:
     gather(read_layout(path), path.parent)
 
 
+def figure(path: Path) -> None:
+    """A drawing, in which nothing is left that a page would run or fetch."""
+    svg = str(read_picture(path).svg)
+    tags = " ".join(re.findall("<[^>]*>", svg))
+    assert not re.search(r"<\W*(script|foreignObject|iframe|a|set|animate)\b|\son\w+\s*=|javascript:", tags, re.I), tags
+    assert not re.search(r"""(href|src)\s*=\s*["'](?!#|data:image/png)""", tags, re.I), tags
+
+
 def correction(path: Path) -> None:
     """A correction of a denoiser of pictures."""
     read_correction(path, CalibratedFor("0" * 64, (3, 8, 8), None, None))
@@ -78,6 +91,10 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "weights": read_weights,
     "denoiser": Denoiser.from_pretrained,
     "saved_first_stage": FirstStage.from_pretrained,
+    "compvis": lambda path: load_ldm({"a": torch.zeros(1)}, path),
+    "unet": unet,
+    "scheduler": lambda path: load_scheduler(path.parent.parent),
+    "labels": lambda path: read_labels("dataset.json", path.read_bytes(), "source"),
     "exported": ExportedDenoiser,
     "correction": correction,
     "packed": packed,
@@ -89,5 +106,5 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "run": run,
     "layout": layout,
     "table": read_table,
-    "figure": read_picture,
+    "figure": figure,
 }
