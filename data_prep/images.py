@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import struct
 import sys
 import warnings
 from dataclasses import dataclass
@@ -144,11 +145,13 @@ def _opened(content: bytes, converted: list[str]) -> tuple[Image.Image, Depth]:
 def _unidentified(content: bytes) -> Rejected:
     """Why Pillow does not open a file, in the words of the format whose mark it bears."""
     for opened, accepts in Image.OPEN.values():
-        if accepts is not None and accepts(content[:16]) is True:
-            try:
+        try:
+            if accepts is not None and accepts(content[:16]) is True:
                 opened(io.BytesIO(content), "")
-            except Exception as error:  # as decoders do
-                return undecodable("picture", str(error) or type(error).__name__)
+        except struct.error:  # of a file that is shorter than the mark of a format
+            continue
+        except Exception as error:  # as decoders do
+            return undecodable("picture", str(error) or type(error).__name__)
     return Rejected("not a picture", "of no format that Pillow knows")
 
 

@@ -27,7 +27,13 @@ COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b
 DAMAGED = (*UNREADABLE, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 CHUNK = 1 << 20
 MOST_BYTES, MOST_NAME = 8 << 30, 1 << 20  # of a file; of what a tar says of one beside its header
-LENGTHY = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+LENGTHY = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 ENCRYPTED, UTF_8, UNIX = 1, 1 << 11, 3  # bits of a zip member's flags; the system whose file types it has
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 

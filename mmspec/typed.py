@@ -46,11 +46,11 @@ def read(cls: type[T], config: object, where: str = "") -> T:
     return call(cls, values, where)
 
 
-def held(content: object, kind: Any, where: str) -> None:
+def held(content: Any, kind: Any, where: str) -> None:
     """Hold what a file says against the ``TypedDict`` that states what is read of it; other keys may be anything.
 
     Args:
-        content: as JSON or YAML has it; numbers may be NaN.
+        content: as JSON or YAML has it; numbers may be NaN, and what stands for null becomes it.
         kind: a TypedDict, whose values may be TypedDicts.
         where: the file, by which the error calls it.
 
@@ -68,7 +68,8 @@ def held(content: object, kind: Any, where: str) -> None:
         if is_typeddict(hint):
             held(content[key], hint, f"{where}: {key}")
         else:
-            checked(_without_nan(content[key]), hint, f"{where}: {key}")
+            value = checked(_without_nan(content[key]), hint, f"{where}: {key}")
+            content[key] = None if value is None else content[key]
 
 
 def _without_nan(value: Any) -> Any:

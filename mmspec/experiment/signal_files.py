@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from mmspec.data import DatasetMeta, PackedDataset
-from mmspec.data.packed import DataFile, complete
 from mmspec.data.array_file import HEADER_BYTES, array_header
+from mmspec.data.packed import DataFile, complete
 from mmspec.errors import InputError
 from mmspec.files import staged
 from mmspec.strangers import UNREADABLE, Allowance, TooMuch, clipped, most_unpacked

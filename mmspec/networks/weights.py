@@ -45,7 +45,7 @@ def no_larger_than(weights: Mapping[str, Tensor], where: str) -> Iterator[None]:
         left.take(parameter is not None)
         numbers.take(0 if parameter is None else parameter.numel())
 
-    hook = register_module_parameter_registration_hook(registered)  # type: ignore[no-untyped-call]
+    hook = register_module_parameter_registration_hook(registered)
     try:
         yield
     except TooMuch as error:

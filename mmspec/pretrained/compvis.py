@@ -41,7 +41,9 @@ def unet_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     translated = {}
     for name, tensor in weights.items():
         ours = _unet_name(name, blocks)
-        if f"{name.rpartition('.')[0].rpartition('.')[0]}." in plain:  # attention without a context has 1D convolutions for linear layers
+        if (
+            f"{name.rpartition('.')[0].rpartition('.')[0]}." in plain
+        ):  # attention without a context has 1D convolutions for linear layers
             ours = ours.replace(".proj_out.", ".proj.")
             tensor = tensor.squeeze(-1) if tensor.ndim == 3 else tensor
         translated[ours] = tensor

@@ -108,7 +108,8 @@ def _network(options: dict[str, Any], class_name: str, weights: Any, where: str)
     if class_name == "iDDPMPrecond":
         weights.pop("u", None)  # the table of noise levels, which the process makes itself
         options.setdefault("out_channels", 2 * options["in_channels"])
-    with no_larger_than(weights, where), torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
+    # Nothing is allocated or initialized before the weights are known to fit.
+    with no_larger_than(weights, where), torch.device("meta"):
         network = construct(EDMUNet, options, f"{where}:")
     put_weights(network, weights, where)
     return network

@@ -45,7 +45,11 @@ def read_network(path: Path) -> SavedNetwork:
         with mapped(path) as content:
             root = read(content, GLOBALS, inert=True)
         network = _network(root, path)
-        return SavedNetwork(network.kind, {text(key): value for key, value in network["_init_kwargs"].items()}, dict(_tensors(network, "", set())))
+        return SavedNetwork(
+            network.kind,
+            {text(key): value for key, value in network["_init_kwargs"].items()},
+            dict(_tensors(network, "", set())),
+        )
     except InputError:
         raise
     except Refused as error:

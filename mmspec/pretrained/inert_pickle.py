@@ -12,7 +12,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from mmap import mmap
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from mmspec.strangers import PARTS, Allowance, TooMuch, is_within
 
@@ -79,7 +79,7 @@ def read(stream: Stream, table: Table, persistent: Callable[[Any], Any] | None =
         ValueError, TypeError, LookupError: for a stream that is cut short or makes no sense.
     """
     machine = _Machine(table, persistent, inert, Allowance(FREE_COPIES + COPIES_A_BYTE * _left(stream), "copies"))
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
         if opcode.name == "STOP":
             break
         if count == MOST_INSTRUCTIONS:
@@ -100,9 +100,7 @@ def _left(stream: Stream) -> int:
 class _Machine:
     """Pickle's stack machine; a method for each instruction that is more than a value."""
 
-    def __init__(
-        self, table: Table, persistent: Callable[[Any], Any] | None, inert: bool, copies: Allowance
-    ) -> None:
+    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None, inert: bool, copies: Allowance) -> None:
         self.table, self.persistent, self.inert, self.copies = table, persistent, inert, copies
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # the stacks below each mark

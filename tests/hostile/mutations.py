@@ -71,11 +71,27 @@ def _places(document: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(document[key])
 
 
-NAMES = ("collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage", "torch.Size", "numpy.dtype",
-         "_codecs.encode", "builtins.set", "builtins.getattr", "builtins.type", "numpy.core.multiarray.scalar", "my.Thing",
-         "copyreg._reconstructor", "torch_utils.persistence._reconstruct_persistent_obj", "torch._utils._rebuild_parameter",
-         "torch._tensor._rebuild_from_type_v2", "torch.storage._load_from_bytes", "os.system", "torch.float32",
-         "torch._utils._rebuild_tensor_v3", "collections.defaultdict", "builtins.bytearray", "pathlib.PosixPath")  # fmt: skip
+NAMES = (
+    *("collections.OrderedDict", "collections.defaultdict", "copyreg._reconstructor", "pathlib.PosixPath", "my.Thing"),
+    *(
+        "torch.FloatStorage",
+        "torch.float32",
+        "torch.Size",
+        "torch.storage._load_from_bytes",
+        "numpy.dtype",
+        "os.system",
+    ),
+    *(f"torch._utils._rebuild_{what}" for what in ("tensor_v2", "tensor_v3", "parameter")),
+    *(
+        "torch._tensor._rebuild_from_type_v2",
+        "os.system",
+        "numpy.core.multiarray.scalar",
+        "_codecs.encode",
+        "builtins.bytearray",
+    ),
+    *("builtins.set", "builtins.getattr", "builtins.type", "torch_utils.persistence._reconstruct_persistent_obj"),
+)
+TEXTS_OF_PICKLES = ("ema", "a", "storage", "0", "cpu", "class", "type", "state", "latin1", "_init_kwargs")
 PIECES = (
     *(b"(", b")", b"t", b"\x85", b"\x86", b"\x87", b"]", b"l", b"a", b"e", b"}", b"d", b"s", b"u", b"\x8f", b"\x90"),
     *(
