@@ -19,8 +19,8 @@ def check_ranges(options: Mapping[str, object], least: Mapping[str, int]) -> Non
         least: the smallest value of each that is a whole number, or of its entries.
 
     Raises:
-        ValueError: for the first that is below its least, or above 2^20 (2^10 layers in a row, 10^5 steps); for a dropout or
-            label_dropout that is no probability.
+        ValueError: for the first that is below its least, or above 2^20 (2^10 layers in a row, 10^5 steps), or has more
+            than 64 entries; for a dropout or label_dropout that is no probability.
     """
     for name, lowest in least.items():
         value, highest = options.get(name), HIGHEST.get(name, LARGEST)

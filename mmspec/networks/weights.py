@@ -50,8 +50,8 @@ def no_larger_than(weights: Mapping[str, Tensor], where: str) -> Iterator[None]:
         yield
     except TooMuch as error:
         raise InputError(
-            f"{where} describes a network of {error}, and its weights hold far fewer: give the options, or the file, that "
-            "belong to them."
+            f"{where} describes a network of {error}, and its weights hold far fewer: give the options, or the file, "
+            "that belong to them."
         ) from None
     except (RuntimeError, MemoryError, OverflowError) as error:
         if not re.search("alloc|overflow|too large", f"{type(error).__name__} {error}", re.IGNORECASE):

@@ -135,14 +135,14 @@ def refuse_others(config: Config, file: Path, built: Values, known: Iterable[str
     for key, value in config.items():
         if key in built and not any(_same(value, each) for each in built[key]):
             raise InputError(
-                f"{file} has {clipped(key)}={clipped(json.dumps(value))}: of these weights mmspec builds {json.dumps(built[key][0])} "
-                "alone, which computes something else; take a model that has it."
+                f"{file} has {clipped(key)}={clipped(json.dumps(value))}: of these weights mmspec builds "
+                f"{json.dumps(built[key][0])} alone, which computes something else; take a model that has it."
             )
         if known is None or key in built or key in known or key.startswith("_") or value is None or value is False:
             continue
         raise InputError(
-            f"{file} has {clipped(key)}={clipped(json.dumps(value))}, a key that mmspec does not know: what it changes would be lost; "
-            "remove it if it changes nothing."
+            f"{file} has {clipped(key)}={clipped(json.dumps(value))}, a key that mmspec does not know: what it changes "
+            "would be lost; remove it if it changes nothing."
         )
 
 

@@ -70,7 +70,8 @@ def load_edm(source: str | Path | Mapping[str, Tensor], **options: Any) -> Denoi
     class_name = named.rpartition(".")[2]
     if class_name not in PRECONDITIONERS:
         raise InputError(
-            f"{where}: class_name={clipped(class_name)} is no preconditioner of EDM's: give one of {', '.join(PRECONDITIONERS)}."
+            f"{where}: class_name={clipped(class_name)} is no preconditioner of EDM's: give one of "
+            f"{', '.join(PRECONDITIONERS)}."
         )
     own = inspect.signature(PRECONDITIONERS[class_name]).parameters
     process = construct(

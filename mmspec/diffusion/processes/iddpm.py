@@ -50,7 +50,8 @@ def iddpm_sigmas(timesteps: int = 1000, c_1: float = 0.001, c_2: float = 0.008) 
     """
     if not 1 <= timesteps <= MOST_TIMESTEPS or not (0 < c_1 < 1 and 0 < c_2 < 1):
         raise ValueError(
-            f"timesteps must be from 1 to {MOST_TIMESTEPS} and c_1 and c_2 between 0 and 1, not {timesteps}, {c_1} and {c_2}."
+            f"timesteps must be from 1 to {MOST_TIMESTEPS} and c_1 and c_2 between 0 and 1, not {timesteps}, {c_1} and "
+            f"{c_2}."
         )
     steps = torch.arange(timesteps + 1, device="cpu")
     alpha_bar = (0.5 * math.pi * steps / timesteps / (c_2 + 1)).sin() ** 2
