@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-faults lint bench clean
+.PHONY: help setup demo test test-faults fuzz lint lock bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,16 @@ test: setup  ## run the tests
 test-faults: setup  ## break runs in all ways, in one process and in many, and print what survived (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.table
 
+fuzz: setup  ## change strangers' files at random for MMSPEC_FUZZ_SECONDS (30 minutes), and see that all are refused or read
+	OMP_NUM_THREADS=1 MMSPEC_FUZZ_SECONDS=$${MMSPEC_FUZZ_SECONDS:-1800} $(BIN)/python -m pytest -n 0 tests/hostile/test_fuzz.py
+
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lock: setup  ## write requirements.lock: the hash of each package that setup installs on this machine
+	$(BIN)/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 
 bench: setup  ## print every figure of the README's speed table
 	$(BIN)/python -m benchmarks

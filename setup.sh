@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes a virtual environment with mmspec, every extra and the tested versions: ./setup.sh [FOLDER]
+# Where requirements.lock lies beside it (see `make lock`), the files that it names by their hashes, and no others.
 set -euo pipefail
 cd "$(dirname "$0")"
 venv=${1:-.venv}
@@ -10,10 +11,15 @@ if sys.version_info < (3, 11):
     sys.exit(f"mmspec needs Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=/path/to/python3.11")
 PY
 "${PYTHON:-python3}" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,speech-demo,eval-image,text,dev]"
-# PESQ is compiled as it is installed; without a C compiler its metrics are left out.
-"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[eval-speech]" ||
-  echo "mmspec works without PESQ and STOI, which need a C compiler and its Python headers." >&2
+if [[ -f requirements.lock ]]; then
+  "$venv/bin/python" -m pip install --quiet --require-hashes --requirement requirements.lock
+  "$venv/bin/python" -m pip install --quiet --no-deps --editable .
+else
+  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,speech-demo,eval-image,text,dev]"
+  # PESQ is compiled as it is installed; without a C compiler its metrics are left out.
+  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[eval-speech]" ||
+    echo "mmspec works without PESQ and STOI, which need a C compiler and its Python headers." >&2
+fi
 
 # torchaudio's wheel links CUDA, so beside a CPU build of torch its import fails on its compiled files.
 # mmspec uses its Python parts only (resampling, mel filters), which work without them.

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import struct
 import sys
 import warnings
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 BAND_PIXELS = 1 << 22
-# Deflate shrinks at most 1,032 times, and a byte holds at most 8 pixels: a header that promises more lies.
-FREE_PIXELS, PIXELS_A_BYTE = 1 << 24, 8 * 1032
+# Of files of any size, and of each byte besides: photographs have less than 4 a byte, and decoders take up to 20 bytes
+# of memory for each.
+FREE_PIXELS, PIXELS_A_BYTE = 45_000_000, 4
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 EPILOG = """examples:
   python -m data_prep.images photos/ data/photos --size 64
@@ -129,7 +131,7 @@ def _opened(content: bytes, converted: list[str]) -> tuple[Image.Image, Depth]:
         raise Rejected("not a picture", "PostScript is a program, and is not run")
     image = Image.open(io.BytesIO(pixels_alone(content)))
     pixels = image.width * image.height
-    if pixels > max(FREE_PIXELS, PIXELS_A_BYTE * len(content)):
+    if pixels > FREE_PIXELS + PIXELS_A_BYTE * len(content):
         raise Rejected("too large", f"its header promises {pixels:,} pixels, in {len(content):,} bytes")
     if getattr(image, "n_frames", 1) > 1:
         converted.append(f"{image.format}, first frame")
@@ -143,11 +145,13 @@ def _opened(content: bytes, converted: list[str]) -> tuple[Image.Image, Depth]:
 def _unidentified(content: bytes) -> Rejected:
     """Why Pillow does not open a file, in the words of the format whose mark it bears."""
     for opened, accepts in Image.OPEN.values():
-        if accepts is not None and accepts(content[:16]) is True:
-            try:
+        try:
+            if accepts is not None and accepts(content[:16]) is True:
                 opened(io.BytesIO(content), "")
-            except Exception as error:  # as decoders do
-                return undecodable("picture", str(error) or type(error).__name__)
+        except struct.error:  # of a file that is shorter than the mark of a format
+            continue
+        except Exception as error:  # as decoders do
+            return undecodable("picture", str(error) or type(error).__name__)
     return Rejected("not a picture", "of no format that Pillow knows")
 
 

@@ -7,26 +7,33 @@ import bz2
 import errno
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import stat
-import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from data_prep.samples import Rejected
-from mmspec.errors import InputError
+from mmspec.errors import InputError, printable
+from mmspec.strangers import UNREADABLE, most_unpacked
 
 COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+DAMAGED = (*UNREADABLE, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 CHUNK = 1 << 20
-FREE_BYTES, MOST_GROWTH = 256 << 20, 100  # archives of recorded sound or pictures shrink less than this
-MOST_BYTES = 8 << 30
+MOST_BYTES, MOST_NAME = 8 << 30, 1 << 20  # of a file; of what a tar says of one beside its header
+LENGTHY = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 ENCRYPTED, UTF_8, UNIX = 1, 1 << 11, 3  # bits of a zip member's flags; the system whose file types it has
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -102,6 +109,18 @@ class Folder(Source):
         return {"name": self.path.name, "bytes": self.size, "listing": digest.hexdigest()}
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header. Names, and what else there is to say, may stand behind it, and are read as a whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As of the base, but of no names that fill the memory."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in LENGTHY and not 0 <= header.size <= MOST_NAME:
+            raise tarfile.ReadError(f"the name of a file of {header.size:,} bytes")
+        return header
+
+
 class Tar(Source):
     """A tar archive, plain or compressed, read once from front to back."""
 
@@ -112,7 +131,7 @@ class Tar(Source):
         count = 0
         with self.path.open("rb") as raw:
             try:
-                with _decompressed(raw) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
+                with _decompressed(raw) as stream, _tar(stream) as archive:
                     for info in archive:
                         archive.members = []  # type: ignore[attr-defined]  # or a long listing stays in memory
                         if info.isdir():
@@ -155,7 +174,7 @@ def open_source(path: Path) -> Source:
             return Folder(path.resolve())
         if zipfile.is_zipfile(path):
             return Zip(path)
-        with path.open("rb") as raw, _decompressed(raw) as stream, tarfile.open(fileobj=stream, mode="r|"):
+        with path.open("rb") as raw, _decompressed(raw) as stream, _tar(stream):
             return Tar(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give a folder, a .tar, .tar.gz, .tgz or .zip archive.") from None
@@ -176,6 +195,10 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
             stream: IO[bytes] = opened(raw)
             return stream
     return raw
+
+
+def _tar(stream: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK, tarinfo=_Header)
 
 
 def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo, raw: IO[bytes]) -> bytes | Rejected:
@@ -205,18 +228,18 @@ def _zip_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | Rej
             return _read(file, lambda: info.compress_size)
     except NotImplementedError as error:
         return Rejected("unsupported in the archive", str(error))
-    except (*DAMAGED, ValueError, struct.error) as error:
+    except DAMAGED as error:
         return Rejected("damaged in the archive", str(error))
 
 
 def _read(file: IO[bytes], packed: Callable[[], int]) -> bytes | Rejected:
     """All of a file of an archive, unless it outgrows the ``packed()`` bytes that were read of the archive for it."""
-    content = bytearray()
+    content = io.BytesIO()
     while chunk := file.read(CHUNK):
-        content += chunk
-        if len(content) > FREE_BYTES + MOST_GROWTH * packed():
-            return Rejected("too large", f"it unpacks to more than {MOST_GROWTH} times its size in the archive")
-    return bytes(content)
+        content.write(chunk)
+        if content.tell() > (most := most_unpacked(packed())):
+            return Rejected("too large", f"it unpacks to more than {most:,} bytes, which is too much for its size")
+    return content.getvalue()
 
 
 def _file_content(file: Path) -> bytes | Rejected:
@@ -253,7 +276,7 @@ def _slashed(name: str) -> str:
 
 
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode().replace("\t", "\\t").replace("\n", "\\n")
+    return printable(name.encode("utf-8", "backslashreplace").decode())
 
 
 def _is_link(parent: str, name: str) -> bool:

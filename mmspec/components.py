@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from mmspec.errors import InputError
+from mmspec.strangers import shown
 from mmspec.typed import below, call, checked, nearest, refuse_unknown
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Component:
         if isinstance(config, str):
             return cls(config)
         if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
-            raise InputError(f"{where} takes {{type: NAME, ...}}, not {config!r}.")
+            raise InputError(f"{where} takes {{type: NAME, ...}}, not {shown(config)}.")
         arguments = {str(key): value for key, value in config.items() if key not in ("type", "plugin")}
         plugin = checked(config.get("plugin"), dict[str, str] | None, f"{where}.plugin")
         if plugin is not None and not {"name", "sha256"} <= plugin.keys():

@@ -2,17 +2,23 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mmspec.errors import InputError
+from mmspec.strangers import clipped, read_document
 from mmspec.typed import held
 
 RESTORE = "restore it, or move it away"
+MOST_VALUES = 8_000_000  # each of some hundred bytes once it is read; labels of ImageNet have 4 million
+DOCUMENT_VALUES = 500_000  # of what is held against types, which takes some microseconds for each
+MOST_YAML = 1 << 18  # bytes: a few seconds of reading
 
 
 def read_json(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, Any]:
@@ -26,7 +32,7 @@ def read_json(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, An
     Raises:
         InputError: if it holds none, or other ones.
     """
-    return _read(path, parse_json, "JSON", kind, mend)
+    return _read(path, partial(parse_json, most=DOCUMENT_VALUES), "JSON", kind, mend)
 
 
 def read_yaml(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, Any]:
@@ -34,13 +40,15 @@ def read_yaml(path: Path, kind: Any = None, mend: str = RESTORE) -> dict[str, An
     return _read(path, parse_yaml, "YAML", kind, mend)
 
 
-def parse_json(content: bytes) -> Any:
-    """What JSON says.
+def parse_json(content: bytes, most: int = MOST_VALUES) -> Any:
+    """What JSON says, of so many values at the most.
 
     Raises:
         ValueError: if it is none, not in UTF-8, nested too deeply, has a key twice, of which one would be ignored, or
             a text that no file and no path can hold.
     """
+    if sum(map(content.count, (b"[", b"{", b","))) > most:
+        raise ValueError(f"more than {most:,} values")
     try:
         return _writable(json.loads(content.decode(), object_pairs_hook=_each_once))
     except RecursionError:
@@ -49,6 +57,8 @@ def parse_json(content: bytes) -> Any:
 
 def parse_yaml(content: bytes) -> Any:
     """What YAML says; errors as for `parse_json`, and for an alias, by which a value could hold itself."""
+    if len(content) > MOST_YAML:
+        raise ValueError(f"more than {MOST_YAML:,} bytes")
     try:
         return _writable(yaml.load(content.decode(), _Loader))
     except yaml.MarkedYAMLError as error:
@@ -70,9 +80,10 @@ def mended(mend: str) -> Iterator[None]:
 
 
 def _read(path: Path, parse: Callable[[bytes], Any], form: str, kind: Any, mend: str) -> dict[str, Any]:
+    stored = read_document(path)
     with mended(mend):
         try:
-            content = parse(path.read_bytes())
+            content = parse(stored)
         except ValueError as error:
             raise InputError(f"{path} is not {form} ({error})") from None
         if not isinstance(content, dict):
@@ -96,7 +107,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key} stands there twice")
+            raise ValueError(f"the key {clipped(key)} stands there twice")
         found[key] = value
     return found
 
@@ -111,8 +122,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            problem = f"the key {twice[0]} stands there twice"
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := [key for key, count in keys.items() if count > 1]:
+            problem = f"the key {clipped(twice[0])} stands there twice"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)

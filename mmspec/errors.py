@@ -2,10 +2,12 @@
 
 import dis
 import errno
+import re
 from types import TracebackType
 
 TRACEBACK = "MMSPEC_TRACEBACK"  # variable of the environment that shows where a plug-in failed
 OURS = ("mmspec", "data_prep")
+COMMANDING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # controls, and changes of direction
 MENDS = {
     errno.ENOENT: "give a place that is there",
     errno.ENOSPC: "make room there",
@@ -26,8 +28,17 @@ class InputError(ValueError):
     """A file, key or value that mmspec was given cannot be used.
 
     Its message is one sentence that names the thing, says what was expected and how to mend it. The commands
-    print it without a traceback and exit with status 2.
+    print it without a traceback and exit with status 2. What it quotes may be of a stranger: letters that command a
+    terminal, or turn the line around, are written as escapes.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
+
+
+def printable(text: str) -> str:
+    """A text in one line, with escapes in place of what a terminal obeys."""
+    return COMMANDING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def fault_of_plugin(error: BaseException) -> str | None:

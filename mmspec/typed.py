@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from mmspec.errors import InputError
+from mmspec.strangers import INTEGERS, clipped, shown
 
 T = TypeVar("T")
-MOST_SHOWN = 200  # characters of a value that is refused
 
 WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -38,7 +38,7 @@ def read(cls: type[T], config: object, where: str = "") -> T:
             type, or one that the class refuses.
     """
     if not isinstance(config, Mapping):
-        raise InputError(f"{where or cls.__name__} takes keys and values, not {config!r}.")
+        raise InputError(f"{where or cls.__name__} takes keys and values, not {shown(config)}.")
     fields = {_key(field): field.name for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     refuse_unknown(config, list(fields), where)
     hints = get_type_hints(cls, include_extras=True)
@@ -46,11 +46,11 @@ def read(cls: type[T], config: object, where: str = "") -> T:
     return call(cls, values, where)
 
 
-def held(content: object, kind: Any, where: str) -> None:
+def held(content: Any, kind: Any, where: str) -> None:
     """Hold what a file says against the ``TypedDict`` that states what is read of it; other keys may be anything.
 
     Args:
-        content: as JSON or YAML has it; numbers may be NaN.
+        content: as JSON or YAML has it; numbers may be NaN, and what stands for null becomes it.
         kind: a TypedDict, whose values may be TypedDicts.
         where: the file, by which the error calls it.
 
@@ -58,7 +58,7 @@ def held(content: object, kind: Any, where: str) -> None:
         InputError: for a key that is needed and missing, or a value of another type.
     """
     if not isinstance(content, Mapping):
-        raise InputError(f"{where} takes keys and values, not {_shown(content)}.")
+        raise InputError(f"{where} takes keys and values, not {shown(content)}.")
     hints = get_type_hints(kind)
     if missing := [key for key in sorted(kind.__required_keys__) if key not in content]:
         raise InputError(f"{where} has no {missing[0]}.")
@@ -68,7 +68,8 @@ def held(content: object, kind: Any, where: str) -> None:
         if is_typeddict(hint):
             held(content[key], hint, f"{where}: {key}")
         else:
-            checked(_without_nan(content[key]), hint, f"{where}: {key}")
+            value = checked(_without_nan(content[key]), hint, f"{where}: {key}")
+            content[key] = None if value is None else content[key]
 
 
 def _without_nan(value: Any) -> Any:
@@ -154,7 +155,7 @@ def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made:
     for name in names:
         if name not in known:
             expected = f"{nearest(name, known)}{', '.join(known)}" if known else "there is none"
-            raise InputError(f"{below(where, name)} is no option{made and f' of {made}'}: {expected}.")
+            raise InputError(f"{below(where, clipped(name))} is no option{made and f' of {made}'}: {expected}.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -181,7 +182,7 @@ def checked(value: Any, hint: Any, where: str) -> Any:
         return {str(key): checked(each, get_args(hint)[1], below(where, key)) for key, each in value.items()}
     if _fits(value, hint):
         return _converted(value, hint, where)
-    raise InputError(f"{where} takes {_words(hint)}, not {_shown(value)}.")
+    raise InputError(f"{where} takes {_words(hint)}, not {shown(value)}.")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -217,7 +218,7 @@ def _is_plain(value: Any, hint: Any) -> bool:
     if hint is float:
         return _is_number(value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < INTEGERS
     if hint is Path:
         return isinstance(value, str | Path) and str(value) != ""
     return isinstance(value, hint)
@@ -267,11 +268,12 @@ def _words(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_words(each) for each in inner)
     if origin is Literal:
-        return " or ".join(_shown(each) for each in inner)
+        return " or ".join(shown(each) for each in inner)
     if origin in _SEQUENCES:
         count = "" if origin is not tuple or inner[-1:] == (...,) else f"{len(inner)} "
         first, *others = _words(inner[0]).split(" or ")
-        return " or ".join([f"a list of {count}{first.removeprefix('a ')}s", *others])
+        one, of, each = first.removeprefix("a ").partition(" of ")
+        return " or ".join([f"a list of {count}{one}s{of}{each}", *others])
     if origin in _MAPPINGS or _is_written(hint):
         return "a name or {type: NAME, ...}" if _is_named(hint) else "keys and values"
     return WORDS.get(hint, "null" if hint is None else getattr(hint, "__name__", str(hint)))
@@ -279,14 +281,6 @@ def _words(hint: Any) -> str:
 
 def _is_auto(marker: object) -> bool:
     return type(marker).__name__ == "Auto"
-
-
-def _shown(value: Any) -> str:
-    """A value as a command line writes it, or how it begins."""
-    if value is None:
-        return "null"
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _key(field: "dataclasses.Field[Any]") -> str:

@@ -1,12 +1,14 @@
 """What a packed data set says about itself: ``meta.json``."""
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from mmspec.documents import mended, read_json
 from mmspec.errors import InputError
+from mmspec.strangers import shown
 from mmspec.typed import read
 
 FORMAT = "mmspec-packed-1"
@@ -79,7 +81,7 @@ class DatasetMeta:
             mend = "make one with `python -m data_prep.images` or `python -m data_prep.audio`"
             raise InputError(f"{folder} {what}: {mend}.") from None
         if (found := stored.get("format")) != FORMAT:
-            raise InputError(f"{path} has the format {found!r}, expected {FORMAT!r}: {AGAIN}.")
+            raise InputError(f"{path} has the format {shown(found)}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}
         if missing := sorted(required - stored.keys()):
             raise InputError(f"{path} lacks {', '.join(missing)}: {AGAIN}.")
@@ -91,21 +93,21 @@ class DatasetMeta:
 
     def _contradiction(self) -> str | None:
         if self.modality not in DTYPES:
-            return f"modality={self.modality!r}, expected {' or '.join(DTYPES)}"
+            return f"modality={shown(self.modality)}, expected {' or '.join(DTYPES)}"
         if self.count < 1:
             return f"count={self.count}, expected at least one sample"
         axes = {"image": (3,), "audio": (2,), "latent": (2, 3)}[self.modality]
         if len(self.shape) not in axes or min(self.shape) < 1:
             sizes = " or ".join(str(count) for count in axes)
-            return f"shape={self.shape!r}, expected {sizes} positive sizes (channels first) for {self.modality}"
+            return f"shape={shown(self.shape)}, expected {sizes} positive sizes (channels first) for {self.modality}"
         if self.modality == "latent" and not (self.first_stage and self.encoded):
             return "latents without first_stage and encoded"
         if problem := self._rate_problem():
             return problem
         if self.classes == ():
             return "classes=[], expected names or null"
-        if twice := [name for name in self.classes or () if (self.classes or ()).count(name) > 1]:
-            return f"two classes called {twice[0]!r}, expected a name of its own for each"
+        if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
+            return f"two classes called {shown(twice[0])}, expected a name of its own for each"
         return None
 
     def _rate_problem(self) -> str | None:

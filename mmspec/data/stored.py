@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from mmspec.data.array_file import HEADER_BYTES, array_header
 from mmspec.data.meta import AGAIN, DatasetMeta
 from mmspec.data.values import decode
 from mmspec.errors import InputError
+from mmspec.strangers import clipped, refuse_irregular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +66,11 @@ class StoredDataset(ABC):
         path = self.folder / "captions.txt"
         if not path.exists():
             return None
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        refuse_irregular(path)
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no text in UTF-8 ({error.reason}): {AGAIN}.") from None
         if len(lines) != self.meta.count:
             raise InputError(f"{path} has {len(lines)} lines, expected {self.meta.count} by its meta.json: {AGAIN}.")
         return lines
@@ -160,15 +166,20 @@ def mapped(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
     Raises:
         InputError: if it is missing, truncated, or of another shape or type.
     """
+    refuse_irregular(path)
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        with path.open("rb") as file:
+            found, fortran, kind, offset = array_header(file.read(HEADER_BYTES))
+        if (found, kind) != (shape, np.dtype(dtype)) or fortran:
+            held = clipped(f"{kind} {list(found)}")
+            raise InputError(f"{path} holds {held}, expected {dtype} {list(shape)} by its meta.json: {AGAIN}.")
+        array = np.memmap(path, kind, "r", offset, shape)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {AGAIN}.") from None
-    except (OSError, ValueError, SyntaxError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is truncated or not a NumPy array ({error}): {AGAIN}.") from None
-    if (array.shape, array.dtype) != (shape, np.dtype(dtype)) or np.isfortran(array):
-        found = f"{array.dtype} {list(array.shape)}"
-        raise InputError(f"{path} holds {found}, expected {dtype} {list(shape)} by its meta.json: {AGAIN}.")
     if (extra := path.stat().st_size - array.offset - array.nbytes) > 0:
         raise InputError(f"{path} is {extra} bytes longer than its header says: {AGAIN}.")
     return array

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -20,9 +20,11 @@ from mmspec.errors import InputError
 from mmspec.files import is_missing, replace_text
 from mmspec.losses.weighting import noise_level, per_sample
 from mmspec.networks import FirstStage, Network
-from mmspec.networks.weights import put_file
+from mmspec.networks.weights import no_larger_than, put_weights, read_safetensors
+from mmspec.strangers import shown
 from mmspec.typed import read
 
+Made = TypeVar("Made", bound=nn.Module)
 FORMAT, EARLIER = "mmspec-denoiser-2", "mmspec-denoiser-1"  # the earlier one called the process "preconditioning"
 WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
 AGAIN = "fetch or export it again"
@@ -197,15 +199,14 @@ class Denoiser(nn.Module):
         """
         folder = _local_folder(source)
         saved, where = _read(folder / "config.json"), f"{folder / 'config.json'}:"
-        network = saved.network.build(Network, f"{where} network")
+        network = _with_weights(saved.network, Network, folder / WEIGHTS, f"{where} network")
         process = saved.process.build(Process, f"{where} process")
         conditioner = first_stage = None
         if saved.conditioner is not None:
             conditioner = saved.conditioner.build(LogMel, f"{where} conditioner")
-        put_file(network, folder / WEIGHTS)
         if saved.first_stage is not None:
-            first_stage = saved.first_stage.build(FirstStage, f"{where} first_stage")
-            put_file(first_stage, folder / FIRST_STAGE_WEIGHTS)
+            file = folder / FIRST_STAGE_WEIGHTS
+            first_stage = _with_weights(saved.first_stage, FirstStage, file, f"{where} first_stage")
         signal = saved.signal
         denoiser = cls(network, process, signal.shape, signal.sample_rate, signal.classes, conditioner, first_stage)
         return denoiser.to(device).eval()
@@ -232,12 +233,21 @@ class _SavedDenoiser:
     first_stage: Component | None = None
 
 
+def _with_weights(component: Component, base: type[Made], file: Path, where: str) -> Made:
+    """What a configuration describes, as far as its weights go, with these in it."""
+    weights = read_safetensors(file)
+    with no_larger_than(weights, where):
+        made = component.build(base, where)
+    put_weights(made, weights, str(file))
+    return made
+
+
 def _read(file: Path) -> _SavedDenoiser:
     config = read_json(file, mend=AGAIN)
     found = config.get("format")
     if found not in (FORMAT, EARLIER):
         raise InputError(
-            f"{file} has format {found!r}, mmspec reads {FORMAT!r}: "
+            f"{file} has format {shown(found)}, mmspec reads {FORMAT!r}: "
             "give a folder that `mmspec train` or save_pretrained wrote; `mmspec convert` reads what others saved."
         )
     if found == EARLIER and "preconditioning" in config:

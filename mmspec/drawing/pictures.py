@@ -13,9 +13,11 @@ from mmspec.drawing.plain_svg import parsed, written
 from mmspec.drawing.style import INK, line_colour
 from mmspec.errors import InputError
 from mmspec.files import replace_bytes
+from mmspec.strangers import read_document
 
 SUFFIXES = (".png", ".svg")
 CREATOR = "mmspec analyze"
+SVG_BYTES = 4 << 20  # many times a figure of ours; each byte of it may take fifty in memory
 DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 
 
@@ -50,7 +52,7 @@ def read_picture(file: Path) -> Figure:
     if said.get("creator") != CREATOR:
         raise _refused(file)
     try:
-        svg = written(parsed(file.read_text(encoding="utf-8")))
+        svg = written(parsed(_text(file)))
     except ValueError as error:
         raise _refused(file, f"{error}, which no such picture has; ") from None
     title = said.get("title", file.stem)
@@ -75,11 +77,15 @@ def _is_picture(file: Path) -> bool:
 def _said(file: Path) -> dict[str, str]:
     """Title, description and creator of an SVG file; nothing of another."""
     try:
-        root = parsed(file.read_text(encoding="utf-8"))
+        root = parsed(_text(file))
     except (OSError, ValueError):
         return {}
     found = {tag: root.find(f".//{DUBLIN_CORE}{tag}") for tag in ("title", "description", "creator")}
     return {tag: "".join(element.itertext()).strip() for tag, element in found.items() if element is not None}
+
+
+def _text(file: Path) -> str:
+    return read_document(file, SVG_BYTES).decode()
 
 
 def _refused(file: Path, reason: str = "") -> InputError:

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from mmspec.data import DatasetMeta, StoredDataset, open_dataset
+from mmspec.data.array_file import HEADER_BYTES, array_header
 from mmspec.data.packed import DataFile, complete
 from mmspec.errors import InputError
 from mmspec.files import staged
+from mmspec.strangers import UNREADABLE, Allowance, TooMuch, clipped, most_unpacked
 
 if TYPE_CHECKING:
     from data_prep.decoding import Decoder
@@ -90,8 +93,11 @@ def _first_rate(path: Path) -> int | None:
 def _is_npz(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return path.suffix == ".npz"
-    with zipfile.ZipFile(path) as archive:
-        return all(name.endswith(".npy") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except UNREADABLE:
+        return False
 
 
 def _pack_array(path: Path, folder: Path) -> None:
@@ -101,21 +107,21 @@ def _pack_array(path: Path, folder: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if f"{ARRAY}.npy" not in archive.namelist():
                 raise InputError(f"{path} holds {', '.join(archive.namelist()) or 'nothing'}: {wanted}.")
-            with archive.open(f"{ARRAY}.npy") as file:
-                shape, fortran, dtype = _header(file)
+            entry = archive.getinfo(f"{ARRAY}.npy")
+            Allowance(most_unpacked(entry.compress_size), f"bytes in {ARRAY}").take(entry.file_size)
+            with archive.open(entry) as file:
+                shape, fortran, dtype, start = array_header(file.read(HEADER_BYTES))
                 if len(shape) != 4 or dtype != np.uint8 or fortran or shape[-1] not in (1, 3) or 0 in shape:
-                    raise InputError(f"{path} holds {ARRAY} as {dtype} {list(shape)}: {wanted}.")
+                    found = clipped(f"{dtype} {list(shape)}")
+                    raise InputError(f"{path} holds {ARRAY} as {found}: {wanted}.")
+                file.seek(start)
+                if math.prod(shape) > entry.file_size:
+                    raise EOFError(f"{ARRAY} ends before its {shape[0]} pictures do")
                 _copy(file, shape, folder, path)
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (*UNREADABLE, zlib.error, EOFError, TooMuch) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged ({error}): make or fetch it again.") from None
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)
 
 
 def _copy(file: IO[bytes], shape: tuple[int, ...], folder: Path, source: Path) -> None:
@@ -127,10 +133,7 @@ def _copy(file: IO[bytes], shape: tuple[int, ...], folder: Path, source: Path) -
         with DataFile(beside, meta, new=True) as data:
             for start in range(0, count, step):
                 rows = min(step, count - start)
-                content = file.read(rows * size)
-                if len(content) < rows * size:
-                    raise EOFError(f"{ARRAY} ends before its {count} pictures do")
-                data.write(start, np.frombuffer(content, np.uint8))
+                data.write(start, np.frombuffer(file.read(rows * size), np.uint8))
         complete(beside, meta=meta)
 
 

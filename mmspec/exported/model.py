@@ -13,6 +13,7 @@ from mmspec.errors import InputError
 from mmspec.exported import walk
 from mmspec.exported.noise import NormalNoise
 from mmspec.files import sha256
+from mmspec.strangers import shown
 from mmspec.typed import read
 
 FORMAT = "mmspec-exported-1"
@@ -152,7 +153,7 @@ def read_facts(folder: Path) -> ExportedFacts:
     """
     config = read_json(folder / CONFIG, mend=AGAIN)
     if (found := config.get("format")) != FORMAT:
-        raise InputError(f"{folder / CONFIG} has format {found!r}, this mmspec reads {FORMAT!r}: {AGAIN}.")
+        raise InputError(f"{folder / CONFIG} has format {shown(found)}, this mmspec reads {FORMAT!r}: {AGAIN}.")
     return read(ExportedFacts, config, f"{folder / CONFIG}:")
 
 

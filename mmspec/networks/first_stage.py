@@ -21,7 +21,7 @@ from mmspec.files import replace_text
 from mmspec.networks.autoencoder import Decoder, Encoder
 from mmspec.networks.layers import conv
 from mmspec.networks.ranges import check_ranges, check_scale
-from mmspec.networks.weights import put_file
+from mmspec.networks.weights import no_larger_than, put_weights, read_safetensors
 
 LEAST = {  # value of the arguments
     **dict.fromkeys(("in_channels", "channels", "channel_mult", "num_blocks", "z_channels", "embed_channels"), 1),
@@ -128,8 +128,11 @@ class FirstStage(Configured, nn.Module, ABC):
         config = read_json(file, mend="copy or convert it again")
         if config.get("format") != FORMAT:
             raise InputError(f"{folder} holds no first stage of mmspec's: give a folder that `mmspec convert` wrote.")
-        stage = Component.read(config.get("first_stage"), f"{file}: first_stage").build(cls, f"{file}: first_stage")
-        put_file(stage, Path(folder) / WEIGHTS)
+        weights = read_safetensors(Path(folder) / WEIGHTS)
+        with no_larger_than(weights, f"{file}: first_stage"):
+            made = Component.read(config.get("first_stage"), f"{file}: first_stage")
+            stage = made.build(cls, f"{file}: first_stage")
+        put_weights(stage, weights, str(Path(folder) / WEIGHTS))
         return stage.eval().requires_grad_(False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FirstStage":

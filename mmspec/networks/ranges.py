@@ -4,7 +4,11 @@ import math
 from collections.abc import Mapping
 
 LARGEST = 2**20  # of widths: beyond it is a slip of the hand, and layers that no memory holds
-DEEPEST = dict.fromkeys(("num_blocks", "transformer_depth", "residual_layers"), 2**10)  # of layers in a row
+MOST_ENTRIES = 64  # levels of a network
+HIGHEST = {  # of others
+    **dict.fromkeys(("num_blocks", "transformer_depth", "residual_layers"), 2**10),  # layers in a row
+    "max_steps": 10**5,  # rows of a table
+}
 
 
 def check_ranges(options: Mapping[str, object], least: Mapping[str, int]) -> None:
@@ -15,15 +19,17 @@ def check_ranges(options: Mapping[str, object], least: Mapping[str, int]) -> Non
         least: the smallest value of each that is a whole number, or of its entries.
 
     Raises:
-        ValueError: for the first that is below its least, or above 2^20 (2^10 layers in a row); for a dropout or
-            label_dropout that is no probability.
+        ValueError: for the first that is below its least, or above 2^20 (2^10 layers in a row, 10^5 steps), or has more
+            than 64 entries; for a dropout or label_dropout that is no probability.
     """
     for name, lowest in least.items():
-        value, highest = options.get(name), DEEPEST.get(name, LARGEST)
+        value, highest = options.get(name), HIGHEST.get(name, LARGEST)
         listed = value if isinstance(value, list | tuple) else [value]
         entries = [entry for entry in listed if isinstance(entry, int | float)]
         if not all(lowest <= entry for entry in entries) or (lowest > 0 and value in ([], ())):
             raise ValueError(f"{name} must be {lowest} or more, not {value}.")
+        if len(listed) > MOST_ENTRIES:
+            raise ValueError(f"{name} must have {MOST_ENTRIES} entries or less, not {len(listed)}.")
         if not all(entry <= highest for entry in entries):
             raise ValueError(f"{name} must be {highest} or less, not {value}.")
     for name in ("dropout", "label_dropout"):

@@ -1,29 +1,67 @@
 """Weights put in their place."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from mmspec.errors import InputError
-from mmspec.files import refuse_lfs_pointer
+from mmspec.strangers import Allowance, TooMuch, refuse_irregular
+
+FREE_WEIGHTS, FREE_NUMBERS, GROWTH = 1000, 1 << 20, 4  # that a network may have beside those of its weights
 
 
-def put_file(network: nn.Module, file: Path) -> None:
-    """Give a network the weights in a file of safetensors, as `put_weights` does.
+def read_safetensors(file: Path) -> dict[str, Tensor]:
+    """The state dict in a file of safetensors.
 
     Raises:
-        InputError: if it cannot be read, or does not fit.
+        InputError: if there is none.
     """
-    refuse_lfs_pointer(file)
+    refuse_irregular(file)
     try:
-        weights: dict[str, Any] = load_file(file)
+        weights: dict[str, Tensor] = load_file(file)
     except Exception as error:
-        raise InputError(f"{file} cannot be read as safetensors ({error}): copy or export it again.") from None
-    put_weights(network, weights, str(file))
+        raise InputError(f"{file} cannot be read as safetensors ({error}): fetch or copy it again.") from None
+    return weights
+
+
+@contextmanager
+def no_larger_than(weights: Mapping[str, Tensor], where: str) -> Iterator[None]:
+    """While a network is made, believe its configuration no further than the weights that it is for go.
+
+    Raises:
+        InputError: as soon as the network has some times more parameters than the weights, before all of it is made.
+    """
+    left = Allowance(FREE_WEIGHTS + GROWTH * len(weights), "parameters")
+    numbers = Allowance(FREE_NUMBERS + GROWTH * sum(tensor.numel() for tensor in weights.values()), "numbers")
+
+    def registered(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> None:
+        left.take(parameter is not None)
+        numbers.take(0 if parameter is None else parameter.numel())
+
+    hook = register_module_parameter_registration_hook(registered)
+    try:
+        yield
+    except TooMuch as error:
+        raise InputError(
+            f"{where} describes a network of {error}, and its weights hold far fewer: give the options, or the file, "
+            "that belong to them."
+        ) from None
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if not re.search("alloc|overflow|too large", f"{type(error).__name__} {error}", re.IGNORECASE):
+            raise
+        raise InputError(
+            f"{where} describes a network that is larger than memory, and than its weights: give "
+            "the options, or the file, that belong to them."
+        ) from None
+    finally:
+        hook.remove()
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:

@@ -41,7 +41,9 @@ def unet_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     translated = {}
     for name, tensor in weights.items():
         ours = _unet_name(name, blocks)
-        if name.startswith(tuple(plain)):  # attention without a context has 1D convolutions for linear layers
+        if (
+            f"{name.rpartition('.')[0].rpartition('.')[0]}." in plain
+        ):  # attention without a context has 1D convolutions for linear layers
             ours = ours.replace(".proj_out.", ".proj.")
             tensor = tensor.squeeze(-1) if tensor.ndim == 3 else tensor
         translated[ours] = tensor
@@ -111,8 +113,11 @@ def first_stage_options(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, A
 
 
 def count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    """One more than the highest number at the pattern's group."""
-    return max((int(match[1]) + 1 for name in weights if (match := re.match(pattern, name))), default=0)
+    """One more than the highest number at the pattern's group; ValueError if there are fewer weights than that."""
+    found = max((int(match[1]) + 1 for name in weights if (match := re.match(pattern, name))), default=0)
+    if found > len(weights):
+        raise ValueError(f"{len(weights)} weights, one of which is numbered {found - 1}")
+    return found
 
 
 def _unet_name(name: str, blocks: int) -> str:

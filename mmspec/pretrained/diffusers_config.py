@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmspec.documents import parse_json
 from mmspec.errors import InputError
+from mmspec.strangers import clipped, read_document
 
 Config = Mapping[str, Any]  # as JSON has it
 Values = Mapping[str, tuple[Any, ...]]  # key -> the values with which diffusers computes what mmspec does
@@ -111,8 +113,10 @@ def read_config(file: Path) -> dict[str, Any]:
         InputError: if it cannot be read, or is none.
     """
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        config = parse_json(read_document(file))
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}): fetch or copy it again.") from None
     if not isinstance(config, dict):
         raise InputError(f"{file} holds {type(config).__name__}, no keys and values: fetch or copy it again.")
@@ -131,14 +135,14 @@ def refuse_others(config: Config, file: Path, built: Values, known: Iterable[str
     for key, value in config.items():
         if key in built and not any(_same(value, each) for each in built[key]):
             raise InputError(
-                f"{file} has {key}={json.dumps(value)}: of these weights mmspec builds {json.dumps(built[key][0])} "
-                "alone, which computes something else; take a model that has it."
+                f"{file} has {clipped(key)}={clipped(json.dumps(value))}: of these weights mmspec builds "
+                f"{json.dumps(built[key][0])} alone, which computes something else; take a model that has it."
             )
         if known is None or key in built or key in known or key.startswith("_") or value is None or value is False:
             continue
         raise InputError(
-            f"{file} has {key}={json.dumps(value)}, a key that mmspec does not know: what it changes would be lost; "
-            "remove it if it changes nothing."
+            f"{file} has {clipped(key)}={clipped(json.dumps(value))}, a key that mmspec does not know: what it changes "
+            "would be lost; remove it if it changes nothing."
         )
 
 

@@ -12,7 +12,7 @@ from mmspec.errors import InputError
 from mmspec.files import staged
 from mmspec.networks import UNet
 from mmspec.networks.diffusers_unet import MODELS, DiffusersUNet
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import no_larger_than, put_weights
 from mmspec.pretrained.diffusers import current_names
 from mmspec.pretrained.diffusers_config import read_config
 from mmspec.pretrained.diffusers_export import as_unet2d
@@ -57,8 +57,9 @@ def load_diffusers(source: str | Path, *, process: Process | None = None, sample
     if name not in MODELS:
         raise InputError(f"{file} has _class_name={name}: expected one of {', '.join(MODELS)}.")
     options = {key: value for key, value in config.items() if not key.startswith("_")}
-    network: DiffusersUNet = construct(DiffusersUNet, {"model": name, "options": options}, f"{file}:")
     weights = read_folder(file.parent)
+    with no_larger_than(weights, str(file)):
+        network: DiffusersUNet = construct(DiffusersUNet, {"model": name, "options": options}, f"{file}:")
     if network.dims == 2:  # in 1D, attention has the names of 2022 to this day
         weights = current_names(weights)
     put_weights(network, {f"model.{key}": tensor for key, tensor in weights.items()}, str(file.parent))

@@ -19,7 +19,7 @@ from mmspec.errors import InputError
 from mmspec.files import replacing
 from mmspec.networks import DiffWave
 from mmspec.networks.diffwave import HOP_SAMPLES
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import no_larger_than, put_weights
 from mmspec.pretrained.weights import is_state_dict, plain_names, read_torch_file
 
 
@@ -73,18 +73,16 @@ def load_diffwave(source: str | Path | Mapping[str, Any], **params: Any) -> Deno
     found = construct(Params, {**_read_off(weights), **stored, **params}, f"{where}:")
     if found.hop_samples != HOP_SAMPLES and not found.unconditional:
         raise InputError(f"{where} has hop_samples={found.hop_samples}: DiffWave makes {HOP_SAMPLES} of a frame.")
-    network = construct(
-        DiffWave,
-        {
-            "residual_channels": found.residual_channels,
-            "residual_layers": found.residual_layers,
-            "dilation_cycle_length": found.dilation_cycle_length,
-            "n_mels": found.n_mels,
-            "unconditional": found.unconditional,
-            "max_steps": len(found.noise_schedule),
-        },
-        where,
-    )
+    options = {
+        "residual_channels": found.residual_channels,
+        "residual_layers": found.residual_layers,
+        "dilation_cycle_length": found.dilation_cycle_length,
+        "n_mels": found.n_mels,
+        "unconditional": found.unconditional,
+        "max_steps": len(found.noise_schedule),
+    }
+    with no_larger_than(weights, where):
+        network = construct(DiffWave, options, where)
     put_weights(network, weights, where)
     levels = construct(DiffWaveProcess, _noise_levels(found), f"{where}:")
     samples = found.audio_len if found.unconditional else found.crop_mel_frames * found.hop_samples

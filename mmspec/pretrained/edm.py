@@ -13,11 +13,13 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM, IDDPM, VE, VP, Process
 from mmspec.errors import InputError
 from mmspec.networks import EDMUNet
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import no_larger_than, put_weights
 from mmspec.pretrained.edm_pickle import read_network
 from mmspec.pretrained.other_files import refuse_others
 from mmspec.pretrained.torch_legacy import STARTS
 from mmspec.pretrained.weights import is_state_dict, plain_names, read_torch_file
+from mmspec.strangers import clipped
+from mmspec.typed import checked
 
 SAMPLER_RANGE = (0.002, 80.0)  # of EDM's sampler, whatever lower or higher levels a network may know
 
@@ -64,10 +66,12 @@ def load_edm(source: str | Path | Mapping[str, Tensor], **options: Any) -> Denoi
     """
     where, class_name, arguments, weights = _read(source)
     arguments = {**arguments, **options}
-    class_name = str(arguments.pop("class_name", class_name)).rpartition(".")[2]
+    named = checked(arguments.pop("class_name", class_name), str, f"{where}: class_name")
+    class_name = named.rpartition(".")[2]
     if class_name not in PRECONDITIONERS:
         raise InputError(
-            f"{where}: class_name={class_name} is no preconditioner of EDM's: give one of {', '.join(PRECONDITIONERS)}."
+            f"{where}: class_name={clipped(class_name)} is no preconditioner of EDM's: give one of "
+            f"{', '.join(PRECONDITIONERS)}."
         )
     own = inspect.signature(PRECONDITIONERS[class_name]).parameters
     process = construct(
@@ -105,7 +109,8 @@ def _network(options: dict[str, Any], class_name: str, weights: Any, where: str)
     if class_name == "iDDPMPrecond":
         weights.pop("u", None)  # the table of noise levels, which the process makes itself
         options.setdefault("out_channels", 2 * options["in_channels"])
-    with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
+    # Nothing is allocated or initialized before the weights are known to fit.
+    with no_larger_than(weights, where), torch.device("meta"):
         network = construct(EDMUNet, options, f"{where}:")
     put_weights(network, weights, where)
     return network

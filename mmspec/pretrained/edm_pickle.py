@@ -16,8 +16,9 @@ from torch import Tensor
 
 from mmspec.errors import InputError
 from mmspec.pretrained import numpy_pickle, torch_pickle
-from mmspec.pretrained.inert_pickle import Made, Refused, read
+from mmspec.pretrained.inert_pickle import Made, Refused, read, text
 from mmspec.pretrained.torch_legacy import read_legacy
+from mmspec.strangers import TooMuch, mapped
 
 
 class SavedNetwork(NamedTuple):
@@ -41,10 +42,14 @@ def read_network(path: Path) -> SavedNetwork:
         InputError: if the file is truncated or something else, or asks for what no snapshot has need of.
     """
     try:
-        with path.open("rb") as file:
-            root = read(file, GLOBALS, inert=True)
+        with mapped(path) as content:
+            root = read(content, GLOBALS, inert=True)
         network = _network(root, path)
-        return SavedNetwork(network.kind, dict(network["_init_kwargs"]), dict(_tensors(network, "", set())))
+        return SavedNetwork(
+            network.kind,
+            {text(key): value for key, value in network["_init_kwargs"].items()},
+            dict(_tensors(network, "", set())),
+        )
     except InputError:
         raise
     except Refused as error:
@@ -52,6 +57,8 @@ def read_network(path: Path) -> SavedNetwork:
             f"{path} asks for {error}, of which no EDM network has need: it was not loaded and nothing in it was run; "
             "leave it out of the snapshot, which needs its averaged network (ema) alone."
         ) from None
+    except TooMuch as error:
+        raise InputError(f"{path} holds {error}, which no EDM network of its size has: it was not loaded.") from None
     except Exception as error:
         raise InputError(
             f"{path} is truncated, or not a pickle of an EDM network ({type(error).__name__}: {error}): download it "
@@ -63,7 +70,8 @@ def _network(root: Any, path: Path) -> Made:
     network = root.get("ema") if isinstance(root, dict) else None
     if type(network) is not Made or "_init_kwargs" not in network:
         kind = root.kind if type(root) is Made else type(root).__name__
-        found = f"{kind} with {', '.join(map(str, root))}"[:200] if isinstance(root, dict) and root else kind
+        names = [key for key in root if isinstance(key, str)] if isinstance(root, dict) else []
+        found = f"{kind} with {', '.join(names)}"[:200] if names else kind
         raise InputError(
             f"{path} is a pickle of {found}, and holds no averaged network (ema) as EDM's training pickles it: give "
             "the .pkl of a network."
@@ -89,10 +97,10 @@ def _tensors(module: Made, prefix: str, seen: set[int]) -> Iterator[tuple[str, T
 
 
 def _persistent_object(meta: dict[str, Any]) -> Made:
-    if meta["type"] != "class":
+    if text(meta["type"]) != "class":
         raise Refused(f"a persistent object of type {meta['type']!r}")
     state = meta["state"]
-    return Made(str(meta["class_name"]), state if isinstance(state, dict) else {"state": state})
+    return Made(text(meta["class_name"]), state if isinstance(state, dict) else {"state": state})
 
 
 def _tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
@@ -109,8 +117,8 @@ def _storage(data: bytes) -> Tensor:
     return load(storage)
 
 
-def _numpy_dtype(name: str, *_: Any) -> Made:
-    if name.startswith("O"):  # of any Python objects
+def _numpy_dtype(name: Any, *_: Any) -> Made:
+    if text(name).startswith("O"):  # of any Python objects
         raise Refused(f"numpy.dtype {name!r}")
     return numpy_pickle.dtype(name)
 

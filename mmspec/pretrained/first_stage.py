@@ -11,7 +11,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
 from mmspec.networks import FirstStage
 from mmspec.networks.first_stage import FORMAT
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import no_larger_than, put_weights
 from mmspec.pretrained import diffusers, taesd
 from mmspec.pretrained.compvis import first_stage_options
 from mmspec.pretrained.diffusers_config import read_config
@@ -84,7 +84,8 @@ def _made(weights: Mapping[str, Tensor], where: str, scale_factor: float | None)
             f"({_reason(error)})."
         ) from None
     component = Component(name, {**options, "scale_factor": 1.0 if scale_factor is None else scale_factor})
-    with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
+    # Nothing is allocated or initialized before the weights are known to fit.
+    with no_larger_than(weights, where), torch.device("meta"):
         stage: FirstStage = component.build(FirstStage, f"{where}:")
     put_weights(stage, weights, where)
     return stage.eval().requires_grad_(False)

@@ -3,14 +3,18 @@
 Pickle is a program for a small stack machine, which can import and call anything. `read` walks through that program
 itself: where it names a global, a closed table says what stands for it. Objects of other packages may become their
 names and states; every other name is refused, Python's own foremost. Nothing is ever imported, and nothing but the
-table's functions is ever called.
+table's functions is ever called. How many instructions there may be, and how much they may copy, is known before.
 """
 
+import io
 import pickletools
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from mmap import mmap
+from typing import IO, Any, NamedTuple, cast
+
+from mmspec.strangers import PARTS, Allowance, TooMuch, is_within
 
 
 class Refused(ValueError):
@@ -38,29 +42,31 @@ class Made(dict[str, Any]):
         return id(self)
 
 
+Stream = io.BytesIO | mmap
 Table = Mapping[str, Callable[..., Any]]
 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 CONTAINERS: dict[str, type] = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-LITERALS = (
+LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "BYTEARRAY8"),
-)
+}
 OWN = (*sys.stdlib_module_names, "__builtin__", "copy_reg", "commands", "exceptions")  # Python's, of both generations
 REBUILT = (  # arrays, generators and tensors of odd layouts, by functions of these
     *("numpy.core.", "numpy._core.", "numpy.random.", "numpy.ma.", "numpy.rec."),
     *("torch._utils._rebuild_", "torch._tensor._rebuild_"),
 )
-KEY_PARTS = 1000  # of tuples in each other, whose hash takes a time that doubles with their depth
+MOST_INSTRUCTIONS = 3_000_000  # a checkpoint has about 30 for each of its tensors
+FREE_COPIES, COPIES_A_BYTE = 1 << 20, 4  # bytes and parts that calls may copy: one text may be handed to all of them
 
 
-def read(stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None = None, inert: bool = False) -> Any:
+def read(stream: Stream, table: Table, persistent: Callable[[Any], Any] | None = None, inert: bool = False) -> Any:
     """The object that the pickle at the stream's position describes; leaves the stream behind it.
 
     Args:
-        stream: an open file or `io.BytesIO`.
+        stream: a mapped file or `io.BytesIO`, which do not make room for more than there is.
         table: full name of a global -> function of the arguments that the pickle gives it.
         persistent: function of a persistent id; None refuses them.
         inert: whether globals of other packages than Python's own may be named, and their classes called, which makes
@@ -69,21 +75,33 @@ def read(stream: BinaryIO, table: Table, persistent: Callable[[Any], Any] | None
     Raises:
         Refused: for a global that is neither in the table nor inert, an instruction that data have no need of, or a
             key that takes long to hash.
+        TooMuch: for more instructions, or copies, than a file of this size may have.
         ValueError, TypeError, LookupError: for a stream that is cut short or makes no sense.
     """
-    machine = _Machine(table, persistent, inert)
-    for opcode, argument, _ in pickletools.genops(stream):
+    machine = _Machine(table, persistent, inert, Allowance(FREE_COPIES + COPIES_A_BYTE * _left(stream), "copies"))
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
         if opcode.name == "STOP":
             break
+        if count == MOST_INSTRUCTIONS:
+            raise TooMuch(f"more than {count:,} instructions of pickle")
         machine.step(opcode.name, argument)
     return machine.stack.pop()
+
+
+def _left(stream: Stream) -> int:
+    """Bytes from a stream's position on."""
+    start = stream.tell()
+    stream.seek(0, io.SEEK_END)
+    end = stream.tell()
+    stream.seek(start)
+    return end - start
 
 
 class _Machine:
     """Pickle's stack machine; a method for each instruction that is more than a value."""
 
-    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None, inert: bool) -> None:
-        self.table, self.persistent, self.inert = table, persistent, inert
+    def __init__(self, table: Table, persistent: Callable[[Any], Any] | None, inert: bool, copies: Allowance) -> None:
+        self.table, self.persistent, self.inert, self.copies = table, persistent, inert, copies
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # the stacks below each mark
         self.memo: dict[int, Any] = {}
@@ -91,6 +109,8 @@ class _Machine:
     def step(self, name: str, argument: Any) -> None:
         if name in LITERALS:
             self.stack.append(argument)
+        elif (instruction := _INSTRUCTIONS.get(name)) is not None:
+            instruction(self, argument)
         elif name in CONSTANTS:
             self.stack.append(CONSTANTS[name])
         elif name in CONTAINERS:
@@ -99,10 +119,7 @@ class _Machine:
             count = TUPLES[name]
             self.stack[-count:] = [tuple(self._top(count))]
         elif name not in ("PROTO", "FRAME"):
-            instruction = getattr(self, f"on_{name.lower()}", None)
-            if instruction is None:
-                raise Refused(_called(argument) if name == "INST" else f"the pickle instruction {name}")
-            instruction(argument)
+            raise Refused(_called(argument) if name == "INST" else f"the pickle instruction {name}")
 
     def _top(self, count: int) -> list[Any]:
         if len(self.stack) < count:
@@ -190,7 +207,7 @@ class _Machine:
         self.stack.append(self._named(_called(argument)))
 
     def on_stack_global(self, _: None) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
+        name, module = text(self.stack.pop()), text(self.stack.pop())
         self.stack.append(self._named(f"{module}.{name}"))
 
     def on_reduce(self, _: None) -> None:
@@ -206,6 +223,7 @@ class _Machine:
         made = self.table.get(function.name)
         if made is None and not (classes or _makes_an_object(function.name)):
             raise Refused(function.name)
+        self.copies.take(sum(map(_size, arguments)))
         self.stack.append(Made(function.name) if made is None else made(*arguments))
 
     def on_build(self, _: None) -> None:
@@ -214,6 +232,7 @@ class _Machine:
             return  # its attributes, such as the versions in a state dict
         if type(self.stack[-1]) is not Made:
             raise Refused("a state for what has none")
+        self.copies.take(_size(state))
         self.stack[-1].update(state if isinstance(state, dict) else {"state": state})
 
     def on_binpersid(self, _: None) -> None:
@@ -222,19 +241,36 @@ class _Machine:
         self.stack.append(self.persistent(self.stack.pop()))
 
 
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    name.removeprefix("on_").upper(): method for name, method in vars(_Machine).items() if name.startswith("on_")
+}
+
+
 def hashable(key: Any) -> Any:
     """A key of a dictionary, or a member of a set, as it is.
 
     Raises:
-        Refused: if it is made of too many parts.
+        Refused: if it is made of too many parts, as the hash of tuples in each other takes a time that doubles with
+            their depth.
     """
-    parts, count = [key], 0
-    while parts:
-        part, count = parts.pop(), count + 1
-        if count > KEY_PARTS or (isinstance(part, frozenset) and len(part) > KEY_PARTS):
-            raise Refused(f"a key of more than {KEY_PARTS} parts")
-        parts.extend(part if isinstance(part, tuple | frozenset) else ())
+    if isinstance(key, tuple | frozenset) and not is_within(key):
+        raise Refused(f"a key of more than {PARTS} parts")
     return key
+
+
+def text(value: Any) -> str:
+    """What has to be a text: to write another value as one may take for ever.
+
+    Raises:
+        Refused: if it is none.
+    """
+    if not isinstance(value, str):
+        raise Refused(f"a {type(value).__name__} where a name stands")
+    return value
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, str | bytes | bytearray | list | tuple | dict | set | frozenset) else 1
 
 
 def _is_foreign(name: str) -> bool:

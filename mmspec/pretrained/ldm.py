@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from mmspec.components import construct
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import LDM
 from mmspec.diffusion.processes.ddpm import ddpm_betas
+from mmspec.documents import read_yaml
 from mmspec.errors import InputError
 from mmspec.networks import ClassContextUNet, FirstStage, UNet
-from mmspec.networks.weights import put_weights
+from mmspec.networks.weights import no_larger_than, put_weights
 from mmspec.pretrained import diffusers
 from mmspec.pretrained.compvis import averaged_names, unet_options, unet_weights
 from mmspec.pretrained.diffusers_scheduler import levels
 from mmspec.pretrained.first_stage import IN_CHECKPOINT, first_stage, load_first_stage
 from mmspec.pretrained.weights import plain_names, read_weights
+from mmspec.typed import checked
 
 UNET, AVERAGE, CLASSES = "model.diffusion_model.", "model_ema.", "cond_stage_model.embedding.weight"
 NULL_CLASS_ROWS = 1001  # of ImageNet's embedding where its last row is the null class
@@ -117,14 +118,19 @@ def _facts(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(config, Mapping):
         try:
-            config = yaml.safe_load(Path(config).read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{config} cannot be read as YAML ({' '.join(str(error).split())}).") from None
-    content = config if isinstance(config, Mapping) else {}
-    model = content.get("model", content)
-    params = model.get("params", model)
-    found = {**params.get("unet_config", {}).get("params", {}), **params}
+            config = read_yaml(Path(config), mend="fetch or copy it again")
+        except OSError as error:
+            raise InputError(f"{config} cannot be read ({error.strerror}): fetch or copy it again.") from None
+    model = _inner(config, "model", config)
+    params = _inner(model, "params", model)
+    found = {**_inner(_inner(params, "unet_config", {}), "params", {}), **params}
     return {entry.name: found[entry.name] for entry in fields(Facts) if entry.name in found}
+
+
+def _inner(holder: Mapping[str, Any], key: str, otherwise: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A group of a YAML of CompVis's."""
+    group: Mapping[str, Any] = checked(holder.get(key, otherwise), Mapping[str, Any], f"config: {key}")
+    return group
 
 
 def _refuse_other_kinds(known: Facts, where: str) -> None:
@@ -181,7 +187,8 @@ def _network(weights: dict[str, Tensor], known: Facts, where: str, embedding: Te
     if embedding is not None and options["context_channels"]:
         made, options = ClassContextUNet, _with_classes(options, embedding, known, where)
         ours["embed_class.weight"] = _with_null_class(embedding, options["num_classes"])
-    with torch.device("meta"):  # nothing is allocated or initialized before the weights are known to fit
+    # Nothing is allocated or initialized before the weights are known to fit.
+    with no_larger_than(weights, where), torch.device("meta"):
         network: UNet = construct(made, options, f"{where}:")
     put_weights(network, ours, where)
     return network

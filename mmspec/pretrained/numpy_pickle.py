@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmspec.pretrained.inert_pickle import Made, Refused
+from mmspec.pretrained.inert_pickle import Made, Refused, text
 
 SCALARS = {  # NumPy's name of a type -> struct's
     "f8": "d",
@@ -24,7 +24,7 @@ SCALARS = {  # NumPy's name of a type -> struct's
 
 def dtype(name: Any, *_: Any) -> Made:
     """A type of numbers, by its name."""
-    return Made(str(name))
+    return Made(text(name))
 
 
 def scalar(kind: Made, data: bytes = b"") -> Any:
@@ -44,15 +44,15 @@ def scalar(kind: Made, data: bytes = b"") -> Any:
     return Made("numpy.generic")
 
 
-def decoded(text: Any = b"", encoding: str = "latin1", *_: Any) -> bytes:
+def decoded(written: Any = b"", encoding: Any = "latin1", *_: Any) -> bytes:
     """Bytes that a pickle of an earlier protocol wrote as text.
 
     Raises:
         Refused: for another encoding.
     """
-    if encoding not in ("latin1", "latin-1"):
+    if text(encoding) not in ("latin1", "latin-1"):
         raise Refused(f"the encoding {encoding}")
-    return text.encode("latin1") if isinstance(text, str) else bytes(memoryview(text))
+    return written.encode("latin1") if isinstance(written, str) else bytes(memoryview(written))
 
 
 NUMPY: Mapping[str, Callable[..., Any]] = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmspec.errors import InputError
 from mmspec.files import refuse_lfs_pointer
+from mmspec.strangers import UNREADABLE
 
 STARTS = {
     b"\x93NUMPY": "an array of NumPy",
@@ -34,8 +35,6 @@ def refuse_others(path: Path) -> None:
         kind = _kind(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): mend that, or copy it again.") from None
-    except zipfile.BadZipFile:
-        return  # of torch.save, perhaps, but damaged
     if kind is not None:
         raise InputError(f"{path} is {kind}, no checkpoint of torch.save: give the path of one.")
 
@@ -54,8 +53,11 @@ def _kind(path: Path) -> str | None:
 
 
 def _archive(path: Path) -> str | None:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except UNREADABLE:
+        return None  # of torch.save, perhaps, but damaged
     for end, kind in ENTRIES.items():
         if any(name.endswith(end) for name in names):
             return kind

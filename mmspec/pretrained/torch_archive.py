@@ -6,7 +6,8 @@ beside their weights stays an inert name, and only the tensors that are asked fo
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from mmspec.errors import InputError
 from mmspec.pretrained.inert_pickle import Made, Refused, read
 from mmspec.pretrained.other_files import refuse_others
 from mmspec.pretrained.torch_legacy import read_legacy
-from mmspec.pretrained.torch_pickle import GLOBALS, Storage, Window, described, filled, numbers
+from mmspec.pretrained.torch_pickle import GLOBALS, Load, Storage, Window, described, filled, numbers
+from mmspec.strangers import Allowance, TooMuch, mapped, member, most_unpacked
 
 ALONE = "save the state dict alone, with torch.save(model.state_dict(), FILE)"
 
@@ -25,22 +27,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors under "state_dict" of what torch.save wrote, or of a file that holds nothing else.
 
     Raises:
-        InputError: if the file is truncated or something else, asks for what tensors have no need of, or holds a whole
-            module, a list or a tensor alone.
+        InputError: as `read_content`.
     """
-    try:
-        found: dict[str, Tensor] = read_content(path, _state_dict)
-    except Refused as error:
-        raise InputError(
-            f"{path} asks for {error}, of which no checkpoint of tensors has need: it was not loaded and nothing in it "
-            f"was run; {ALONE}."
-        ) from None
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path} is truncated, or no checkpoint of torch.save ({type(error).__name__}): fetch or copy it again."
-        ) from None
+    found: dict[str, Tensor] = read_content(path, _state_dict)
     return found
 
 
@@ -52,28 +41,50 @@ def read_content(path: Path, wanted: Callable[[Any], Any] = lambda content: cont
         wanted: function of the content, with windows for tensors, that says what of it to read.
 
     Raises:
-        InputError: for a pointer of Git LFS, a file of another kind, or what holds no weights by their names.
-        Refused: for what weights have no need of.
-        Exception: of any kind, for a damaged file or another.
+        InputError: if there is no such file, it is of another kind or not whole, asks for what weights have no need
+            of, holds no weights by their names, or more than a file of its size can.
     """
-    refuse_others(path)
-    with path.open("rb") as stream:
-        if stream.read(1) == b"\x80":  # how pickles of today begin
-            stream.seek(0)
-            content, load = read_legacy(stream, GLOBALS, inert=True)
-            return filled(wanted(_mapping(content, path)), load)
+    try:
+        refuse_others(path)
+        room = Allowance(most_unpacked(path.stat().st_size), "bytes of tensors")
+        with _opened(path) as (content, load):
+            return filled(wanted(_mapping(content, path)), load, room)
+    except InputError:
+        raise
+    except Refused as error:
+        raise InputError(
+            f"{path} asks for {error}, of which weights have no need: it was not loaded and nothing in it was run; "
+            f"{ALONE}."
+        ) from None
+    except TooMuch as error:
+        raise InputError(f"{path} holds {error}, which no checkpoint of its size has: it was not loaded.") from None
+    except Exception as error:
+        raise InputError(
+            f"{path} is no whole file of torch.save ({type(error).__name__}): fetch or copy it again."
+        ) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Load]]:
+    """The content of a file, with windows for tensors, and what gives the numbers of its storages."""
+    with mapped(path) as stream:
+        if stream[:1] == b"\x80":  # how pickles of today begin
+            yield read_legacy(stream, GLOBALS, inert=True)
+            return
     with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        Allowance(most_unpacked(path.stat().st_size), "bytes once it is unpacked").take(unpacked)
         (name,) = (entry for entry in archive.namelist() if entry.endswith("/data.pkl"))
-        content = read(io.BytesIO(archive.read(name)), GLOBALS, described, inert=True)
+        content = read(io.BytesIO(member(archive, name)), GLOBALS, described, inert=True)
         storages: dict[Storage, Tensor] = {}
 
-        def load_entry(storage: Storage) -> Tensor:
+        def load(storage: Storage) -> Tensor:
             if storage not in storages:
-                data = archive.read(f"{name.removesuffix('data.pkl')}data/{storage.key}")
+                data = member(archive, f"{name.removesuffix('data.pkl')}data/{storage.key}")
                 storages[storage] = numbers(data, storage)
             return storages[storage]
 
-        return filled(wanted(_mapping(content, path)), load_entry)
+        yield content, load
 
 
 def _state_dict(content: Any) -> dict[str, Window]:

@@ -5,22 +5,22 @@ The magic number, the version, the machine, the content, the keys of the storage
 
 import pickle
 import struct
-from typing import Any, BinaryIO
+from typing import Any
 
 from torch import Tensor
 
-from mmspec.pretrained.inert_pickle import Table, read
+from mmspec.pretrained.inert_pickle import Stream, Table, read
 from mmspec.pretrained.torch_pickle import Load, Storage, described, numbers
 
 MAGIC = 0x1950A86A20F9469CFC6C
 STARTS = tuple(pickle.dumps(MAGIC, protocol) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1))  # of a file
 
 
-def read_legacy(stream: BinaryIO, table: Table, inert: bool = False) -> tuple[Any, Load]:
+def read_legacy(stream: Stream, table: Table, inert: bool = False) -> tuple[Any, Load]:
     """The content, with windows for tensors, and what gives the numbers of its storages.
 
     Args:
-        stream: an open file or `io.BytesIO`.
+        stream: a mapped file or `io.BytesIO`.
         table, inert: of the content, see `mmspec.pretrained.inert_pickle.read`.
 
     Raises:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmspec.pretrained.inert_pickle import Global, Made, Refused, hashable
+from mmspec.pretrained.inert_pickle import Global, Made, Refused, hashable, text
 from mmspec.pretrained.numpy_pickle import NUMPY, decoded
+from mmspec.strangers import Allowance
 
 DTYPES = {f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 STORAGES = {
@@ -98,7 +99,7 @@ def described(identity: Any) -> Storage:
         raise ValueError("a storage without its type")
     if storage_type.name not in STORAGES or any(view):
         raise Refused(f"the storage {storage_type.name}{' within another' if any(view) else ''}")
-    return Storage(str(key), STORAGES[storage_type.name], int(count))
+    return Storage(key if isinstance(key, str) else str(int(key)), STORAGES[storage_type.name], int(count))
 
 
 def numbers(data: bytes | bytearray, storage: Storage) -> Tensor:
@@ -112,28 +113,34 @@ def numbers(data: bytes | bytearray, storage: Storage) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=storage.dtype) if data else torch.empty(0, dtype=storage.dtype)
 
 
-def filled(content: Any, load: Load, done: dict[int, Any] | None = None) -> Any:
+def filled(content: Any, load: Load, room: Allowance, done: dict[int, Any] | None = None) -> Any:
     """Content with tensors in place of windows, in dictionaries, lists and tuples; those on one storage share it.
 
     Args:
         content: as read.
         load: gives the numbers of a storage.
+        room: bytes of tensors, each counted in full: many may share one storage, and one may repeat a number of it.
         done: what has been filled so far, by identity: pickles may hold one thing many times.
+
+    Raises:
+        TooMuch: for larger tensors than there is room for.
     """
     done = {} if done is None else done
     if id(content) not in done:
-        done[id(content)] = _filled(content, load, done)
+        done[id(content)] = _filled(content, load, room, done)
     return done[id(content)]
 
 
-def _filled(content: Any, load: Load, done: dict[int, Any]) -> Any:
+def _filled(content: Any, load: Load, room: Allowance, done: dict[int, Any]) -> Any:
     if type(content) is Window:
         storage, offset, size, stride = content
-        return torch.as_strided(load(storage), size, stride, offset)
+        tensor = torch.as_strided(load(storage), size, stride, offset)
+        room.take(tensor.nbytes)
+        return tensor
     if type(content) in (dict, OrderedDict):
-        return {key: filled(value, load, done) for key, value in content.items()}
+        return {key: filled(value, load, room, done) for key, value in content.items()}
     if type(content) in (list, tuple):
-        return type(content)(filled(value, load, done) for value in content)
+        return type(content)(filled(value, load, room, done) for value in content)
     return content
 
 
@@ -188,7 +195,7 @@ def _named(name: str, *arguments: Any) -> Made:
 
 def _attribute(owner: Any, name: Any) -> Global | Made:
     """Of a class or object that is inert itself: a class within a class, a bound method."""
-    if type(owner) not in (Global, Made) or not isinstance(name, str) or name[:2] == name[-2:] == "__":
+    if type(owner) not in (Global, Made) or text(name)[:2] == name[-2:] == "__":
         raise Refused(f"builtins.getattr, {name} of a {type(owner).__name__}")
     return Global(f"{owner.name}.{name}") if isinstance(owner, Global) else Made(f"{owner.kind}.{name}")
 

@@ -5,35 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mmspec.errors import InputError
-from mmspec.files import refuse_lfs_pointer
-from mmspec.pretrained.inert_pickle import Refused
-from mmspec.pretrained.torch_archive import ALONE, read_content, read_state_dict
+from mmspec.networks.weights import read_safetensors
+from mmspec.pretrained.torch_archive import read_content, read_state_dict
 
 
 def read_torch_file(path: str | Path) -> Any:
     """What torch.save wrote, by its names: tensors and plain values, on the CPU, and names and states of other objects.
 
     Raises:
-        InputError: if there is no such file, it is of another kind or holds no names, it asks for what weights have no
-            need of, or it is not whole.
+        InputError: as `mmspec.pretrained.torch_archive.read_content`.
     """
-    try:
-        return read_content(Path(path))
-    except InputError:
-        raise
-    except Refused as error:
-        raise InputError(
-            f"{path} asks for {error}, which a checkpoint of tensors does not need: it was not loaded, and nothing in "
-            f"it was executed; {ALONE}."
-        ) from None
-    except Exception as error:
-        raise InputError(
-            f"{path} is no whole file of torch.save ({type(error).__name__}): fetch or copy it again."
-        ) from None
+    return read_content(Path(path))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -47,12 +32,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return plain_names(read_state_dict(path), str(path))
     if not path.is_file():
         raise InputError(f"{path} is no file: give the path of a checkpoint.")
-    refuse_lfs_pointer(path)
-    try:
-        weights = load_file(path)
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as safetensors ({error}): fetch or copy it again.") from None
-    return plain_names(weights, str(path))
+    return plain_names(read_safetensors(path), str(path))
 
 
 def plain_names(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:

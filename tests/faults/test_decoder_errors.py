@@ -242,7 +242,7 @@ def test_the_memory_of_a_preparation_of_pictures_is_bounded(tmp_path):
 
 @pytest.mark.parametrize("name", ["bomb.zip", "bomb.tar.gz"])
 def test_archives_that_grow_out_of_proportion(tmp_path, name, monkeypatch):
-    monkeypatch.setattr("data_prep.sources.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("mmspec.strangers.FREE_BYTES", 1 << 20)
     files = {"0.png": png(PICTURES[0]), "1.png": png(PICTURES[1]), "bomb.png": bytes(150 << 20)}
     source = tmp_path / name
     if name.endswith("zip"):

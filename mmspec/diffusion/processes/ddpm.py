@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from mmspec.diffusion.processes.discrete import Discrete
 
+MOST_TIMESTEPS = 10**5
 BETA_SCHEDULES = ("linear", "scaled_linear", "cosine")
 
 
@@ -69,8 +70,8 @@ def ddpm_betas(
     """The betas of a schedule, ``[timesteps]`` float64; arguments, and what is raised, as for `ddpm_sigmas`."""
     if not isinstance(schedule, str):
         return torch.tensor(list(schedule), dtype=torch.float64)
-    if timesteps < 1:
-        raise ValueError(f"timesteps must be 1 or more, not {timesteps}.")
+    if not 1 <= timesteps <= MOST_TIMESTEPS:
+        raise ValueError(f"timesteps must be from 1 to {MOST_TIMESTEPS}, not {timesteps}.")
     if not (0 < beta_min < 1 and 0 < beta_max < 1):
         raise ValueError(f"betas must lie between 0 and 1, not from {beta_min} to {beta_max}.")
     if schedule == "linear":

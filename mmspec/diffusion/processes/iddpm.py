@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from mmspec.diffusion.processes.ddpm import MOST_TIMESTEPS
 from mmspec.diffusion.processes.discrete import Discrete
 
 
@@ -47,9 +48,10 @@ def iddpm_sigmas(timesteps: int = 1000, c_1: float = 0.001, c_2: float = 0.008) 
     Raises:
         ValueError: for a table without entries, or constants outside (0, 1).
     """
-    if timesteps < 1 or not (0 < c_1 < 1 and 0 < c_2 < 1):
+    if not 1 <= timesteps <= MOST_TIMESTEPS or not (0 < c_1 < 1 and 0 < c_2 < 1):
         raise ValueError(
-            f"timesteps must be 1 or more and c_1 and c_2 between 0 and 1, not {timesteps}, {c_1} and {c_2}."
+            f"timesteps must be from 1 to {MOST_TIMESTEPS} and c_1 and c_2 between 0 and 1, not {timesteps}, {c_1} and "
+            f"{c_2}."
         )
     steps = torch.arange(timesteps + 1, device="cpu")
     alpha_bar = (0.5 * math.pi * steps / timesteps / (c_2 + 1)).sin() ** 2
