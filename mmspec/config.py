@@ -16,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mmspec.components import choices
 from mmspec.errors import InputError
+from mmspec.keys import BY_CLASS, refuse_unknown_keys
 from mmspec.overrides import readable, unquoted
 from mmspec.training.run import refuse_missing_plugins
-from mmspec.typed import below, nearest, refuse_unknown
+from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
 BROUGHT = ("network", "process", "conditioner")  # by the weights of init_from
@@ -44,8 +45,7 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
                 cfg[group] = _typed(cfg[group], group, overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
-        if unknown := re.match(r"Could not override '([^']+)'", str(error)):
-            _refuse_option(verb, unknown[1], overrides)
+        refuse_unknown_keys(verb, overrides)
         raise InputError(_one_sentence(error)) from None
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
@@ -61,26 +61,13 @@ def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> Dic
     return OmegaConf.create({"type": "auto", **typed})
 
 
-def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:
-    """Raise InputError for a key that a verb with these presets does not have."""
-    presets = [word for word in overrides if (CONF / word.partition("=")[0]).is_dir()]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        options: object = hydra_compose(verb, by_class(presets))
-    parent = ""
-    for name in key.split("."):
-        if not isinstance(options, DictConfig):
-            raise InputError(f"{key} is no option: {parent} has none.")
-        refuse_unknown([name], [str(each) for each in options], parent)
-        options, parent = options._get_node(name), below(parent, name)
-
-
 def by_class(words: Sequence[str]) -> list[str]:
     """Overrides in which a group may name a class in place of a preset: ``network=MyNetwork network.width=8``.
 
     Raises:
         InputError: for a name that is neither.
     """
-    named = (re.fullmatch(r"(network|process|sampler|regularizer)=([A-Za-z]\w*)", word) for word in words)
+    named = (re.fullmatch(rf"({'|'.join(BY_CLASS)})=([A-Za-z]\w*)", word) for word in words)
     chosen = {match[1]: match[2] for match in named if match}
     classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
     for group, name in classes.items():
