@@ -72,11 +72,6 @@ def by_class(words: Sequence[str]) -> list[str]:
     classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
     for group, name in classes.items():
         _refuse_unknown(group, name, words)
-    for word in words:
-        group, _, value = word.partition("=")
-        if re.match(r"-?[\d.]", value) and (CONF / group).is_dir():
-            names = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
-            raise InputError(f"{word} is unknown: expected one of {names}.")
     overrides = []
     for word in words:
         group, _, name = word.partition("=")

@@ -47,7 +47,7 @@ def refuse_unknown_keys(verb: str, words: Sequence[str]) -> None:
     presets = {key: value for key, value in chosen.items() if value in choices_of(key)}
     groups = {each.name for file in _files(verb, presets) for each in commented(file).groups}
     for key, value in chosen.items():
-        if key in groups - {*presets, *BY_CLASS} and re.fullmatch(r"\w+", value):
+        if key in groups - presets.keys() and re.fullmatch(r"-?[\d.]\S*" if key in BY_CLASS else r"[\w.-]+", value):
             names = choices_of(key)
             raise InputError(f"{key}={value} is unknown: {nearest(value, names)}{', '.join(names)}.")
     options = _options(verb, [f"{key}={value}" for key, value in presets.items() if key in groups])

@@ -50,8 +50,8 @@ def refuse_absent(words: Sequence[str], multirun: bool = False) -> None:
     """
     for match in filter(None, map(WORD.fullmatch, words)):
         _, key, value = match.groups()
-        if key not in MENDS or not value or value == "null" or SWEEP.fullmatch(value):
-            continue
+        if key not in MENDS or value in ("", "null") or value.isdecimal() or SWEEP.fullmatch(value):
+            continue  # samples of diagnose is a number
         several = (multirun or value.startswith("[")) and not Path(value).exists()
         for place in items(value) if several else [os.path.expanduser(unquoted(value))]:
             if is_missing(place) if MENDS[key] == DENOISER else not Path(place).exists():

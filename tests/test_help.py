@@ -20,7 +20,7 @@ MISTAKES = {
     "train ++trainer.max_step=5": "trainer.max_step is no option: did you mean max_steps?",
     "train trainer.max_step=5": "trainer.max_step is no option: did you mean max_steps?",
     "train ~trainer.max_step": "trainer.max_step is no option: did you mean max_steps?",
-    "train network=diffwave network.residual_layer=5": "network.residual_layer is no option: did you mean residual_layers?",
+    "train network=diffwave network.n_mel=5": "network.n_mel is no option: did you mean n_mels?",
     "train experiment=afqh": "experiment=afqh is unknown: did you mean afhq?",
     "train -m network=unet,wavelet_unet sed=1": "sed is no option: did you mean seed?",
     "sample network=unet": "network is no option: expected one of sampler, from, ",

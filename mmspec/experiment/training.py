@@ -1,5 +1,6 @@
 """From an experiment to a trainer at work."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -35,8 +36,11 @@ from mmspec.training.trainer import Trainer
 from mmspec.typed import keys_with, write
 
 
-def train(experiment: Experiment) -> None:
+def train(experiment: Experiment) -> str | None:
     """Train, or go on with, the run of an experiment.
+
+    Returns:
+        In the first process, what to type next.
 
     Raises:
         InputError: for data, options or weights that do not go together, or a folder that holds another run.
@@ -78,6 +82,17 @@ def train(experiment: Experiment) -> None:
             resume = experiment.resume if main or experiment.resume != "none" else "auto"  # moved aside but once
             checkpoint = run.open(write(experiment), keys_with(Experiment, "free"), resume)
         trainer.train(checkpoint)
+    return _next_commands(experiment) if main else None
+
+
+def _next_commands(experiment: Experiment) -> str:
+    given, folder = experiment.data.test is not None, experiment.run_dir
+    commands = [
+        ["sample", f"from={folder}"],
+        ["evaluate", f"samples={folder}", *([] if given else ["reference=FOLDER"])],
+        ["diagnose", f"from={folder}", *([] if given else ["data=FOLDER"])],
+    ]
+    return "\n".join(["next:", *(f"  mmspec {shlex.join(words)}" for words in commands)])
 
 
 def told_signals(

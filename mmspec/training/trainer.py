@@ -68,7 +68,7 @@ class TrainerOptions:
     keep_last: int = field(default=2, metadata=FREE)
     keep_every: int | None = field(default=None, metadata=FREE)
     max_nonfinite: int = 10
-    tensorboard: bool = field(default=False, metadata=FREE)
+    tensorboard: bool | Literal["auto"] = field(default=False, metadata=FREE)
 
     def __post_init__(self) -> None:
         for name in (
@@ -138,15 +138,16 @@ class Trainer:
     ) -> None:
         self.options, self.folder, self.seed = options, Path(folder), seed
         self.dataset, self.preview, self.augment = dataset, preview, augment
-        if options.tensorboard and not is_tensorboard_available():
+        self.tensorboard = bool(options.tensorboard) and is_tensorboard_available()
+        if options.tensorboard is True and not self.tensorboard:
             raise InputError(
-                "trainer.tensorboard needs a package that is not installed: pip install 'mmspec[trackers]', or give "
-                "trainer.tensorboard=false."
+                "trainer.tensorboard=true needs a package that is not installed: pip install tensorboard, or leave it "
+                "out."
             )
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
             cpu=options.device == "cpu" or not torch.cuda.is_available(),  # or processes on CPUs would not meet
-            log_with="tensorboard" if options.tensorboard else None,
+            log_with="tensorboard" if self.tensorboard else None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
@@ -192,7 +193,8 @@ class Trainer:
         batches = Batches(self.dataset, order, self._shares())
         last_log = (step, time.perf_counter())
         with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():
-            if options.tensorboard:
+            log.say(self._at_work(step))
+            if self.tensorboard:
                 log.track(lambda: self.accelerator.init_trackers("tensorboard"))
             if resume is not None:
                 log.say(f"going on from {resume}")
@@ -210,6 +212,17 @@ class Trainer:
                 batches.close()
             if step < options.max_steps:
                 raise Interrupted(f"interrupted at step {step}, saved: run the same command again to go on.")
+
+    def _at_work(self, step: int) -> str:
+        """What is trained, on what, of how much and where to, in a line."""
+        weights = sum(parameter.numel() for parameter in self.denoiser.parameters() if parameter.requires_grad)
+        processes = self.accelerator.num_processes
+        where = f"{_name_of(self.device)}{f' and {processes - 1} more' if processes > 1 else ''}"
+        return (
+            f"training {type(self.denoiser.network).__name__} of {weights:,} parameters on {where}, with "
+            f"{len(self.dataset):,} signals of {_times(self.denoiser.signal_shape)}, from step {step:,} to "
+            f"{self.options.max_steps:,}, {self.options.batch_size} at a time, into {self.folder}"
+        )
 
     def _begin(self, resume: Path | None) -> int:
         """Weights, optimizer and meters of a checkpoint, if there is one; returns its step."""
@@ -391,6 +404,16 @@ class Trainer:
             )
         start = self.accelerator.process_index * parts * size
         return [slice(start + i * size, start + (i + 1) * size) for i in range(parts)]
+
+
+def _name_of(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def _times(shape: Sequence[int] | None) -> str:
+    return "x".join(map(str, shape)) if shape else "any shape"
 
 
 def _max_memory_gb(device: torch.device) -> float:

@@ -321,10 +321,10 @@ def test_sampling_goes_on_where_a_signal_cut_it_off(run, tmp_path, capsys, monke
     given, real, drawn = [f"from={run}", "num=5", "steps=1", "batch_size=2"], Draws._samples, []
     before = signal.getsignal(number)
 
-    def interrupt(self, indices):
+    def interrupt(self, indices, on_step):
         if indices.start == 2:
             os.kill(os.getpid(), number)
-        return real(self, indices)
+        return real(self, indices, on_step)
 
     monkeypatch.setattr(Draws, "_samples", interrupt)
     assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 75
@@ -348,10 +348,10 @@ def test_sampling_goes_on_where_a_signal_cut_it_off(run, tmp_path, capsys, monke
 def test_samples_of_other_options_do_not_go_on_with_those_that_were_cut_off(run, tmp_path, monkeypatch, change):
     given, real = [f"from={run}", "num=3", "steps=1", "batch_size=2"], Draws._samples
 
-    def interrupt(self, indices):
+    def interrupt(self, indices, on_step):
         if indices.start == 2:
             raise KeyboardInterrupt
-        return real(self, indices)
+        return real(self, indices, on_step)
 
     monkeypatch.setattr(Draws, "_samples", interrupt)
     assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 75
