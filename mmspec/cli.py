@@ -12,6 +12,8 @@ from pathlib import Path
 from mmspec import __version__
 from mmspec.errors import TRACEBACK, InputError, sentence
 from mmspec.interruption import Interrupted, asked_to_stop
+from mmspec.programs import PROGRAMS, run_program
+from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -46,7 +48,7 @@ USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
         "",
-        *(f"  {verb:<9} {what}" for verb, what in VERBS.items()),
+        *(f"  {verb:<9} {what}" for verb, what in {**PROGRAMS, **VERBS}.items()),
         "",
         "mmspec <verb> --help shows the verb's keys, their meaning and their defaults; --help GROUP those of a group.",
         "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
@@ -106,8 +108,11 @@ def _answer(verb: str, words: Sequence[str]) -> int:
     if verb in (*HELP, "--version"):
         print(USAGE if verb in HELP else f"mmspec {__version__}")
         return 0
+    if verb in PROGRAMS:
+        return run_program(verb, words)
     if verb not in VERBS:
-        raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
+        verbs = [*PROGRAMS, *VERBS]
+        raise InputError(f"{verb!r} is no verb of mmspec: {nearest(verb, verbs)}{', '.join(verbs)}.")
     if set(HELP) & set(words):
         print(_help(verb, [word for word in words if word not in HELP]))
         return 0

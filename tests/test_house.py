@@ -43,7 +43,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
     {"training", "pretrained", "exported", "analysis", "diagnosis", "report", "data_prep"},
     {"experiment", "config", "keys", "overrides", "places"},
     {"commands"},
-    {"cli", "__main__", "__init__", "torchrun"},
+    {"programs", "cli", "__main__", "__init__", "torchrun"},
 ]
 HEAVY = ("accelerate", "auraloss", "hydra", "librosa", "matplotlib", "omegaconf", "scipy", "sklearn", "torchaudio")
 

@@ -12,7 +12,7 @@ from mmspec.typed import read
 FORMAT = "mmspec-packed-1"
 FILE = "meta.json"
 AGAIN = "make the data set again"
-MAKE = "make one with `python -m data_prep.images` or `python -m data_prep.audio`"
+MAKE = "make one with `mmspec prepare images` or `mmspec prepare audio`"
 MOST_HZ = 2**31 - 1  # that sound files can say
 DTYPES = {"image": "uint8", "audio": "int16", "latent": "float32"}
 

@@ -17,7 +17,7 @@ def test_no_verb_prints_the_verbs_without_loading_torch():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tarin"], "'tarin' is no verb of mmspec: expected one of train, sample"),
+        (["tarin"], "'tarin' is no verb of mmspec: did you mean train? Expected one of prepare, recipe, train, sample"),
         (["train"], "must be given: add "),
         (["train", "run_dir=x", "data.train=y", "experiment=nope"], "expected one of afhq, afhq_finetune"),
         (["train", "run_dir=x", "data.train=y", "trainer.max_stepz=1"], "trainer.max_stepz"),
