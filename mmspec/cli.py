@@ -38,6 +38,7 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "analyze": ("figure",),
 }
 HELP = ("-h", "--help")
+SIDE_BY_SIDE = re.compile(r"(network|from)=([^\[{(]+,[^\[{(]+)")  # several of info, which needs no -m
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = re.compile(r"\+{0,2}plugins=(.*)", re.DOTALL)
 REFUSED = 2  # exit status where the input or the machine refuses
@@ -153,7 +154,8 @@ def _run(verb: str, words: Sequence[str]) -> int:
     from mmspec.places import refuse_absent
 
     keep_freed_memory()
-    multirun = bool(set(MULTIRUN) & set(words))
+    side_by_side = verb == "info" and any(_are_several(word) for word in words)
+    multirun = side_by_side or bool(set(MULTIRUN) & set(words))
     files = plugin_files(words, multirun)
     words = [word for word in words if word not in MULTIRUN and not PLUGINS.fullmatch(word)]
     refuse_dashes(verb, words)
@@ -165,9 +167,17 @@ def _run(verb: str, words: Sequence[str]) -> int:
     command = importlib.import_module(f"mmspec.commands.{verb}")
     overrides = as_typed(words, command.OPTIONS, multirun)
     cfgs = sweep(verb, overrides) if multirun else [compose(verb, overrides)]
-    for cfg in cfgs:
-        command.run(cfg)
+    if side_by_side:
+        command.run_all(cfgs)
+    else:
+        for cfg in cfgs:
+            command.run(cfg)
     return 0
+
+
+def _are_several(word: str) -> bool:
+    match = SIDE_BY_SIDE.fullmatch(word)
+    return match is not None and not Path(match[2]).exists()
 
 
 def plugin_files(words: Sequence[str], multirun: bool = False) -> list[str]:

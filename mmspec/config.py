@@ -136,6 +136,8 @@ def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
     for values in product(*(list(override.sweep_string_iterator()) for override in swept)):
         chosen = dict(zip((override.get_key_element() for override in swept), values, strict=True))
         cfg = compose(verb, [*fixed, *(f"{key}={value}" for key, value in chosen.items())])
+        if verb == "info":
+            cfg.name = ", ".join(map(unquoted, chosen.values()))
         folder = "out" if verb == "sample" else "run_dir"
         if cfg.get(folder) is not None and folder not in chosen:
             cfg[folder] = f"{cfg[folder]}/{_name(chosen, cfg)}"

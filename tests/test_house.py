@@ -36,6 +36,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
         "allocator",
         "interruption",
         "help",
+        "devices",
     },
     {"spectral"},
     {"losses", "networks"},

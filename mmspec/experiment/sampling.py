@@ -17,6 +17,7 @@ from mmspec.data import DatasetMeta
 from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete, decode, encode
+from mmspec.devices import refuse_missing_on
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
 from mmspec.diffusion.correction import Correction
@@ -159,6 +160,7 @@ def prepare(options: SampleOptions, source: Path | str, device: torch.device) ->
     Raises:
         InputError: if they do not go together, or not with the denoiser.
     """
+    refuse_missing_on(device, options.mixed_precision)
     denoiser = Denoiser.from_pretrained(source, device).eval()
     shape = denoiser.signal_shape
     if shape is None:

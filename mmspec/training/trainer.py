@@ -4,6 +4,7 @@ import atexit
 import copy
 import math
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,6 +18,7 @@ from accelerate.utils import ProjectConfiguration, is_tensorboard_available
 from torch import Tensor, nn
 
 from mmspec.data.augment import EDMAugment
+from mmspec.devices import find_device, refuse_missing_on
 from mmspec.diffusion import AnyObjective, Denoiser
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
@@ -61,7 +63,7 @@ class TrainerOptions:
     mixed_precision: Literal["no", "bf16"] = "no"
     compile: bool = False
     channels_last: bool = False
-    device: Literal["auto", "cpu"] = field(default="auto", metadata=FREE)
+    device: Literal["auto", "cpu", "mps"] = field(default="auto", metadata=FREE)
     log_every: int = field(default=50, metadata=FREE)
     sample_every: int | None = field(default=None, metadata=FREE)
     checkpoint_every: int = field(default=1000, metadata=FREE)
@@ -144,9 +146,11 @@ class Trainer:
                 "trainer.tensorboard=true needs a package that is not installed: pip install tensorboard, or leave it "
                 "out."
             )
+        wanted = find_device(options.device)
+        refuse_missing_on(wanted, options.mixed_precision, options.compile, options.accumulation)
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
-            cpu=options.device == "cpu" or not torch.cuda.is_available(),  # or processes on CPUs would not meet
+            cpu=wanted.type == "cpu",  # or processes on CPUs would not meet
             log_with="tensorboard" if self.tensorboard else None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
@@ -168,7 +172,7 @@ class Trainer:
             lr=options.learning_rate,
             betas=(options.betas[0], options.betas[1]),
             weight_decay=options.weight_decay,
-            fused=True,
+            fused=self.device.type != "mps",  # whose AdamW is not known to leave weights alone where asked to
         )
         if options.compile:
             self.denoiser.network.compile()
@@ -335,8 +339,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate(step)
         # Fused AdamW leaves weights and moments alone where found_inf is 1, and no host has to ask.
-        self.optimizer.optimizer.found_inf = 1 - finite
-        self.optimizer.step()
+        if self.device.type != "mps":
+            self.optimizer.optimizer.found_inf = 1 - finite
+        if self.device.type != "mps" or finite:
+            self.optimizer.step()
         self.optimizer.zero_grad()
         self.meters.add("train/grad_norm", grad_norm)
         update_ema(self.ema, self.denoiser, self.options.decay(step), finite)
@@ -419,4 +425,5 @@ def _times(shape: Sequence[int] | None) -> str:
 def _max_memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # kilobytes on Linux
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
