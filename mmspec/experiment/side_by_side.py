@@ -1,6 +1,6 @@
 """Networks, denoisers and runs side by side: what they cost, and how good their samples are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmspec.drawing.tables import TextTable
@@ -33,7 +33,7 @@ def _evaluation(options: InfoOptions) -> dict[str, Any]:
     return {} if evaluation is None else {"metrics": evaluation["metrics"]}
 
 
-def side_by_side(found: Mapping[str, Mapping[str, Any]]) -> TextTable:
+def side_by_side(found: dict[str, dict[str, Any]]) -> TextTable:
     """A row for each, a column for each fact that any of them has; ``-`` where one has none."""
     rows = {name: _row(facts) for name, facts in found.items()}
     headings = list(dict.fromkeys(heading for row in rows.values() for heading in row))
@@ -41,7 +41,7 @@ def side_by_side(found: Mapping[str, Mapping[str, Any]]) -> TextTable:
     return TextTable("Side by side", ["", *headings], texts)
 
 
-def _row(facts: Mapping[str, Any]) -> dict[str, str]:
+def _row(facts: dict[str, Any]) -> dict[str, str]:
     row = {heading: _short(facts[key]) for key, heading in COSTS.items() if key in facts}
     if "kept in training" in row:
         row["kept in training"] = f"{facts['activation_bytes'] / 2**20:,.0f} MiB"
