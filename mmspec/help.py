@@ -171,13 +171,13 @@ def _group(content: Commented, group: Key, brief: bool) -> str:
         raise InputError(f"{group.written} is unknown: {nearest(str(group.default), names)}{', '.join(names)}.")
     about = [Key(name, None, commented(CONF / group.name / f"{name}.yaml").preface) for name in names]
     choices = _wrapped(f"one of {', '.join(names)}", "  ") if brief else _lines(about, "  ")
+    choices = choices if len(names) > 1 else ""
     return "\n".join(filter(None, [_lines([group]), choices, _lines(_keys_of(content, group), "  ")]))
 
 
 def _keys_of(content: Commented, group: Key) -> list[Key]:
-    """The keys that the verb adds to a group, and those of its default choice; an experiment sets those of others."""
-    chosen = group.default in choices_of(group.name) and group.name != "experiment"
-    keys = preset_keys(group.name, str(group.default)) if chosen else []
+    """The keys that the verb adds to a group, and those of its default choice."""
+    keys = preset_keys(group.name, str(group.default)) if group.default in choices_of(group.name) else []
     added = [key for key in content.keys if key.name.startswith(f"{group.name}.")]
     return list({key.name: key for key in (*added, *keys)}.values())
 

@@ -331,7 +331,7 @@ def test_sampling_goes_on_where_a_signal_cut_it_off(run, tmp_path, capsys, monke
     said = capsys.readouterr().err
     assert said == "mmspec sample: interrupted, what is drawn is kept: run the same command again to go on.\n"
     assert [path.name for path in tmp_path.iterdir()] == [".writing-out"] and signal.getsignal(number) == before
-    monkeypatch.setattr(Draws, "_samples", lambda self, indices: (drawn.append(indices.start), real(self, indices))[1])
+    monkeypatch.setattr(Draws, "_samples", lambda self, at, step: (drawn.append(at.start), real(self, at, step))[1])
     assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 0 and drawn == [2, 4]
     assert main(["sample", *given, f"out={tmp_path / 'whole'}"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
