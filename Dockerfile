@@ -24,11 +24,11 @@ RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['p
         print(*p['dependencies'], *sum(extras, []), sep='\n')" > requirements.txt \
     && pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 
-COPY README.md LICENSE ./
+COPY README.md LICENSE setup.py ./
 COPY mmspec mmspec/
 COPY data_prep data_prep/
-RUN pip install --no-cache-dir --no-deps .
 COPY recipes recipes/
+RUN pip install --no-cache-dir --no-deps .
 
 USER mmspec
 HEALTHCHECK --interval=10m --timeout=2m CMD ["mmspec", "info"]

@@ -21,9 +21,9 @@ from mmspec.data.values import to_int16
 CHANNEL_RULES = ("mono", "stereo", "keep")
 HIGHEST = 4.0  # of full scale: what is above, by more than 12 dB, was stored at another scale
 EPILOG = """examples:
-  python -m data_prep.audio free-spoken-digit-dataset.tar.gz data/fsdd --sample-rate 8000 --seconds 1.024 \\
+  mmspec prepare audio free-spoken-digit-dataset.tar.gz data/fsdd --sample-rate 8000 --seconds 1.024 \\
       --label name:0 --holdout-pattern '*_[0-4].wav'
-  python -m data_prep.audio LJSpeech-1.1/ data/lj --sample-rate 22050 --holdout-pattern 'LJ00[12]*'
+  mmspec prepare audio LJSpeech-1.1/ data/lj --sample-rate 22050 --holdout-pattern 'LJ00[12]*'
 """
 
 
@@ -154,7 +154,7 @@ def pad(stored: np.ndarray, samples: int) -> np.ndarray:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.audio",
+        "mmspec prepare audio",
         description="Decode and resample the recordings of a folder or an archive into a packed data set. "
         "Files that are no whole recording are left out and listed in OUT/rejected.tsv.",
         epilog=EPILOG,

@@ -34,9 +34,9 @@ def checkerboards(size: int, side: int, counts: dict[str, int]) -> Iterator[tupl
 def main(arguments: list[str] | None = None) -> int:
     """Prepare checkerboards; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.checkerboards",
+        "mmspec prepare checkerboards",
         description="Draw checkerboards at random places, into OUT/train and OUT/test.",
-        epilog="example:\n  python -m data_prep.checkerboards data/checkerboards --size 64",
+        epilog="example:\n  mmspec prepare checkerboards data/checkerboards --size 64",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_output_option(parser)

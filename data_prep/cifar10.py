@@ -47,9 +47,9 @@ def _sample(record: np.ndarray) -> Sample | Rejected:
 def main(arguments: list[str] | None = None) -> int:
     """Prepare CIFAR-10; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.cifar10",
+        "mmspec prepare cifar10",
         description="Read the pictures and classes of cifar-10-binary.tar.gz.",
-        epilog="example:\n  python -m data_prep.cifar10 cifar-10-binary.tar.gz data/cifar10",
+        epilog="example:\n  mmspec prepare cifar10 cifar-10-binary.tar.gz data/cifar10",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="cifar-10-binary.tar.gz, or what was in it")

@@ -62,9 +62,9 @@ def _side(split: Split, name: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Prepare crops; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.crops",
+        "mmspec prepare crops",
         description="Cut crops out of the photographs of a folder or an archive, into OUT/train and OUT/test.",
-        epilog="example:\n  python -m data_prep.crops photographs.tar.gz data/crops --size 32 --reduce 2",
+        epilog="example:\n  mmspec prepare crops photographs.tar.gz data/crops --size 32 --reduce 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a folder, or a .tar, .tar.gz, .tgz or .zip")

@@ -74,9 +74,9 @@ def covariance(distance: np.ndarray, radii: tuple[float, float]) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> int:
     """Prepare dead leaves; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.dead_leaves",
+        "mmspec prepare dead_leaves",
         description="Draw discs that hide one another, into OUT/train and OUT/test.",
-        epilog="example:\n  python -m data_prep.dead_leaves data/dead_leaves --size 32",
+        epilog="example:\n  mmspec prepare dead_leaves data/dead_leaves --size 32",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_output_option(parser)

@@ -48,7 +48,7 @@ def write_zip(dataset: StoredDataset, out: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write a zip; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m data_prep.edm_zip", description=__doc__)
+    parser = argparse.ArgumentParser("mmspec prepare edm_zip", description=__doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a packed data set of pictures")
     parser.add_argument("out", type=Path, metavar="OUT.zip", help="the file to write, which must not exist")
     options = parser.parse_args(arguments)

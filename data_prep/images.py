@@ -36,9 +36,9 @@ BAND_PIXELS = 1 << 22
 FREE_PIXELS, PIXELS_A_BYTE = 45_000_000, 4
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 EPILOG = """examples:
-  python -m data_prep.images photos/ data/photos --size 64
-  python -m data_prep.images cifar10-images.tar.gz data/cifar10 --size 32 --holdout 0.1
-  python -m data_prep.images afhq.tar.gz data/afhq --size 64 --holdout-pattern '*/val/*'
+  mmspec prepare images photos/ data/photos --size 64
+  mmspec prepare images cifar10-images.tar.gz data/cifar10 --size 32 --holdout 0.1
+  mmspec prepare images afhq.tar.gz data/afhq --size 64 --holdout-pattern '*/val/*'
 """
 
 
@@ -195,7 +195,7 @@ def _colour(text: str) -> str:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.images",
+        "mmspec prepare images",
         description="Decode, crop and resize the pictures of a folder or an archive into a packed data set. Files "
         "that are no whole picture are left out and listed in OUT/rejected.tsv.",
         epilog=EPILOG,

@@ -19,10 +19,10 @@ from mmspec.files import staged
 def main(arguments: list[str] | None = None) -> int:
     """Encode a data set; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.latents",
+        "mmspec prepare latents",
         description="Encode a packed data set. What is kept of each signal is what its latents are drawn from: "
         "training draws anew each time. The set remembers its first stage; training with another refuses it.",
-        epilog="example:\n  python -m data_prep.latents data/ffhq data/ffhq-latents --first-stage vq-f4/model.ckpt",
+        epilog="example:\n  mmspec prepare latents data/ffhq data/ffhq-latents --first-stage vq-f4/model.ckpt",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a packed data set of pictures or sound")

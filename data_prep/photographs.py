@@ -83,9 +83,9 @@ def reduced(pixels: np.ndarray, scale: int) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> int:
     """Prepare patches; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.photographs",
+        "mmspec prepare photographs",
         description="Cut patches out of the two photographs that scikit-learn brings, into OUT/train and OUT/test.",
-        epilog="example:\n  python -m data_prep.photographs data/photographs --size 32",
+        epilog="example:\n  mmspec prepare photographs data/photographs --size 32",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_output_option(parser)

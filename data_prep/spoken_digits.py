@@ -105,9 +105,9 @@ def trimmed(sound: np.ndarray, sample_rate: int) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> int:
     """Prepare spoken digits; returns the exit status."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.spoken_digits",
+        "mmspec prepare spoken_digits",
         description="Let espeak-ng speak the ten digits in several voices, into OUT/train and OUT/test.",
-        epilog="example:\n  python -m data_prep.spoken_digits data/spoken_digits --sample-rate 8000 --seconds 1.024",
+        epilog="example:\n  mmspec prepare spoken_digits data/spoken_digits --sample-rate 8000 --seconds 1.024",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_output_option(parser)

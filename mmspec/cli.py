@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mmspec import __version__
 from mmspec.errors import TRACEBACK, InputError, sentence
 from mmspec.interruption import Interrupted, asked_to_stop
+from mmspec.programs import PROGRAMS, run_program
+from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -34,6 +37,8 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "compare": ("real", "generated"),
     "analyze": ("figure",),
 }
+HELP = ("-h", "--help")
+SIDE_BY_SIDE = re.compile(r"(network|from)=([^\[{(]+,[^\[{(]+)")  # several of info, which needs no -m
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = re.compile(r"\+{0,2}plugins=(.*)", re.DOTALL)
 REFUSED = 2  # exit status where the input or the machine refuses
@@ -44,9 +49,9 @@ USAGE = "\n".join(
     [
         "usage: mmspec <verb> [key=value ...]",
         "",
-        *(f"  {verb:<9} {what}" for verb, what in VERBS.items()),
+        *(f"  {verb:<9} {what}" for verb, what in {**PROGRAMS, **VERBS}.items()),
         "",
-        "mmspec <verb> --help shows the verb's keys, their meaning and their defaults.",
+        "mmspec <verb> --help shows the verb's keys, their meaning and their defaults; --help GROUP those of a group.",
         "mmspec <verb> -m key=a,b ... does it for each value, and for all combinations of several such keys.",
         "Paths and texts may be written as they are, whatever stands in them; ~/ is your home folder.",
         "Of a key that is given twice, the last counts.",
@@ -101,13 +106,16 @@ def _ended(verb: str, error: BaseException, interrupted: bool) -> int:
 
 
 def _answer(verb: str, words: Sequence[str]) -> int:
-    if verb in ("-h", "--help"):
-        print(USAGE)
+    if verb in (*HELP, "--version"):
+        print(USAGE if verb in HELP else f"mmspec {__version__}")
         return 0
+    if verb in PROGRAMS:
+        return run_program(verb, words)
     if verb not in VERBS:
-        raise InputError(f"{verb!r} is no verb of mmspec: expected one of {', '.join(VERBS)}.")
-    if "-h" in words or "--help" in words:
-        print(verb_help(verb, words))
+        verbs = [*PROGRAMS, *VERBS]
+        raise InputError(f"{verb!r} is no verb of mmspec: {nearest(verb, verbs)}{', '.join(verbs)}.")
+    if set(HELP) & set(words):
+        print(_help(verb, [word for word in words if word not in HELP]))
         return 0
     return _run(verb, words)
 
@@ -128,22 +136,48 @@ def _say(verb: str, said: str) -> None:
         print(f"mmspec {verb}{rank}: {said}", file=sys.stderr, flush=True)
 
 
+def _help(verb: str, words: Sequence[str]) -> str:
+    from mmspec.help import verb_help
+
+    chosen = [CONF / key / f"{word}.yaml" for key, word in zip(POSITIONAL.get(verb, ()), words, strict=False)]
+    if chosen and chosen[0].is_file():
+        return verb_help(verb, VERBS[verb], words[1:], chosen[0])
+    return verb_help(verb, VERBS[verb], words)
+
+
 def _run(verb: str, words: Sequence[str]) -> int:
     from mmspec import plugins
     from mmspec.allocator import keep_freed_memory
     from mmspec.config import compose, sweep
-    from mmspec.overrides import as_typed
+    from mmspec.keys import refuse_dashes, refuse_unknown_keys
+    from mmspec.overrides import as_typed, refuse_malformed
+    from mmspec.places import refuse_absent
 
     keep_freed_memory()
-    multirun = bool(set(MULTIRUN) & set(words))
-    plugins.load(plugin_files(words, multirun))
+    side_by_side = verb == "info" and any(_are_several(word) for word in words)
+    multirun = side_by_side or bool(set(MULTIRUN) & set(words))
+    files = plugin_files(words, multirun)
+    words = [word for word in words if word not in MULTIRUN and not PLUGINS.fullmatch(word)]
+    refuse_dashes(verb, words)
+    words = with_keys(verb, words)
+    refuse_malformed(words)
+    refuse_unknown_keys(verb, words)
+    plugins.load(files)
+    refuse_absent(words, multirun)
     command = importlib.import_module(f"mmspec.commands.{verb}")
-    words = with_keys(verb, [word for word in words if word not in MULTIRUN and not PLUGINS.fullmatch(word)])
     overrides = as_typed(words, command.OPTIONS, multirun)
     cfgs = sweep(verb, overrides) if multirun else [compose(verb, overrides)]
-    for cfg in cfgs:
-        command.run(cfg)
+    if side_by_side:
+        command.run_all(cfgs)
+    else:
+        for cfg in cfgs:
+            command.run(cfg)
     return 0
+
+
+def _are_several(word: str) -> bool:
+    match = SIDE_BY_SIDE.fullmatch(word)
+    return match is not None and not Path(match[2]).exists()
 
 
 def plugin_files(words: Sequence[str], multirun: bool = False) -> list[str]:
@@ -182,20 +216,6 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
             word = f"{key}={word}"
         overrides.append(word)
     return overrides
-
-
-def verb_help(verb: str, words: Sequence[str] = ()) -> str:
-    """The commented defaults of a verb, or of the choices that words without a key name, and its groups."""
-    chosen = [CONF / key / f"{word}.yaml" for key, word in zip(POSITIONAL.get(verb, ()), words, strict=False)]
-    files = [file for file in chosen if file.is_file()] or [CONF / f"{verb}.yaml"]
-    text = "\n".join(file.read_text() for file in files)
-    groups = []
-    for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
-        if f"- {folder.name}:" in text:
-            names = sorted(file.stem for file in folder.glob("*.yaml"))
-            groups.append(f"{folder.name}={'|'.join(names)}")
-    choices = ["", "# Groups:", *(f"#   {group}" for group in groups)] if groups else []
-    return "\n".join([f"mmspec {verb}: {VERBS[verb]}", "", text.rstrip(), *choices])
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mmspec.components import choices
 from mmspec.errors import InputError
+from mmspec.keys import BY_CLASS, refuse_unknown_keys
 from mmspec.overrides import readable, unquoted
 from mmspec.training.run import refuse_missing_plugins
-from mmspec.typed import below, nearest, refuse_unknown
+from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
 BROUGHT = ("network", "process", "conditioner")  # by the weights of init_from
@@ -44,8 +45,7 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
                 cfg[group] = _typed(cfg[group], group, overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
-        if unknown := re.match(r"Could not override '([^']+)'", str(error)):
-            _refuse_option(verb, unknown[1], overrides)
+        refuse_unknown_keys(verb, overrides)
         raise InputError(_one_sentence(error)) from None
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
@@ -61,35 +61,17 @@ def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> Dic
     return OmegaConf.create({"type": "auto", **typed})
 
 
-def _refuse_option(verb: str, key: str, overrides: Sequence[str]) -> None:
-    """Raise InputError for a key that a verb with these presets does not have."""
-    presets = [word for word in overrides if (CONF / word.partition("=")[0]).is_dir()]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        options: object = hydra_compose(verb, by_class(presets))
-    parent = ""
-    for name in key.split("."):
-        if not isinstance(options, DictConfig):
-            raise InputError(f"{key} is no option: {parent} has none.")
-        refuse_unknown([name], [str(each) for each in options], parent)
-        options, parent = options._get_node(name), below(parent, name)
-
-
 def by_class(words: Sequence[str]) -> list[str]:
     """Overrides in which a group may name a class in place of a preset: ``network=MyNetwork network.width=8``.
 
     Raises:
         InputError: for a name that is neither.
     """
-    named = (re.fullmatch(r"(network|process|sampler|regularizer)=([A-Za-z]\w*)", word) for word in words)
+    named = (re.fullmatch(rf"({'|'.join(BY_CLASS)})=([A-Za-z]\w*)", word) for word in words)
     chosen = {match[1]: match[2] for match in named if match}
     classes = {group: name for group, name in chosen.items() if not (CONF / group / f"{name}.yaml").is_file()}
     for group, name in classes.items():
         _refuse_unknown(group, name, words)
-    for word in words:
-        group, _, value = word.partition("=")
-        if re.match(r"-?[\d.]", value) and (CONF / group).is_dir():
-            names = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
-            raise InputError(f"{word} is unknown: expected one of {names}.")
     overrides = []
     for word in words:
         group, _, name = word.partition("=")
@@ -154,6 +136,8 @@ def sweep(verb: str, overrides: Sequence[str]) -> list[DictConfig]:
     for values in product(*(list(override.sweep_string_iterator()) for override in swept)):
         chosen = dict(zip((override.get_key_element() for override in swept), values, strict=True))
         cfg = compose(verb, [*fixed, *(f"{key}={value}" for key, value in chosen.items())])
+        if verb == "info":
+            cfg.name = ", ".join(map(unquoted, chosen.values()))
         folder = "out" if verb == "sample" else "run_dir"
         if cfg.get(folder) is not None and folder not in chosen:
             cfg[folder] = f"{cfg[folder]}/{_name(chosen, cfg)}"

@@ -12,6 +12,7 @@ from mmspec.errors import InputError
 from mmspec.typed import hint_of, is_list, kinds
 
 WORD = re.compile(r"(\+{0,2})([A-Za-z_][\w./@]*)=(.*)", re.DOTALL | re.ASCII)
+WITHOUT = re.compile(r"~[A-Za-z_]")
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # that programs write in place of the keyboard's
 QUOTED = re.compile(r"""(['"])(?:(?!\1)[^\\]|\\.)*\1""", re.DOTALL)
 SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL)
@@ -29,6 +30,7 @@ def as_typed(words: Sequence[str], takes: Sequence[type], multirun: bool = False
     Raises:
         InputError: for a word that is no ``key=value``, or not in UTF-8.
     """
+    refuse_malformed(words)
     last = {word.partition("=")[0] if "=" in word else word: word for word in words}
     return [_override(word, takes, multirun) for word in last.values()]
 
@@ -53,17 +55,22 @@ def readable(value: object) -> object:
     return value.replace(MARK, "") if isinstance(value, str) else value
 
 
+def refuse_malformed(words: Sequence[str]) -> None:
+    """Raise InputError for a word that is neither ``key=value`` nor ``~key``, or not in UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{word!a} is not in UTF-8: rename the file or folder.") from None
+        if word[:1] in DASHES and word:
+            raise InputError(f"{word!r} begins with a long dash, which a text program made of -: type it anew.")
+        if not WITHOUT.match(word) and not WORD.fullmatch(word):
+            raise InputError(f"{word!r} is no key with a value: write KEY=VALUE, nothing before or behind the key.")
+
+
 def _override(word: str, takes: Sequence[type], multirun: bool) -> str:
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{word!a} is not in UTF-8: rename the file or folder.") from None
-    if word[:1] in DASHES and word:
-        raise InputError(f"{word!r} begins with a long dash, which a text program made of -: type it anew.")
-    if re.match(r"~[A-Za-z_]", word):
-        return word
     if (match := WORD.fullmatch(word)) is None:
-        raise InputError(f"{word!r} is no key with a value: write KEY=VALUE, nothing before or behind the key.")
+        return word
     plus, key, value = match.groups()
     hint = next((found for cls in takes if (found := hint_of(cls, key)) is not None), None)
     if not kinds(hint) & {"text", "path"}:

@@ -9,10 +9,15 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+import zipfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from mmspec.data import PackedDataset
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,10 +92,31 @@ def run(image, *command, cwd=None):
 def test_the_installed_package_is_whole(image, tmp_path):
     where = Path(run(image, "python", "-c", "import mmspec; print(mmspec.__file__)", cwd=tmp_path).strip()).parent
     assert where.is_relative_to(image[0].parent)
-    for package in ("mmspec", "data_prep"):
-        files = {path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*") if path.is_file()}
-        files = {name for name in files if "__pycache__" not in name}
-        assert files == {name for name in files if (where.parent / name).is_file()}
+    kinds = {"recipes": ("README.md", "*.sh", "*.py", "*.yaml")}  # not the results of long runs
+    for package, place in (("mmspec", "."), ("data_prep", "bundled/data_prep"), ("recipes", "bundled/recipes")):
+        files = [file for kind in kinds.get(package, ("*",)) for file in (ROOT / package).rglob(kind) if file.is_file()]
+        names = {file.relative_to(ROOT / package) for file in files if "__pycache__" not in file.parts}
+        assert names == {name for name in names if (where / place / name).is_file()}
+    assert not [path for path in where.parent.glob("*") if path.name in ("data_prep", "recipes")]
+    shutil.copytree(where, tmp_path / "bare", ignore=shutil.ignore_patterns("__pycache__"))
+    wheel = shutil.make_archive(str(tmp_path / "mmspec"), "zip", tmp_path / "bare")
+    assert Path(wheel).stat().st_size < 1_000_000
+
+
+def test_what_is_installed_prepares_data_and_runs_recipes_in_an_empty_folder(image, tmp_path):
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "flat.zip", "w") as archive:
+        for name in "abcd":
+            Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(tmp_path / "picture.png")
+            archive.write(tmp_path / "picture.png", f"{name}.png")
+    (tmp_path / "data_prep.py").write_text("raise ImportError('of somebody else')")
+    run(image, "mmspec", "prepare", "images", "flat.zip", "data", "--size", "8", "--workers", "2", cwd=tmp_path)
+    dataset = PackedDataset(tmp_path / "data")
+    assert dataset.data.shape == (4, 8, 8, 3) and dataset.meta.classes is None
+    assert " photographs " in run(image, "mmspec", "prepare", cwd=tmp_path)
+    assert "usage: recipes/demo/run.sh" in run(image, "mmspec", "recipe", "demo", "--help", cwd=tmp_path)
+    run(image, "mmspec", "recipe", "checkerboard", "--stop-stage", "1", "--size", "8", cwd=tmp_path)
+    assert (tmp_path / "exp/data/checkerboard/train").is_dir()
 
 
 def test_the_health_check_and_the_recipes_run(image, tmp_path):

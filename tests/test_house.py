@@ -35,14 +35,16 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
         "provenance",
         "allocator",
         "interruption",
+        "help",
+        "devices",
     },
     {"spectral"},
     {"losses", "networks"},
     {"data", "diffusion", "metrics", "drawing"},
     {"training", "pretrained", "exported", "analysis", "diagnosis", "report", "data_prep"},
-    {"experiment", "config", "overrides"},
+    {"experiment", "config", "keys", "overrides", "places"},
     {"commands"},
-    {"cli", "__main__", "__init__", "torchrun"},
+    {"programs", "cli", "__main__", "__init__", "torchrun"},
 ]
 HEAVY = ("accelerate", "auraloss", "hydra", "librosa", "matplotlib", "omegaconf", "scipy", "sklearn", "torchaudio")
 

@@ -86,8 +86,8 @@ def test_no_module_of_the_name(capsys):
         plugins.load(["no_such_module"])
 
 
-def test_names_that_are_unknown_say_where_others_come_from(capsys):
-    assert main(["train", "run_dir=x", "data.train=y", "regularizer=Harr"]) == 2
+def test_names_that_are_unknown_say_where_others_come_from(capsys, tmp_path):
+    assert main(["train", "run_dir=x", f"data.train={tmp_path}", "regularizer=Harr"]) == 2
     error = capsys.readouterr().err
     assert "regularizer=Harr is unknown: did you mean haar?" in error and "plugins=[FILE.py]" in error
 

@@ -11,10 +11,12 @@ OPTIONS = (Experiment,)
 
 
 def run(cfg: DictConfig) -> None:
-    """Train, or go on with, the run that conf/train.yaml describes.
+    """Train, or go on with, the run that conf/train.yaml describes, and print what to type next.
 
     Raises:
         InputError: for a key that cannot be used, or a folder that holds another run.
         Interrupted: after a signal to stop, once the state is saved.
     """
-    train(read(Experiment, plain(cfg)))
+    said = train(read(Experiment, plain(cfg)))
+    if said:
+        print(said)

@@ -15,6 +15,7 @@ FORMAT = "mmspec-packed-1"
 FILE = "meta.json"
 SHARDS = "shards.json"  # beside it where the samples lie in tar shards
 AGAIN = "make the data set again"
+MAKE = "make one with `mmspec prepare images` or `mmspec prepare audio`"
 MOST_HZ = 2**31 - 1  # that sound files can say
 DTYPES = {"image": "uint8", "audio": "int16", "latent": "float32"}
 
@@ -78,8 +79,7 @@ class DatasetMeta:
             stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
             what = f"is not a packed data set (it has no {FILE})" if folder.exists() else "is not there"
-            mend = "make one with `python -m data_prep.images` or `python -m data_prep.audio`"
-            raise InputError(f"{folder} {what}: {mend}.") from None
+            raise InputError(f"{folder} {what}: {MAKE}.") from None
         if (found := stored.get("format")) != FORMAT:
             raise InputError(f"{path} has the format {shown(found)}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}

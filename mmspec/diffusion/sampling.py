@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from mmspec.components import named
+from mmspec.devices import walk_device
 from mmspec.diffusion.conditions import hideable, said
 from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.guidance import Guided
@@ -74,17 +75,18 @@ def sample(
     shape = tuple(start.shape if isinstance(start, Tensor) else start)
     if first_stage is not None and not isinstance(start, Tensor):
         shape = (shape[0], *first_stage.latent_shape(shape[1:]))
-    draw = _noise_source(shape, generator, device)
-    noise = start.to(device, torch.float64) if isinstance(start, Tensor) else draw()
+    at = walk_device(device)
+    draw = _noise_source(shape, generator, at)
+    noise = start.to(at, torch.float64) if isinstance(start, Tensor) else draw()
 
     cond = {name: value.to(device) for name, value in cond.items()}
     if guidance is None:
-        conditioned = ConditionedDenoiser(denoiser, said(cond), correction)
+        conditioned = ConditionedDenoiser(denoiser, said(cond), correction, device)
     else:
-        conditioned = ConditionedDenoiser(Guided(denoiser, guidance), cond, correction)
+        conditioned = ConditionedDenoiser(Guided(denoiser, guidance), cond, correction, device)
     on_step = callback if callback is not None else lambda step, x, denoised: None
     samples = walked(walk, process, conditioned, noise, levels, draw, on_step)
-    samples = samples.to(start.dtype if isinstance(start, Tensor) else torch.float32)
+    samples = samples.to(start.dtype if isinstance(start, Tensor) else torch.float32).to(device)
     return samples if first_stage is None else denoiser.decode(samples)  # type: ignore[attr-defined]
 
 

@@ -18,6 +18,14 @@ class TextTable:
     rows: Sequence[Sequence[str]]
 
 
+def columns(table: TextTable) -> str:
+    """A table for a terminal: the first column begins at the left, all others end at the right."""
+    rows = [list(table.headings), *map(list, table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
 def markdown(table: TextTable, notes: Sequence[str] = ()) -> str:
     """A table to read as it is, with notes below."""
     rows = [list(table.headings), *map(list, table.rows)]

@@ -18,6 +18,7 @@ from mmspec.analysis.diagnosis_figures import diagnosis_figures
 from mmspec.components import Component
 from mmspec.data import open_dataset, write_packed
 from mmspec.data.values import encode
+from mmspec.devices import find_device
 from mmspec.diagnosis.denoising import (
     Bias,
     Energies,
@@ -179,8 +180,7 @@ def diagnose(options: DiagnoseOptions) -> Diagnosis:
     """
     page = options.page
     check_page(page)
-    device = "cuda" if options.device == "auto" and torch.cuda.is_available() else "cpu"
-    denoiser, _ = open_denoiser(options.from_, device)
+    denoiser, _ = open_denoiser(options.from_, find_device(options.device))
     folder = options.data or held_out(Path(options.from_))
     if folder is None:
         raise InputError(f"{options.from_} has no data.test: give data=FOLDER, held-out real signals.")

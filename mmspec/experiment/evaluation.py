@@ -13,6 +13,7 @@ import torch
 
 from mmspec.data import DatasetMeta, StoredDataset, open_dataset
 from mmspec.data.meta import FILE as META
+from mmspec.devices import find_device
 from mmspec.documents import read_json
 from mmspec.drawing.own_files import refuse_other
 from mmspec.errors import InputError
@@ -202,7 +203,7 @@ def _evaluated(
             _must_match(path, dataset, sources.reference, reference, sources.crop)
     paired = _partners(open_dataset(sources.paired), samples) if sources.paired else None
     measures = chosen_measures(options, reference, paired is not None)
-    device = torch.device("cuda" if options.device == "auto" and torch.cuda.is_available() else "cpu")
+    device = find_device(options.device)
     cut = reference.lengths is not None and samples.lengths is not None  # or one side has its silence
     begun = begun_features(options, sources)
     sets = partial(sets_of, crop=sources.crop, cut=cut, batch_size=options.batch_size, device=device, begun=begun)

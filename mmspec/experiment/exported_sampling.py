@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from mmspec.data import DatasetMeta
 from mmspec.data.media import write_samples
@@ -14,6 +12,7 @@ from mmspec.data.values import encode
 from mmspec.errors import InputError
 from mmspec.experiment.classes import numbers_of
 from mmspec.experiment.sample_folder import SHOWN, SampleOptions, refuse_foreign, write_record
+from mmspec.experiment.sampling_progress import sampling_progress
 from mmspec.exported.model import ExportedDenoiser, ExportedFacts
 from mmspec.files import staged
 from mmspec.typed import write
@@ -68,10 +67,8 @@ def _draw(
 ) -> np.ndarray:
     """Write all samples, a batch at a time; returns the first as they are shown, ``[<= SHOWN, C, *spatial]``."""
     shown: list[np.ndarray] = []
-    console = Console(stderr=True)
-    starts = range(0, meta.count, options.batch_size)
-    with DataFile(folder, meta, new=True) as file:
-        for start in track(starts, "sampling", console=console, disable=not console.is_terminal):
+    with DataFile(folder, meta, new=True) as file, sampling_progress(meta.count, "samples") as done:
+        for start in range(0, meta.count, options.batch_size):
             rows = np.arange(start, min(start + options.batch_size, meta.count))
             seeds = [options.seed + row for row in rows.tolist()]
             samples = denoiser.sample(seeds, _told(denoiser.facts, classes, rows))
@@ -79,6 +76,7 @@ def _draw(
                 raise InputError(f"samples from {start} on hold NaN or infinity: {options.from_} is damaged.")
             file.write(start, encode(samples))
             shown.append(samples[: max(0, SHOWN - start)])
+            done(start + len(rows))
     return np.concatenate(shown)
 
 

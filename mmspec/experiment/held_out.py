@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmspec.data import open_dataset
+from mmspec.devices import find_device
 from mmspec.diffusion.conditions import Batch, tell
 from mmspec.diffusion.objective import Draw
 from mmspec.errors import InputError
@@ -36,9 +37,8 @@ def held_out_errors(experiment: Experiment, source: str) -> Tensor:
     """
     if experiment.data.test is None:
         raise InputError(f"{experiment.run_dir} has no data.test: give data.test=FOLDER, packed held-out signals.")
-    gpu = experiment.trainer.device == "auto" and torch.cuda.is_available()
-    device = torch.device("cuda" if gpu else "cpu")
-    denoiser, _ = open_denoiser(source, str(device))
+    device = find_device(experiment.trainer.device)
+    denoiser, _ = open_denoiser(source, device)
     denoiser.eval()
     untouched = replace(experiment, data=replace(experiment.data, augment=None, latents=None))
     signals, conditions = told_signals(untouched, denoiser, open_dataset(experiment.data.test))

@@ -33,7 +33,8 @@ class InfoOptions:
     measure: bool = False
     runs: int = 30
     batch: int = 64
-    format: Literal["text", "json"] = "text"
+    format: Literal["text", "markdown", "json"] = "text"
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.classes < 0 or min(self.context_length, self.runs, self.batch, *(self.shape or [1])) < 1:

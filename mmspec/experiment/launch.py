@@ -17,6 +17,7 @@ import torch
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from mmspec.devices import find_device
 from mmspec.errors import InputError
 from mmspec.experiment.heartbeat import PATIENCE, PERIOD, Heartbeat, peer_lost
 
@@ -83,14 +84,14 @@ class Launch:
         return self.rank == 0
 
     def device(self, wanted: str) -> torch.device:
-        """The GPU of this process for "auto" where there are any, else the CPU.
+        """The device of a name, of which "auto" is the GPU of this process where there are any.
 
         Raises:
-            InputError: if there are more processes on this machine than GPUs.
+            InputError: as `find_device`, or if there are more processes on this machine than GPUs.
         """
-        gpus = torch.cuda.device_count() if wanted == "auto" else 0
-        if not gpus:
-            return torch.device("cpu")
+        if (found := find_device(wanted)).type != "cuda":
+            return found
+        gpus = torch.cuda.device_count()
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         if local_rank >= gpus:
             raise InputError(f"this machine has {gpus} GPU(s), too few for so many processes: start one for each GPU.")

@@ -41,7 +41,7 @@ class SampleOptions:
     batch_size: int = 64
     mixed_precision: Literal["no", "bf16"] = "no"
     channels_last: bool = False
-    device: Literal["auto", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.steps < 1 or (self.num != "all" and self.num < 1):

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from mmspec.data import DatasetMeta
@@ -20,6 +18,7 @@ from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete
 from mmspec.data.values import decode, encode
+from mmspec.devices import refuse_missing_on
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
 from mmspec.diffusion.correction import Correction
@@ -29,6 +28,7 @@ from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.sample_folder import FACTS, SHOWN, SampleOptions, refuse_foreign, write_record
+from mmspec.experiment.sampling_progress import sampling_progress
 from mmspec.experiment.signals import whole_recordings
 from mmspec.experiment.sources import weights_sha256
 from mmspec.files import content_sha256, replace_bytes, staged
@@ -77,27 +77,28 @@ class Draws:
         Args:
             indices: of the samples.
             drawn: which of them are there already; batches of these alone are left out.
-            shown: whether a bar shows how far it is.
+            shown: whether it is shown how far it is.
 
         Raises:
             InputError: if a sample is not finite.
         """
         # Recordings differ in length, and with silence behind them would depend on the others in their batch.
         size = self.options.batch_size if self.recordings is None else 1
-        console = Console(stderr=True)
-        batches = [range(start, min(start + size, indices.stop)) for start in indices[::size]]
-        for batch in track(
-            drawn.missing(batches), "sampling", console=console, disable=not (shown and console.is_terminal)
-        ):
-            samples, start = self._samples(batch), batch.start
-            if not samples.isfinite().all():
-                raise InputError(
-                    f"samples from {start} on hold NaN or infinity: the weights in {self.options.from_} are damaged, "
-                    "or the sampler's options do not suit them."
-                )
-            yield start, encode(samples)
+        batches = drawn.missing([range(start, min(start + size, indices.stop)) for start in indices[::size]])
+        steps = self.options.steps
+        with sampling_progress(steps * len(batches), f"steps of {len(batches)} batches", shown) as done:
+            for number, batch in enumerate(batches):
+                before = steps * number
+                samples = self._samples(batch, lambda step, *_, before=before: done(before + step + 1))
+                if not samples.isfinite().all():
+                    raise InputError(
+                        f"samples from {batch.start} on hold NaN or infinity: the weights in {self.options.from_} are "
+                        "damaged, or the sampler's options do not suit them."
+                    )
+                done(before + steps)
+                yield batch.start, encode(samples)
 
-    def _samples(self, indices: range) -> Tensor:
+    def _samples(self, indices: range, on_step: Callable[[int, Tensor, Tensor], None]) -> Tensor:
         batch = self._batch(indices)
         told: dict[str, Any] = {**tell(self.conditions, batch)}
         shape = (len(indices), *self.meta.shape) if batch.clips is None else self.denoiser.clean(batch.clips).shape
@@ -110,6 +111,7 @@ class Draws:
                 guidance=self.options.guidance,
                 correction=self.correction,
                 generator=seeded([self.options.seed + i for i in indices]),
+                callback=on_step,
                 **told,
             )
         return samples if self.recordings is None else samples[..., : self.recordings.lengths[indices.start]]
@@ -159,6 +161,7 @@ def prepare(options: SampleOptions, source: Path | str, device: torch.device) ->
     Raises:
         InputError: if they do not go together, or not with the denoiser.
     """
+    refuse_missing_on(device, options.mixed_precision)
     denoiser = Denoiser.from_pretrained(source, device).eval()
     shape = denoiser.signal_shape
     if shape is None:

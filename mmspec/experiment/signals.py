@@ -71,7 +71,7 @@ def deviation(dataset: StoredDataset, crop: int | None) -> float:
 
 
 def _require_latents_of(latents: StoredDataset, dataset: StoredDataset, denoiser: Denoiser) -> None:
-    again = f"make them again: python -m data_prep.latents {dataset.folder} {latents.folder} --first-stage ..."
+    again = f"make them again: mmspec prepare latents {dataset.folder} {latents.folder} --first-stage ..."
     if denoiser.first_stage is None:
         raise InputError(f"data.latents={latents.folder} is for a denoiser of latents: set first_stage.from, too.")
     if latents.meta.modality != "latent":

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from mmspec.data import StoredDataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.denoiser import WEIGHTS
@@ -10,7 +12,7 @@ from mmspec.files import sha256
 from mmspec.training.run import find_denoiser
 
 
-def open_denoiser(source: str, device: str = "cpu") -> tuple[Denoiser, str | None]:
+def open_denoiser(source: str, device: str | torch.device = "cpu") -> tuple[Denoiser, str | None]:
     """The denoiser that a user means, and the SHA-256 of its weights where they are on this machine.
 
     Raises:

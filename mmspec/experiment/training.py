@@ -1,5 +1,6 @@
 """From an experiment to a trainer at work."""
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -38,18 +39,21 @@ from mmspec.training.trainer import Trainer
 from mmspec.typed import keys_with, write
 
 
-def train(experiment: Experiment) -> None:
+def train(experiment: Experiment) -> str | None:
     """Train, or go on with, the run of an experiment.
+
+    Returns:
+        In the first process, what to type next.
 
     Raises:
         InputError: for data, options or weights that do not go together, or a folder that holds another run.
         Interrupted: after a signal to stop, once a checkpoint is written.
     """
     with Launch.current().together():
-        _train(experiment)
+        return _train(experiment)
 
 
-def _train(experiment: Experiment) -> None:
+def _train(experiment: Experiment) -> str | None:
     if experiment.resume != "none":
         refuse_missing_plugins(experiment.run_dir)
     dataset = open_dataset(experiment.data.train, experiment.data.shards)
@@ -90,6 +94,17 @@ def _train(experiment: Experiment) -> None:
         finally:
             for remark in dataset.remarks:
                 sys.stderr.write(f"{remark}\n")
+    return _next_commands(experiment) if main else None
+
+
+def _next_commands(experiment: Experiment) -> str:
+    given, folder = experiment.data.test is not None, experiment.run_dir
+    commands = [
+        ["sample", f"from={folder}"],
+        ["evaluate", f"samples={folder}", *([] if given else ["reference=FOLDER"])],
+        ["diagnose", f"from={folder}", *([] if given else ["data=FOLDER"])],
+    ]
+    return "\n".join(["next:", *(f"  mmspec {shlex.join(words)}" for words in commands)])
 
 
 def told_signals(

@@ -33,6 +33,7 @@ LITTER = (
     f"checkpoints/{REMOVED}*",
 )
 
+DENOISER = "give a run, a checkpoint or a saved denoiser"
 MEND = "restore it, or train anew in another folder"
 
 
@@ -309,7 +310,7 @@ def renewed(config: Mapping[str, Any], file: Path) -> dict[str, Any]:
 def refuse_missing(source: str) -> None:
     """Raise InputError if what ``from=`` names is neither here nor a name of the hub."""
     if is_missing(source):
-        raise InputError(f"from={source} is not there: give a run, a checkpoint or a saved denoiser.")
+        raise InputError(f"from={source} is not there: {DENOISER}.")
 
 
 def run_at(source: str, otherwise: str) -> Run:

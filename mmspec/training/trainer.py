@@ -5,6 +5,7 @@ import copy
 import itertools
 import math
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,7 @@ from accelerate.utils import ProjectConfiguration, is_tensorboard_available
 from torch import Tensor, nn
 
 from mmspec.data.augment import EDMAugment
+from mmspec.devices import find_device, refuse_missing_on
 from mmspec.diffusion import AnyObjective, Denoiser
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
@@ -68,14 +70,14 @@ class TrainerOptions:
     channels_last: bool = False
     activation_checkpointing: bool = field(default=False, metadata=FREE)
     fsdp: bool = field(default=False, metadata=FREE)
-    device: Literal["auto", "cpu"] = field(default="auto", metadata=FREE)
+    device: Literal["auto", "cpu", "mps"] = field(default="auto", metadata=FREE)
     log_every: int = field(default=50, metadata=FREE)
     sample_every: int | None = field(default=None, metadata=FREE)
     checkpoint_every: int = field(default=1000, metadata=FREE)
     keep_last: int = field(default=2, metadata=FREE)
     keep_every: int | None = field(default=None, metadata=FREE)
     max_nonfinite: int = 10
-    tensorboard: bool = field(default=False, metadata=FREE)
+    tensorboard: bool | Literal["auto"] = field(default=False, metadata=FREE)
 
     def __post_init__(self) -> None:
         for name in (
@@ -145,15 +147,18 @@ class Trainer:
     ) -> None:
         self.options, self.folder, self.seed = options, Path(folder), seed
         self.dataset, self.preview, self.augment = dataset, preview, augment
-        if options.tensorboard and not is_tensorboard_available():
+        self.tensorboard = bool(options.tensorboard) and is_tensorboard_available()
+        if options.tensorboard is True and not self.tensorboard:
             raise InputError(
-                "trainer.tensorboard needs a package that is not installed: pip install 'mmspec[trackers]', or give "
-                "trainer.tensorboard=false."
+                "trainer.tensorboard=true needs a package that is not installed: pip install tensorboard, or leave it "
+                "out."
             )
+        wanted = find_device(options.device)
+        refuse_missing_on(wanted, options.mixed_precision, options.compile, options.accumulation)
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
-            cpu=options.device == "cpu" or not torch.cuda.is_available(),  # or processes on CPUs would not meet
-            log_with="tensorboard" if options.tensorboard else None,
+            cpu=wanted.type == "cpu",  # or processes on CPUs would not meet
+            log_with="tensorboard" if self.tensorboard else None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
@@ -175,7 +180,7 @@ class Trainer:
             lr=options.learning_rate,
             betas=(options.betas[0], options.betas[1]),
             weight_decay=options.weight_decay,
-            fused=True,
+            fused=self.device.type != "mps",  # whose AdamW is not known to leave weights alone where asked to
         )
         if options.compile:
             self.denoiser.network.compile()
@@ -218,7 +223,8 @@ class Trainer:
         batches = Batches(self.dataset, order, self._shares())
         last_log = (step, time.perf_counter())
         with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():
-            if options.tensorboard:
+            log.say(self._at_work(step))
+            if self.tensorboard:
                 log.track(lambda: self.accelerator.init_trackers("tensorboard"))
             if resume is not None:
                 log.say(f"going on from {resume}")
@@ -238,6 +244,17 @@ class Trainer:
                 self.writer.close()
             if step < options.max_steps:
                 raise Interrupted(f"interrupted at step {step}, saved: run the same command again to go on.")
+
+    def _at_work(self, step: int) -> str:
+        """What is trained, on what, of how much and where to, in a line."""
+        weights = sum(parameter.numel() for parameter in self.denoiser.parameters() if parameter.requires_grad)
+        processes = self.accelerator.num_processes
+        where = f"{_name_of(self.device)}{f' and {processes - 1} more' if processes > 1 else ''}"
+        return (
+            f"training {type(self.denoiser.network).__name__} of {weights:,} parameters on {where}, with "
+            f"{len(self.dataset):,} signals of {_times(self.denoiser.signal_shape)}, from step {step:,} to "
+            f"{self.options.max_steps:,}, {self.options.batch_size} at a time, into {self.folder}"
+        )
 
     def _begin(self, resume: Path | None) -> int:
         """Weights, optimizer and meters of a checkpoint, if there is one; returns its step."""
@@ -360,8 +377,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate(step)
         # Fused AdamW leaves weights and moments alone where found_inf is 1, and no host has to ask.
-        self.optimizer.optimizer.found_inf = 1 - finite
-        self.optimizer.step()
+        if self.device.type != "mps":
+            self.optimizer.optimizer.found_inf = 1 - finite
+        if self.device.type != "mps" or finite:
+            self.optimizer.step()
         self.optimizer.zero_grad()
         self.meters.add("train/grad_norm", grad_norm)
         update_ema(self.ema, self.denoiser, self.options.decay(step), finite)
@@ -450,7 +469,18 @@ class Trainer:
         return [slice(start + i * size, start + (i + 1) * size) for i in range(parts)]
 
 
+def _name_of(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def _times(shape: Sequence[int] | None) -> str:
+    return "x".join(map(str, shape)) if shape else "any shape"
+
+
 def _max_memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # kilobytes on Linux
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

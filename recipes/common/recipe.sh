@@ -5,12 +5,16 @@
 #   NUM            samples drawn from each model, unless 256; of a vocoder, all: every held-out recording
 #   SAMPLING, EVALUATION   options of `mmspec sample` and `mmspec evaluate`, where it has any
 # and defines fetch and prepare, which get the name of a data set.
-set -euo pipefail
+set -eo pipefail
+((BASH_VERSINFO[0] < 5)) || set -u # to older ones, such as macOS's 3.2, an empty array is unset
 trap : TERM HUP USR1 USR2 # a scheduler tells commands too: they save and end with 75, and then so does the recipe
 
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 # data_prep and recipes are those beside this file
+
 stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
-[[ -v SAMPLING ]] || SAMPLING=()
-[[ -v EVALUATION ]] || EVALUATION=()
+[[ ${SAMPLING+set} ]] || SAMPLING=()
+[[ ${EVALUATION+set} ]] || EVALUATION=()
 overrides=()
 OPTIONS=(stage stop_stage data num gpus nodes exp)
 more_usage() { :; } # help on options that a recipe adds to OPTIONS

@@ -115,10 +115,10 @@ table_recipe() { # after parse_options
   fi
   once 1 prepare prepare "$packed"
   bases
-  local trained=$history table
-  mapfile -t table < <(cells)
+  local trained=$history table=() cell
+  while read -r cell; do table+=("$cell"); done < <(cells)
   sweeps
-  local cell shown=()
+  local shown=()
   for cell in "${table[@]}"; do
     read -r name seed base <<<"$cell"
     history="$trained$name ${overrides[*]}"

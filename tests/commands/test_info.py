@@ -6,7 +6,10 @@ import torch
 from mmspec.cli import main
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
+from mmspec.experiment.info import InfoOptions
+from mmspec.experiment.side_by_side import each_facts, side_by_side
 from mmspec.networks import UNet
+from mmspec.training.integrity import mark
 
 COST = ["parameters", "macs", "macs_with_attention", "activation_bytes"]
 
@@ -42,6 +45,34 @@ def test_a_saved_denoiser(capsys, tmp_path):
     assert shown["shape"] == shown["signal_shape"] == [3, 12, 16]
     assert shown["parameters"] == sum(parameter.numel() for parameter in network.parameters())
     assert shown["process"]["type"] == "EDM" and shown["first_stage"] is None
+
+
+def test_several_stand_side_by_side(capsys):
+    shown = facts(capsys, "network=sd_ffhq,lite_ldm_ffhq")
+    assert list(shown) == ["sd_ffhq", "lite_ldm_ffhq"]
+    assert shown["sd_ffhq"]["parameters"] == 21_094_683 and shown["lite_ldm_ffhq"]["shape"] == [3, 64, 64]
+    assert main(["info", "network=sd_ffhq,lite_ldm_ffhq"]) == 0
+    heading, ours, theirs = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert heading == ["parameters", "MACs", "with", "attention", "kept", "in", "training"]
+    assert ours == ["sd_ffhq", "21.1M", "6.7G", "8.2G", "101", "MiB"]  # as in the README
+    assert theirs == ["lite_ldm_ffhq", "22.4M", "7.9G", "9.3G", "102", "MiB"]
+    assert main(["info", "network=sd_ffhq", "format=markdown"]) == 2
+    assert "format=markdown is a table of several" in capsys.readouterr().err
+
+
+def test_runs_stand_side_by_side_with_the_metrics_of_their_samples(capsys, tmp_path):
+    network = UNet(model_channels=8, channel_mult=(1,), attention_levels=())
+    spectrum = {"unit": "cycles", "frequency": [1.0], "real": [1.0], "generated": [1.0]}
+    judged = {"count": 4, "path": "set"}
+    for name, metrics in (("a", {"fid": 2.5}), ("b", {"kid": 3.0})):
+        checkpoint = tmp_path / name / "checkpoints/step_00000001"
+        Denoiser(network, EDM(), (3, 8, 8)).save_pretrained(checkpoint / "ema")
+        mark(checkpoint)
+        (tmp_path / name / "config.yaml").write_text("network: null")
+        found = {"metrics": metrics, "spectrum": spectrum, "samples": judged, "reference": judged}
+        (tmp_path / name / "evaluation.json").write_text(json.dumps(found))
+    rows = side_by_side(each_facts([InfoOptions(str(tmp_path / name), name=name) for name in "ab"])).rows
+    assert [row[-2:] for row in rows] == [["2.5", "-"], ["-", "3"]]
 
 
 def test_text_and_the_machine(capsys):

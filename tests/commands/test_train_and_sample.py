@@ -66,6 +66,23 @@ def test_a_run_leaves_everything_a_reader_needs(run):
     assert (run / "samples/step_00000003.png").is_file() and any((run / "tensorboard").iterdir())
 
 
+def test_training_says_what_it_does_and_what_to_type_next(run, tmp_path, capsys):
+    words = ["network.patch_size=1", "trainer.max_steps=1", "trainer.sample_every=null", "trainer.tensorboard=true"]
+    assert train(tmp_path / "my run", run.parent / "data", *words) == 0
+    out, err = capsys.readouterr()
+    signals = f"{len(PackedDataset(run.parent / 'data'))} signals of "
+    assert " parameters on cpu (" in err and signals in err and f"into {tmp_path / 'my run'}" in err
+    assert out.splitlines()[1] == f"  mmspec sample 'from={tmp_path / 'my run'}'"
+    assert out.splitlines()[2] == f"  mmspec evaluate 'samples={tmp_path / 'my run'}' reference=FOLDER"
+
+
+def test_sampling_tells_each_step_of_the_sampler(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mmspec.experiment.sampling_progress.SECONDS_A_LINE", 0.0)
+    assert main(["sample", f"from={run}", f"out={tmp_path / 'out'}", "num=3", "steps=2", "batch_size=2"]) == 0
+    lines = [line.partition(", about")[0] for line in capsys.readouterr().err.splitlines()]
+    assert list(dict.fromkeys(lines)) == [f"sampling: {step} of 4 steps of 2 batches" for step in (1, 2, 3, 4)]
+
+
 def test_the_same_command_again_does_nothing_and_more_steps_go_on(run, capsys):
     data = run.parent / "data"
     network = yaml.safe_load((run / "config.yaml").read_text())["network"]

@@ -321,17 +321,17 @@ def test_sampling_goes_on_where_a_signal_cut_it_off(run, tmp_path, capsys, monke
     given, real, drawn = [f"from={run}", "num=5", "steps=1", "batch_size=2"], Draws._samples, []
     before = signal.getsignal(number)
 
-    def interrupt(self, indices):
+    def interrupt(self, indices, on_step):
         if indices.start == 2:
             os.kill(os.getpid(), number)
-        return real(self, indices)
+        return real(self, indices, on_step)
 
     monkeypatch.setattr(Draws, "_samples", interrupt)
     assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 75
     said = capsys.readouterr().err
     assert said == "mmspec sample: interrupted, what is drawn is kept: run the same command again to go on.\n"
     assert [path.name for path in tmp_path.iterdir()] == [".writing-out"] and signal.getsignal(number) == before
-    monkeypatch.setattr(Draws, "_samples", lambda self, indices: (drawn.append(indices.start), real(self, indices))[1])
+    monkeypatch.setattr(Draws, "_samples", lambda self, at, step: (drawn.append(at.start), real(self, at, step))[1])
     assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 0 and drawn == [2, 4]
     assert main(["sample", *given, f"out={tmp_path / 'whole'}"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
@@ -348,10 +348,10 @@ def test_sampling_goes_on_where_a_signal_cut_it_off(run, tmp_path, capsys, monke
 def test_samples_of_other_options_do_not_go_on_with_those_that_were_cut_off(run, tmp_path, monkeypatch, change):
     given, real = [f"from={run}", "num=3", "steps=1", "batch_size=2"], Draws._samples
 
-    def interrupt(self, indices):
+    def interrupt(self, indices, on_step):
         if indices.start == 2:
             raise KeyboardInterrupt
-        return real(self, indices)
+        return real(self, indices, on_step)
 
     monkeypatch.setattr(Draws, "_samples", interrupt)
     assert main(["sample", *given, f"out={tmp_path / 'out'}"]) == 75

@@ -90,6 +90,14 @@ def test_a_tracker_that_cannot_begin_ends_no_training(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err.count("tracking stopped, training goes on: OSError") == 1
 
 
+def test_a_tracker_that_is_not_installed_is_missed_only_where_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmspec.training.trainer.is_tensorboard_available", lambda: False)
+    make_trainer(tmp_path, tensorboard="auto").train()
+    assert not (tmp_path / "tensorboard").exists()
+    with pytest.raises(InputError, match=r"trainer.tensorboard=true needs a package that is not installed"):
+        make_trainer(tmp_path, tensorboard=True)
+
+
 def test_a_last_line_that_had_to_wait_is_written_at_the_end(tmp_path, monkeypatch):
     real, failed = files.append, []
 

@@ -38,8 +38,8 @@ class DDPM(Discrete):
 
     def sampling_sigmas(self, steps: int) -> Tensor:
         """Timesteps evenly spaced from the last of the table to the first (steps=1: the last alone)."""
-        timesteps = torch.linspace(len(self.sigmas) - 1, 0, steps, dtype=torch.float64, device=self.sigmas.device)
-        return self.sigmas.double()[timesteps.round().long()]
+        timesteps = torch.linspace(len(self.sigmas) - 1, 0, steps, dtype=torch.float64)
+        return self.sigmas.cpu().double()[timesteps.round().long()]
 
 
 def ddpm_sigmas(

@@ -41,13 +41,14 @@ class DiffWave(DDPM):
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """Fractional place of noise levels in the table, same shape and dtype."""
-        levels, level = ((s.double() ** 2 + 1).rsqrt() for s in (self.sigmas, self.round_sigma(sigma)))
+        precise = torch.float32 if sigma.device.type == "mps" else torch.float64  # which Apple GPUs lack
+        levels, level = ((s.to(precise) ** 2 + 1).rsqrt() for s in (self.sigmas, self.round_sigma(sigma)))
         above = (levels > level[..., None]).sum(-1).clamp(1, len(levels) - 1)
         return (above - (level - levels[above]) / (levels[above - 1] - levels[above])).to(sigma.dtype)
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
         """Within the range of the table every level is known."""
-        return torch.clamp(sigma, self.sigmas[0].to(sigma), self.sigmas[-1].to(sigma))
+        return torch.clamp(sigma, *self.sigmas[[0, -1]].to(sigma.device).to(sigma))
 
     def sampling_sigmas(self, steps: int) -> Tensor:
         """The levels of ``inference_noise_schedule`` where it has so many, else of the table."""

@@ -38,7 +38,7 @@ class Discrete(Process):
 
     def nearest(self, sigma: Tensor) -> Tensor:
         """Index of the nearest level in the table, same shape, int64."""
-        sigmas = self.sigmas.to(sigma)
+        sigmas = self.sigmas.to(sigma.device).to(sigma)
         middles = (sigmas[1:] + sigmas[:-1]) / 2
         return (sigma[..., None] > middles).sum(-1)  # which exports have an operator for, unlike searchsorted
 
@@ -53,7 +53,7 @@ class Discrete(Process):
         return Scalings(c_skip, c_out, root, c_noise)
 
     def round_sigma(self, sigma: Tensor) -> Tensor:
-        return self.sigmas.to(sigma)[self.nearest(sigma)]
+        return self.sigmas.to(sigma.device).to(sigma)[self.nearest(sigma)]
 
     @abstractmethod
     def sampling_sigmas(self, steps: int) -> Tensor:

@@ -29,7 +29,7 @@ class IDDPM(Discrete):
 
     def sampling_sigmas(self, steps: int) -> Tensor:
         """Entries of the table, evenly spaced in it, from the highest up to 81 to the lowest (Karras et al. 2022)."""
-        levels = self.sigmas[(self.sigmas > 0) & (self.sigmas <= 81)].double().flip(0)
+        levels = self.sigmas[(self.sigmas > 0) & (self.sigmas <= 81)].cpu().double().flip(0)
         places = torch.arange(steps, device=levels.device) * ((len(levels) - 1) / max(steps - 1, 1))
         return levels[places.round().long()]
 

@@ -56,11 +56,11 @@ class LDM(DDPM):
             return super().sampling_sigmas(steps)
         levels = len(self.sigmas)
         if self.spacing == "trailing":
-            downwards = torch.arange(steps, dtype=torch.float64, device=self.sigmas.device) * (levels / max(steps, 1))
-            return self.sigmas.double()[(levels - downwards).round().long() - 1]
+            downwards = torch.arange(steps, dtype=torch.float64) * (levels / max(steps, 1))
+            return self.sigmas.cpu().double()[(levels - downwards).round().long() - 1]
         first = min(self.steps_offset, levels // max(steps, 1) - 1)
-        timesteps = torch.arange(steps - 1, -1, -1, device=self.sigmas.device) * levels // max(steps, 1) + first
-        return self.sigmas.double()[timesteps]
+        timesteps = torch.arange(steps - 1, -1, -1) * levels // max(steps, 1) + first
+        return self.sigmas.cpu().double()[timesteps]
 
     def start_scale(self, sigma: float) -> float:
         return math.hypot(1, sigma)

@@ -22,17 +22,21 @@ class ConditionedDenoiser:
         denoiser: ``D(x, sigma, **cond)``, which may have ``round_sigma``.
         cond: what it is told of the samples.
         correction: of what it predicts; None for none.
+        device: where it is; None where the signal is.
     """
 
     denoiser: Callable[..., Tensor]
     cond: Mapping[str, Tensor]
     correction: Correction | None = None
+    device: torch.device | None = None
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """x0_hat, ``[B, C, *spatial]`` float64."""
-        level = torch.full(x.shape[:1], sigma, dtype=x.dtype, device=x.device)
-        x0_hat = self.denoiser(x, level, **self.cond)
-        return (x0_hat if self.correction is None else self.correction(x0_hat, sigma)).to(x.dtype)
+        at = x.device if self.device is None else self.device
+        seen = x.to(at, torch.float32 if at.type == "mps" else x.dtype)  # Apple GPUs have no float64
+        level = torch.full(x.shape[:1], sigma, dtype=seen.dtype, device=at)
+        x0_hat = self.denoiser(seen, level, **self.cond)
+        return (x0_hat if self.correction is None else self.correction(x0_hat, sigma)).to(x.device).to(x.dtype)
 
     def round_sigma(self, sigma: float) -> float:
         """The nearest noise level that the denoiser knows."""

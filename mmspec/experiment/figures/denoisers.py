@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
+from mmspec.devices import find_device
 from mmspec.diffusion import Denoiser
 from mmspec.drawing.figure_page import check_out
 from mmspec.errors import InputError
@@ -47,8 +46,7 @@ class DenoiserFigure(FigureOptions):
         return Path(self.from_).name
 
     def _denoiser(self) -> Denoiser:
-        device = "cuda" if self.device == "auto" and torch.cuda.is_available() else "cpu"
-        denoiser, _ = open_denoiser(self.from_, device)
+        denoiser, _ = open_denoiser(self.from_, find_device(self.device))
         if denoiser.conditioner is not None:
             raise InputError(f"from={self.from_} is a vocoder, whose signals follow its input: give another denoiser.")
         if denoiser.signal_shape is None:
