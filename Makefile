@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-faults lint bench clean
+.PHONY: help setup demo test test-faults lint docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,12 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup  ## build the site into site/, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo site/index.html
+
 bench: setup  ## print every figure of the README's speed table
 	$(BIN)/python -m benchmarks
 
-clean:  ## remove .venv, caches and runs
-	rm -rf $(VENV) exp .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove .venv, caches, the site and runs
+	rm -rf $(VENV) exp site .mypy_cache .ruff_cache .pytest_cache
