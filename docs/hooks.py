@@ -26,6 +26,7 @@ PACKAGES = {  # of the public surface -> page
     "mmspec.data": "api/data.md",
     "mmspec.metrics.measure": "api/measures.md",
     "mmspec.pretrained": "api/pretrained.md",
+    "mmspec.report.card": "api/card.md",
     "mmspec.errors": "api/errors.md",
 }
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)#\s]+)(#[^)]*)?\)")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmspec import plugins
 from mmspec.components import Component, choices
@@ -275,10 +276,10 @@ def _objective(
 
 def _preview(
     experiment: Experiment, signals: Dataset, conditions: Sequence[Condition]
-) -> Callable[[Denoiser, Path], None]:
+) -> Callable[[Denoiser, Path], Tensor]:
     options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
 
-    def preview(denoiser: Denoiser, file: Path) -> None:
+    def preview(denoiser: Denoiser, file: Path) -> Tensor:
         chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
         classes = choose_classes(denoiser, "balanced", options.num)
         device = next(denoiser.parameters()).device
@@ -293,7 +294,9 @@ def _preview(
             generator=seeded(range(options.num)),
             **told,
         )
+        shown = samples.float().clamp(-1, 1).cpu()
         with replacing(file) as beside:
-            overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(beside, format="PNG")
+            overview(shown, denoiser.sample_rate).save(beside, format="PNG")
+        return shown
 
     return preview

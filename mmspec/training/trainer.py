@@ -38,6 +38,7 @@ from mmspec.training.interruption import StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
 from mmspec.training.run import FREE
+from mmspec.training.trackers import TrackerName, make_trackers
 
 Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
 NOT_NEGATIVE = ("learning_rate", "learning_rate_end", "warmup_steps", "weight_decay", "grad_clip", "ema_halflife_nimg")
@@ -69,6 +70,7 @@ class TrainerOptions:
     keep_every: int | None = field(default=None, metadata=FREE)
     max_nonfinite: int = 10
     tensorboard: bool = field(default=False, metadata=FREE)
+    trackers: tuple[TrackerName, ...] = field(default=(), metadata=FREE)
 
     def __post_init__(self) -> None:
         for name in (
@@ -115,12 +117,13 @@ class Trainer:
         options: how to train.
         folder: of the run.
         seed: of everything random.
-        preview: draws samples of the averaged denoiser into a file, every ``options.sample_every`` steps.
+        preview: draws samples ``[N, C, *spatial]`` of the averaged denoiser, and a picture of them into a file, every
+            ``options.sample_every`` steps.
         conditions: what the network is told of each sample; None is what follows from the denoiser and ``augment``.
         augment: of the pictures, for a network that is told of it.
 
     Raises:
-        InputError: if TensorBoard is asked for and not installed.
+        InputError: if TensorBoard or another tracker is asked for and not installed.
     """
 
     def __init__(
@@ -132,7 +135,7 @@ class Trainer:
         folder: Path,
         *,
         seed: int = 0,
-        preview: Callable[[Denoiser, Path], None] | None = None,
+        preview: Callable[[Denoiser, Path], Tensor] | None = None,
         conditions: Sequence[Condition] | None = None,
         augment: EDMAugment | None = None,
     ) -> None:
@@ -146,7 +149,11 @@ class Trainer:
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
             cpu=options.device == "cpu" or not torch.cuda.is_available(),  # or processes on CPUs would not meet
-            log_with="tensorboard" if options.tensorboard else None,
+            log_with=[
+                *(["tensorboard"] if options.tensorboard else []),
+                *make_trackers(options.trackers, self.folder),
+            ]
+            or None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
@@ -192,7 +199,7 @@ class Trainer:
         batches = Batches(self.dataset, order, self._shares())
         last_log = (step, time.perf_counter())
         with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():
-            if options.tensorboard:
+            if self.accelerator.log_with:
                 log.track(lambda: self.accelerator.init_trackers("tensorboard"))
             if resume is not None:
                 log.say(f"going on from {resume}")
@@ -376,7 +383,8 @@ class Trainer:
         file = self.folder / "samples" / f"step_{step:08d}.png"
         if self.accelerator.is_main_process and self.preview and (again or not file.exists()):
             try:
-                self.preview(self.ema, file)
+                samples = self.preview(self.ema, file)
+                log.show(step, file, samples, self.denoiser.sample_rate)
             except (OSError, ValueError) as error:  # a full disk, or samples that are not finite
                 log.say(f"no preview at step {step} ({error}); training goes on")
         self.accelerator.wait_for_everyone()

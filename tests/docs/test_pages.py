@@ -76,7 +76,7 @@ def test_the_tour_goes_through(tmp_path, monkeypatch):
             prepare(words[1], *words[2:], "--train", "32", "--test", "32")
         else:
             assert main([*words, *SMALL.get(words[0], [])]) == 0, words
-    assert "exp/amplitude_phase" in (tmp_path / "report.html").read_text()
+    assert "amplitude_phase" in (tmp_path / "report.html").read_text()
     for block in blocks("tour", "python"):
         run(block, tmp_path, monkeypatch)
 
