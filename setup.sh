@@ -10,7 +10,7 @@ if sys.version_info < (3, 11):
     sys.exit(f"mmspec needs Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=/path/to/python3.11")
 PY
 "${PYTHON:-python3}" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,speech-demo,eval-image,text,docs,dev]"
+"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,speech-demo,eval-image,text,gallery,docs,dev]"
 # PESQ is compiled as it is installed; without a C compiler its metrics are left out.
 "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[eval-speech]" ||
   echo "mmspec works without PESQ and STOI, which need a C compiler and its Python headers." >&2
