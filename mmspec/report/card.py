@@ -13,7 +13,7 @@ from mmspec.drawing.tables import TextTable, markdown
 from mmspec.errors import InputError
 from mmspec.provenance import provenance
 from mmspec.report.curves import spectrum_figures
-from mmspec.report.metrics_table import metrics_table, short
+from mmspec.report.metrics_table import MetricsTable, metrics_tables, short
 from mmspec.report.runs import ReportedRun, read_runs
 from mmspec.training.run import Run, find_denoiser
 
@@ -173,18 +173,20 @@ def _metrics(described: Described) -> str:
     run = described.run
     if run is None or not run.evaluation:
         return ""
-    table = metrics_table([(1, run)])
-    real, generated = {}, table.rows[-1].values
-    if len(table.rows) > 1:
-        real = dict(zip((column.name for column in table.columns), table.rows[0].values, strict=True))
+    tables = [_table(table) for table in metrics_tables([(1, run)])]
+    warnings = "\n".join(f"- {warning}" for warning in run.evaluation.get("warnings", []))
+    return "\n\n".join(filter(None, [*tables, warnings, _commands(run.commands)]))
+
+
+def _table(table: MetricsTable) -> str:
+    """A table of the report turned, a row a metric."""
+    values = {row.name: row.values for row in table.rows}  # real signals first, the run last
     rows = [
-        [f"{column.label} {column.unit} {column.arrow}".strip(), _number(value), _number(real.get(column.name))]
-        for column, value in zip(table.columns, generated, strict=True)
+        [f"{column.label} {column.unit} {column.arrow}".strip(), *(_number(of_row[i]) for of_row in values.values())]
+        for i, column in enumerate(table.columns)
     ]
     definitions = [f"{column.label}: {column.definition}" for column in table.columns if column.definition]
-    notes = [*definitions, *run.evaluation.get("warnings", [])]
-    text = markdown(TextTable("Metrics", ["metric", "generated", "real (training)"], rows), notes)
-    return "\n\n".join(["#" + text.rstrip(), _commands(run.commands)])
+    return "#" + markdown(TextTable(table.title, ["metric", *values], rows), definitions).rstrip()
 
 
 def _commands(commands: Mapping[str, str]) -> str:
