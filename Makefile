@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-faults fuzz lint lock bench clean
+.PHONY: help setup demo test test-faults fuzz lint lock docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,12 @@ lint: setup  ## ruff and mypy
 lock: setup  ## write requirements.lock: the hash of each package that setup installs on this machine
 	$(BIN)/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 
+docs: setup  ## build the site into site/, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo site/index.html
+
 bench: setup  ## print every figure of the README's speed table
 	$(BIN)/python -m benchmarks
 
-clean:  ## remove .venv, caches and runs
-	rm -rf $(VENV) exp .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove .venv, caches, the site and runs
+	rm -rf $(VENV) exp site .mypy_cache .ruff_cache .pytest_cache

@@ -25,6 +25,7 @@ VERBS = {
     "diagnose": "say what is wrong with the spectra of a denoiser, its first stage and its samples",
     "table": "gather the metrics of many runs in one table, beside a paper's figures",
     "report": "write one HTML page of samples, spectra and metrics",
+    "gallery": "page through runs side by side in a browser, also while they train",
     "analyze": "draw what a denoiser does at each frequency and noise level",
     "verify": "run treatments of a run beside none and a placebo, and say whether they helped",
     "prescribe": "diagnose a run, prescribe treatments or none, and verify them: all in one",
@@ -37,6 +38,7 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "compare": ("real", "generated"),
     "analyze": ("figure",),
 }
+ALL_POSITIONAL = {"gallery": "runs"}  # the key of a list that all of them stand for
 HELP = ("-h", "--help")
 SIDE_BY_SIDE = re.compile(r"(network|from)=([^\[{(]+,[^\[{(]+)")  # several of info, which needs no -m
 MULTIRUN = ("-m", "--multirun")
@@ -203,6 +205,8 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
     Raises:
         InputError: for more words without a key than the verb has places for.
     """
+    if verb in ALL_POSITIONAL:
+        return _gathered(ALL_POSITIONAL[verb], words)
     if verb not in POSITIONAL:
         return list(words)
     keyed = [word for word in words if re.match(r"~\w|[\w.+]+=", word)]
@@ -216,6 +220,13 @@ def with_keys(verb: str, words: Sequence[str]) -> list[str]:
             word = f"{key}={word}"
         overrides.append(word)
     return overrides
+
+
+def _gathered(key: str, words: Sequence[str]) -> list[str]:
+    """Words without a key as one list: ``gallery A B`` is ``gallery runs=['A','B']``."""
+    values = [word for word in words if not re.match(r"~\w|[\w.+]+=", word)]
+    quoted = ["'" + re.sub(r"(['\\])", r"\\\1", value) + "'" for value in map(os.path.expanduser, values)]
+    return [*(word for word in words if word not in values), *([f"{key}=[{','.join(quoted)}]"] if values else [])]
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
     {"spectral"},
     {"losses", "networks"},
     {"data", "diffusion", "metrics", "drawing"},
-    {"training", "pretrained", "exported", "analysis", "diagnosis", "report", "data_prep"},
+    {"training", "pretrained", "exported", "analysis", "diagnosis", "report", "gallery", "data_prep"},
     {"experiment", "config", "keys", "overrides", "places"},
     {"commands"},
     {"programs", "cli", "__main__", "__init__", "torchrun"},

@@ -138,6 +138,32 @@ def predictions(
     return figure
 
 
+def punished(signals: Mapping[str, Array], values: Mapping[str, float], label: str) -> "Figure":
+    """A signal that is wrong in several ways, and a bar below each.
+
+    Args:
+        signals: way -> ``[C, *spatial]`` in [-1, 1].
+        values: way -> height of its bar.
+        label: of the heights.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.2, 3.4), layout="constrained")
+    grid = figure.add_gridspec(2, len(signals), height_ratios=(1, 1.6))
+    for column, (name, signal) in enumerate(signals.items()):
+        axes = figure.add_subplot(grid[0, column])
+        _show(axes, signal, 1)
+        axes.set_title(name, fontsize=9, color=INK)
+    axes = figure.add_subplot(grid[1, :])
+    restrain(axes)
+    axes.axhline(1, color=line_colour(0), linewidth=1.2)
+    bars = axes.bar(range(len(signals)), [values[name] for name in signals], 0.5, color=line_colour(1))
+    axes.bar_label(bars, fmt="%.2f", color=INK, fontsize=9, padding=2)
+    axes.set(ylabel=label, xticks=[], xlim=(-0.5, len(signals) - 0.5))
+    axes.margins(y=0.12)
+    return figure
+
+
 def gate_values(sigmas: Sequence[float], gates: Mapping[str, Array]) -> "Figure":
     """Gates of all resampling layers along a walk, a panel a layer, a line a sub-band.
 

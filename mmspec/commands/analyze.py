@@ -1,4 +1,6 @@
-"""``mmspec analyze``: the figures of "Diffusion Probabilistic Model Made Slim", of a denoiser of yours."""
+"""``mmspec analyze``: figures of denoisers, data and regularizers, some those of "Diffusion Probabilistic Model Made
+Slim".
+"""
 
 from omegaconf import DictConfig
 

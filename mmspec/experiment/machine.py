@@ -11,6 +11,7 @@ from mmspec.errors import InputError
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
 EXTRAS = {
     "trackers": "tensorboard",
+    "gallery": "starlette",
     "speech-demo": "espeakng_loader",
     "text": "transformers",
     "diffusers": "diffusers",

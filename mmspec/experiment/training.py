@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmspec import plugins
 from mmspec.components import Component, choices
@@ -302,12 +303,12 @@ def _objective(
 
 def _preview(
     experiment: Experiment, signals: Dataset, conditions: Sequence[Condition]
-) -> Callable[[Denoiser, Path], None]:
+) -> Callable[[Denoiser, Path], Tensor]:
     options, sampler = experiment.preview, experiment.sampler.build(Sampler, "sampler")
     chosen = np.linspace(0, len(signals) - 1, options.num).astype(int)
     shown = cache(lambda: signals.batch(chosen)[0])
 
-    def preview(denoiser: Denoiser, file: Path) -> None:
+    def preview(denoiser: Denoiser, file: Path) -> Tensor:
         classes = choose_classes(denoiser, "balanced", options.num)
         device = next(denoiser.parameters()).device
         batch = Batch(shown(), classes, chosen).to(device)
@@ -321,7 +322,9 @@ def _preview(
             generator=seeded(range(options.num)),
             **told,
         )
+        drawn = samples.float().clamp(-1, 1).cpu()
         with replacing(file) as beside:
-            overview(samples.clamp(-1, 1).cpu(), denoiser.sample_rate).save(beside, format="PNG")
+            overview(drawn, denoiser.sample_rate).save(beside, format="PNG")
+        return drawn
 
     return preview

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from mmspec.drawing.figure import Figure
 from mmspec.report import figures
 from mmspec.report.figures import Line
 from mmspec.report.runs import ReportedRun
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 _POINTS = 300  # of a training curve; longer histories are averaged in so many bins
 _BY_SIGMA, _SHARE = "train/loss_by_sigma/", "train/grad_share/"
@@ -29,14 +32,14 @@ def spectrum_figures(runs: Sequence[tuple[int, ReportedRun]]) -> list[Figure]:
         for colour, run, s in spectra
     ]
     return [
-        Figure(
+        _figure(
             "Mean power spectra",
             figures.power_spectra(lines, unit),
             f"Mean over all signals at each frequency ({unit}).",
             _legend(lines),
         ),
-        Figure(
-            "Generated against real",
+        _figure(
+            "Generated against real power",
             figures.spectral_differences(ratios, unit),
             "Below 0 dB generated signals lack energy, above it they have too much.",
             [(0, "real"), *_legend(ratios)],
@@ -49,13 +52,13 @@ def training_figures(runs: Sequence[tuple[int, ReportedRun]]) -> list[Figure]:
     result = []
     early, late = ([line for colour, run in runs for line in _by_sigma(colour, run, end)] for end in (False, True))
     if late:
-        svg = figures.loss_by_sigma([*early, *late])
+        drawing = figures.loss_by_sigma([*early, *late])
         caption = "Mean over the last quarter of the steps; pale: over the first."
-        result.append(Figure("Training loss by noise level", svg, caption, _legend(late)))
+        result.append(_figure("Training loss by noise level", drawing, caption, _legend(late)))
     losses = [line for colour, run in runs for line in _over_steps(colour, run, "train/loss", run.name)]
     if losses:
         caption = "All terms, weighted as they were optimized."
-        result.append(Figure("Training loss", figures.loss_by_step(losses), caption, _legend(losses)))
+        result.append(_figure("Training loss", figures.loss_by_step(losses), caption, _legend(losses)))
     shares = [
         line
         for colour, run in runs
@@ -63,10 +66,15 @@ def training_figures(runs: Sequence[tuple[int, ReportedRun]]) -> list[Figure]:
         for line in _over_steps(colour, run, key, f"{run.name}: {key.removeprefix(_SHARE)}")
     ]
     if shares:
-        svg = figures.gradient_share(shares)
+        drawing = figures.gradient_share(shares)
         caption = "Norm of each regularizer's gradient as a share of the denoising gradient's."
-        result.append(Figure("Gradient share of the regularizers", svg, caption, _legend(shares)))
+        result.append(_figure("Gradient share of the regularizers", drawing, caption, _legend(shares)))
     return result
+
+
+def _figure(title: str, drawing: "Drawing", caption: str, legend: Sequence[tuple[int, str]]) -> Figure:
+    """A figure whose lines are told, too."""
+    return Figure(title, drawing, caption, legend, f"{title}: {', '.join(label for _, label in legend)}")
 
 
 def _legend(lines: Sequence[Line]) -> list[tuple[int, str]]:

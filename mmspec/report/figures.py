@@ -1,13 +1,15 @@
-"""The report's plots, as inline SVG."""
+"""The report's plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 
-from mmspec.drawing.inline_svg import inline
 from mmspec.drawing.style import canvas, line_colour, set_scale
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -28,32 +30,31 @@ class Line:
     faint: bool = False
 
 
-def power_spectra(lines: Sequence[Line], unit: str) -> Markup:
+def power_spectra(lines: Sequence[Line], unit: str) -> "Figure":
     """Mean power in dB over frequency; ``y`` is power."""
     lines = [_decibels(line) for line in lines]
-    return _plot(lines, "Mean power spectra", *_frequency_axis(unit), ylabel="power (dB)")
+    return _plot(lines, *_frequency_axis(unit), ylabel="power (dB)")
 
 
-def spectral_differences(lines: Sequence[Line], unit: str) -> Markup:
+def spectral_differences(lines: Sequence[Line], unit: str) -> "Figure":
     """Generated minus real power in dB over frequency; ``y`` is the ratio of powers."""
     lines = [_decibels(line) for line in lines]
-    title, ylabel = "Generated against real power", "generated − real (dB)"
-    return _plot(lines, title, *_frequency_axis(unit), ylabel=ylabel, zero=True)
+    return _plot(lines, *_frequency_axis(unit), ylabel="generated − real (dB)", zero=True)
 
 
-def loss_by_sigma(lines: Sequence[Line]) -> Markup:
+def loss_by_sigma(lines: Sequence[Line]) -> "Figure":
     """Training loss over the noise level sigma."""
-    return _plot(lines, "Training loss by noise level", "noise level σ", "log", ylabel="loss", yscale="log", marker="o")
+    return _plot(lines, "noise level σ", "log", ylabel="loss", yscale="log", marker="o")
 
 
-def loss_by_step(lines: Sequence[Line]) -> Markup:
+def loss_by_step(lines: Sequence[Line]) -> "Figure":
     """Training loss over steps."""
-    return _plot(lines, "Training loss", "step", ylabel="loss", yscale="log")
+    return _plot(lines, "step", ylabel="loss", yscale="log")
 
 
-def gradient_share(lines: Sequence[Line]) -> Markup:
+def gradient_share(lines: Sequence[Line]) -> "Figure":
     """Share of a regularizer's gradient over steps."""
-    return _plot(lines, "Gradient share of the regularizers", "step", ylabel="share of the gradient", zero=True)
+    return _plot(lines, "step", ylabel="share of the gradient", zero=True)
 
 
 def _frequency_axis(unit: str) -> tuple[str, str]:
@@ -68,7 +69,6 @@ def _decibels(line: Line) -> Line:
 
 def _plot(
     lines: Sequence[Line],
-    title: str,
     xlabel: str,
     xscale: str = "linear",
     *,
@@ -76,8 +76,7 @@ def _plot(
     yscale: str = "linear",
     zero: bool = False,
     marker: str | None = None,
-) -> Markup:
-    description = f"{title}: {', '.join(dict.fromkeys(line.label for line in lines))}"
+) -> "Figure":
     figure, (axes,) = canvas()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     set_scale(axes, "x", xscale)
@@ -95,4 +94,4 @@ def _plot(
             markersize=4,
             solid_joinstyle="round",
         )
-    return inline(figure, description)
+    return figure

@@ -8,14 +8,14 @@ import numpy as np
 from mmspec.data import StoredDataset
 from mmspec.data.media import picture, spectrogram, tiled
 from mmspec.data.values import encode
-from mmspec.drawing.media import outline, png, wav
+from mmspec.drawing.media import image, outline, wav
 
 PICTURES, CLIPS = 64, 6  # shown of a set
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: player, spectrogram (PNG) and waveform (SVG path)."""
+    """One recording: player, spectrogram and waveform (SVG path)."""
 
     name: str
     wav: str
@@ -31,7 +31,7 @@ class Gallery:
         owner: a run's name, or what the real set is called.
         colour: as of a line in the figures.
         caption: how many of how many, and how they were made.
-        grid: PNG of pictures; None for audio.
+        grid: of pictures; None for audio.
         clips: recordings; empty for pictures.
     """
 
@@ -58,7 +58,7 @@ def gallery(
     caption = " · ".join([f"{count} of {len(dataset):,}", *made])
     if rate is None:
         columns = min(count, 8 if max(dataset.meta.shape[1:]) <= 96 else 4)
-        return Gallery(owner, colour, caption, png(tiled([picture(pixels) for pixels in encode(x)], columns)), ())
+        return Gallery(owner, colour, caption, image(tiled([picture(pixels) for pixels in encode(x)], columns)), ())
     names = [classes[label] for label in labels.tolist()] if labels is not None and classes else []
     lengths = np.full(len(dataset), x.shape[-1]) if dataset.lengths is None else dataset.lengths
     cut = [clip[:, :length] for clip, length in zip(x, lengths[indices], strict=True)]
@@ -66,7 +66,7 @@ def gallery(
         Clip(
             name=names[i] if names else f"#{index}",
             wav=wav(cut[i], rate),
-            spectrogram=png(spectrogram(cut[i], rate)),
+            spectrogram=image(spectrogram(cut[i], rate), exact=False),
             outline=outline(cut[i]),
         )
         for i, index in enumerate(indices)

@@ -13,9 +13,11 @@ from typing import Any, TextIO, cast
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from mmspec.documents import parse_json
 from mmspec.files import append, replacing
+from mmspec.training.trackers import show
 
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
@@ -103,6 +105,11 @@ class RunLog:
             self._print(f"{self.folder.name} step {step}: {shown}")
         self._append("log.txt", f"{_now()} step {step}: {shown}")
         self.track(lambda: self.accelerator.log(dict(values), step=step))
+
+    def show(self, step: int, picture: Path, samples: Tensor, sample_rate: int | None) -> None:
+        """Samples ``[N, C, *spatial]`` of a step, with a picture of them, to the trackers."""
+        for tracker in self.accelerator.trackers:
+            self.track(lambda tracker=tracker: show(tracker, step, picture, samples, sample_rate))
 
     def track(self, action: Any) -> None:
         """Do something with trackers, unless one has failed."""

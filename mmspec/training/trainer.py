@@ -44,6 +44,7 @@ from mmspec.training.meters import Meters
 from mmspec.training.recompute import recompute_blocks
 from mmspec.training.run import FREE
 from mmspec.training.sharding import gradient_norm, host_copy, local, shard, sync_gradients
+from mmspec.training.trackers import TrackerName, make_trackers
 from mmspec.training.writer import CheckpointWriter
 
 Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
@@ -78,6 +79,7 @@ class TrainerOptions:
     keep_every: int | None = field(default=None, metadata=FREE)
     max_nonfinite: int = 10
     tensorboard: bool | Literal["auto"] = field(default=False, metadata=FREE)
+    trackers: tuple[TrackerName, ...] = field(default=(), metadata=FREE)
 
     def __post_init__(self) -> None:
         for name in (
@@ -124,12 +126,13 @@ class Trainer:
         options: how to train.
         folder: of the run.
         seed: of everything random.
-        preview: draws samples of the averaged denoiser into a file, every ``options.sample_every`` steps.
+        preview: draws samples ``[N, C, *spatial]`` of the averaged denoiser, and a picture of them into a file, every
+            ``options.sample_every`` steps.
         conditions: what the network is told of each sample; None is what follows from the denoiser and ``augment``.
         augment: of the pictures, for a network that is told of it.
 
     Raises:
-        InputError: if TensorBoard is asked for and not installed.
+        InputError: if TensorBoard or another tracker is asked for and not installed.
     """
 
     def __init__(
@@ -141,7 +144,7 @@ class Trainer:
         folder: Path,
         *,
         seed: int = 0,
-        preview: Callable[[Denoiser, Path], None] | None = None,
+        preview: Callable[[Denoiser, Path], Tensor] | None = None,
         conditions: Sequence[Condition] | None = None,
         augment: EDMAugment | None = None,
     ) -> None:
@@ -158,7 +161,11 @@ class Trainer:
         self.accelerator = Accelerator(
             mixed_precision=options.mixed_precision,
             cpu=wanted.type == "cpu",  # or processes on CPUs would not meet
-            log_with="tensorboard" if self.tensorboard else None,
+            log_with=[
+                *(["tensorboard"] if self.tensorboard else []),
+                *make_trackers(options.trackers, self.folder),
+            ]
+            or None,
             project_config=ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder)),
         )
         atexit.register(self.accelerator.state.destroy_process_group)  # not before: the next run of a multirun uses it
@@ -224,7 +231,7 @@ class Trainer:
         last_log = (step, time.perf_counter())
         with RunLog(self.folder, self.accelerator, options.max_steps, step) as log, self.stop.listening():
             log.say(self._at_work(step))
-            if self.tensorboard:
+            if self.accelerator.log_with:
                 log.track(lambda: self.accelerator.init_trackers("tensorboard"))
             if resume is not None:
                 log.say(f"going on from {resume}")
@@ -443,7 +450,8 @@ class Trainer:
         averaged = self._whole_average()
         if self.accelerator.is_main_process and self.preview and (again or not file.exists()):
             try:
-                self.preview(averaged, file)
+                samples = self.preview(averaged, file)
+                log.show(step, file, samples, self.denoiser.sample_rate)
             except (OSError, ValueError) as error:  # a full disk, or samples that are not finite
                 log.say(f"no preview at step {step} ({error}); training goes on")
         self.accelerator.wait_for_everyone()

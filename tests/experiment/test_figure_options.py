@@ -8,7 +8,11 @@ from mmspec.errors import InputError
 from mmspec.experiment.figures import FigureOptions
 
 NAMES = sorted(file.stem for file in (CONF / "figure").glob("*.yaml"))
-GIVEN = {"filters": ["from=x"], "predictions": ["from=x"], "gates": ["from=x"], "differences": ["runs=[x]"]}
+GIVEN = {
+    **{name: ["from=x"] for name in ("filters", "predictions", "gates")},
+    **{name: ["data=x"] for name in ("punished", "knowable")},
+    "differences": ["runs=[x]"],
+}
 
 
 def options(name, *overrides):
@@ -34,6 +38,10 @@ def test_the_defaults_are_of_the_types_that_fields_state(name):
         (["gates", "device=tpu"], "device takes 'auto' or 'cpu', not 'tpu'."),
         (["differences", "runs=x"], "runs takes a list of paths, not 'x'."),
         (["differences", "num=0"], "num must be 1 or more, not 0."),
+        (["punished", "error=1"], "error must be above 0 and below 1, and num 1 or more, not 1 and 16."),
+        (["punished", "shown=16"], "shown must be 0 to 15, one of num=16 signals, not 16."),
+        (["punished", "regularizer=none"], "choose one, such as regularizer=amplitude."),
+        (["knowable", "sigmas=[0,1]"], "sigmas must be 1 to 12 numbers above 0, not [0, 1]."),
         (["wiener", "highest=1"], "highest 2 or more."),
         (["frequency_bias", "hidden.small=1.5"], "hidden.small takes a whole number, not 1.5."),
         (["frequency_bias", "training.learning_rate=fast"], "training.learning_rate takes a number, not 'fast'."),

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -210,7 +211,7 @@ def test_pictures_decode_and_are_described(both):
     assert len(pictures) == 3 + 3 * 6
     for picture in pictures:
         assert picture["alt"]
-        content = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"), validate=True)
+        content = base64.b64decode(picture["src"].removeprefix("data:image/webp;base64,"), validate=True)
         assert Image.open(io.BytesIO(content)).size > (100, 50)
 
 
@@ -229,6 +230,18 @@ def test_figures_have_descriptions_and_the_colours_of_the_page(both):
     assert not re.findall(r"(?:fill|stroke): #", html)
     defined = set(re.findall(r"(--[\w-]+):", html)) | {"--of"}
     assert set(re.findall(r"var\((--[\w-]+)\)", html)) <= defined
+
+
+def test_landmarks_and_headings_are_those_that_a_screen_reader_expects(both):
+    page = Page(both[0])
+    assert [len(page.all(tag)) for tag in ("header", "main", "footer", "aside")] == [1, 1, 1, 0]
+    labels = [attributes["aria-label"] for _, attributes in page.tags if attributes.get("role") == "region"]
+    labels += [attributes["aria-label"] for attributes in page.all("nav")]
+    assert len(labels) > 3 and len(set(labels)) == len(labels)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    assert not re.search(r"<th[^>]*>\s*</th>", both[0])
 
 
 def test_only_keys_that_differ_are_listed(both):

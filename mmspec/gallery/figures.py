@@ -1,0 +1,59 @@
+"""Figures of the runs that are chosen, as SVG files that follow the reader's light or dark mode."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from threading import Lock
+
+from mmspec.drawing.figure import Figure
+from mmspec.drawing.style import LINES
+from mmspec.gallery.shown import Shown
+from mmspec.report.curves import spectrum_figures, training_figures
+
+_NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+
+
+def colour(index: int) -> int:
+    """Of the run at an index, as `mmspec.drawing.style.line_colour` counts them."""
+    return 1 + index % (len(LINES) - 1)
+
+
+class Drawings:
+    """Figures of runs as they were last asked for, drawn once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()  # matplotlib's settings are the process's
+        self._key: object = None
+        self._drawn: list[tuple[Figure, str]] = []
+
+    def of(self, runs: Sequence[tuple[int, Shown]]) -> list[tuple[Figure, str]]:
+        """Spectra, and curves of training, of runs with their indices, each with its SVG file; what their files allow.
+
+        Raises:
+            InputError: if a file cannot be read.
+        """
+        with self._lock:
+            key = [(index, run.stamp()) for index, run in runs]
+            if key != self._key:
+                reported = [(colour(index), run.reported()) for index, run in runs]
+                figures = [*spectrum_figures(reported), *training_figures(reported)]
+                self._key, self._drawn = key, [(figure, standing_alone(figure)) for figure in figures]
+            return self._drawn
+
+
+def standing_alone(figure: Figure) -> str:
+    """A figure's drawing as a file that needs no page."""
+    svg = str(figure.svg)  # as text, which is not escaped again
+    return svg.replace("<svg ", f"<svg {_NAMESPACES} ", 1).replace(">", f"><style>{colours()}</style>", 1)
+
+
+@cache
+def colours() -> str:
+    """The variables of the pages' style sheet, in both modes."""
+    style = files("mmspec.drawing").joinpath("templates/style.css").read_text(encoding="utf-8")
+    light = re.search(r"^:root \{.*?^\}\n", style, re.MULTILINE | re.DOTALL)
+    dark = re.search(r"^@media \(prefers-color-scheme: dark\) \{.*?^\}\n", style, re.MULTILINE | re.DOTALL)
+    if light is None or dark is None:
+        raise ValueError("style.css defines no colours.")
+    return light[0] + dark[0]

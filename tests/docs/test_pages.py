@@ -1,0 +1,111 @@
+"""The pages of docs/: their code runs, their commands are understood, their pictures are those that commands draw."""
+
+import contextlib
+import importlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmspec.cli import main, with_keys
+from mmspec.config import compose
+from mmspec.drawing.pictures import read_picture
+from mmspec.overrides import as_typed
+
+ROOT = Path(__file__).parents[2]
+PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
+WHOLE = ("tour", "extending")  # pages that are run from top to bottom; the latter by test_extending.py
+SMALL = {  # what the tour's commands are told besides, so that they take a second
+    "train": ["trainer.max_steps=2", "trainer.batch_size=4", "trainer.log_every=1", "trainer.warmup_steps=0"],
+    "sample": ["num=8", "steps=2"],
+    "diagnose": ["num=20", "levels=3", "samples=0"],
+}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def run(block, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        exec(compile(block, "docs", "exec"), {"__name__": "__main__"})
+
+
+def prepare(module, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert importlib.import_module(module).main(list(arguments)) == 0
+
+
+CODE = [(page, number) for page in PAGES if page not in WHOLE for number in range(len(blocks(page, "python")))]
+
+
+@pytest.mark.parametrize(("page", "number"), CODE)
+def test_python_runs(page, number, tmp_path, monkeypatch):
+    if page == "slimming":
+        pytest.importorskip("diffusers", reason="diffusers is not installed")
+    run(blocks(page, "python")[number], tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in WHOLE and commands(page)])
+def test_commands_are_understood(page):
+    for program, *words in commands(page):
+        if program == "mmspec":
+            verb, *words = words
+            options = importlib.import_module(f"mmspec.commands.{verb}").OPTIONS
+            compose(verb, as_typed(with_keys(verb, words), options))
+        elif program == "python":
+            assert words[0] == "-m" and importlib.util.find_spec(words[1])
+        else:
+            assert (ROOT / program).is_file() or page == "reliability", program
+
+
+def test_the_tour_goes_through(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for program, *words in commands("tour"):
+        if program == "python":
+            prepare(words[1], *words[2:], "--train", "32", "--test", "32")
+        else:
+            assert main([*words, *SMALL.get(words[0], [])]) == 0, words
+    assert "amplitude_phase" in (tmp_path / "report.html").read_text()
+    for block in blocks("tour", "python"):
+        run(block, tmp_path, monkeypatch)
+
+
+def test_each_picture_stands_below_or_above_the_command_that_draws_it():
+    for file in (ROOT / "docs/pictures").iterdir():
+        assert read_picture(file).caption
+        pages = [page for page, text in PAGES.items() if f"(pictures/{file.name})" in text]
+        drawn = [page for page in pages if any(f"out=docs/pictures/{file.name}" in words for words in commands(page))]
+        assert pages and drawn == pages, file
+
+
+@pytest.mark.parametrize("name", ["amplitude", "stft"])
+def test_a_command_draws_the_figures_of_its_picture(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (words,) = [words for words in commands("regularizers") if f"out=docs/pictures/{name}.svg" in words]
+    prepare("data_prep.photographs", "data/photographs", "--size", "32", "--train", "1")  # whose test part is the same
+    assert main(words[1:]) == 0
+    figures = [
+        re.findall(r">(\d\.\d\d)</text>", file.read_text()) for file in (ROOT / words[-1][4:], Path(words[-1][4:]))
+    ]
+    assert len(figures[0]) >= 6 and figures[0] == figures[1]
+
+
+def test_each_yes_of_the_comparison_names_a_test_that_is_there():
+    rows = re.findall(r"^\| (?!---)([^|]+) \| ([^|]+) \|", PAGES["comparison"], re.MULTILINE)
+    ours = [cell for _, cell in rows[1:]]
+    assert len(ours) >= 15 and {"no"} <= set(ours)
+    for cell in ours:
+        if cell != "no":
+            named = re.search(r"yes\b.*: `(tests/\S+\.py)`$", cell)
+            assert named and (ROOT / named[1]).is_file(), cell
