@@ -25,7 +25,7 @@ from data_prep.shard_files import Piece, write_shard
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.data.shard_index import FORMAT, ShardList, write_index
 
-COUNTS, PREPARED = (10_000, 100_000, 1_000_000), (10_000, 50_000)
+COUNTS, PREPARED = (10_000, 100_000, 1_000_000), (5_000, 20_000)
 A_SHARD, BATCH, READ = 1000, 64, 20_000
 PEAK = """
 import json, sys, time

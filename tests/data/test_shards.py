@@ -130,7 +130,8 @@ def test_where_nothing_is_whole_nothing_is_trained_on(shards):
         open_dataset(shards).batch([13])
 
 
-def test_a_server_that_breaks_off_is_asked_for_the_rest(sets):
+def test_a_server_that_breaks_off_is_asked_for_the_rest(sets, monkeypatch):
+    monkeypatch.setattr(shard_blocks, "PAUSE", 0.01)
     with served(sets[1], fault=lambda path, times: "break" if times == 1 else 503 if times == 2 else None) as server:
         streamed = open_dataset(sets[1], f"{server[0]}/shard-00000{{0..4}}.tar")
         assert streamed.batch(np.arange(12))[0].equal(open_dataset(sets[1]).batch(np.arange(12))[0])

@@ -1,5 +1,7 @@
 """The order in which samples of shards are trained on."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -29,20 +31,23 @@ def test_the_order_follows_from_seed_and_position_alone():
     assert (ShardOrder(counts, 16, seed=2).indices(777) != later.indices(777)).any()
 
 
+@cache
+def an_epoch():
+    """Of 64 shards with 500 samples each, in batches of 32."""
+    order = ShardOrder(np.full(64, 500), 32, seed=0)
+    return np.stack([order.indices(step) for step in range(1000)])
+
+
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_processes_read_shards_of_their_own_nearly_from_front_to_back(processes):
     """But for those that lie where two stretches meet; of each, one window and its neighbour at a time."""
-    counts, size = np.full(64, 500), 32
-    order = ShardOrder(counts, size, seed=0)
-    steps = int(counts.sum()) // size
-    batches = np.stack([order.indices(step) for step in range(steps)])
+    batches = an_epoch()
     for share in np.split(batches, processes, axis=1):
         shards = share // 500
         assert len(np.unique(shards)) <= 64 / processes + 8 / processes
         for shard in np.unique(shards):
             places = share[shards == shard] % 500  # in the order in which they are read
             behind = np.maximum.accumulate(places) - places
-            assert behind.max() < 500 if len(places) == 500 else True
             assert np.quantile(behind, 0.9) < 2 * ShardOrder.WINDOW
 
 
