@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmspec.errors import TRACEBACK, InputError, sentence
-from mmspec.interruption import Interrupted, asked_to_stop
+from mmspec.interruption import Interrupted, asked_to_stop, hear_no_more
 
 CONF = Path(__file__).parent / "conf"
 VERBS = {
@@ -53,6 +53,13 @@ USAGE = "\n".join(
         "plugins=[FILE.py] makes classes of your own known by their names, to every verb; so does MMSPEC_PLUGINS.",
     ]
 )
+
+
+def program() -> int:
+    """What a process of its own runs: `main`, whose status is then the process's, whatever signals come at its end."""
+    status = main()
+    hear_no_more()
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -199,4 +206,4 @@ def verb_help(verb: str, words: Sequence[str] = ()) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -25,3 +25,9 @@ def asked_to_stop(act: Callable[[int, FrameType | None], None]) -> Iterator[None
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def hear_no_more() -> None:
+    """Let no signal to stop change how a process ends whose work is done."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
