@@ -37,7 +37,7 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = re.compile(r"\+{0,2}plugins=(.*)", re.DOTALL)
 REFUSED = 2  # exit status where the input or the machine refuses
-INTERRUPTED = 75  # ... after a signal to stop, in training and sampling: it is saved, the same command goes on
+INTERRUPTED = 75  # ... after a signal to stop, where what is done is saved and the same command goes on
 ENDED = 130  # ... after a signal to stop in anything else
 UNREAD = 141  # ... where who reads what is printed, as head, has gone: 128 and the number of SIGPIPE
 USAGE = "\n".join(
