@@ -2,6 +2,6 @@
 
 import sys
 
-from mmspec.cli import main
+from mmspec.cli import program
 
-sys.exit(main())
+sys.exit(program())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmspec import __version__
 from mmspec.errors import TRACEBACK, InputError, sentence
-from mmspec.interruption import Interrupted, asked_to_stop
+from mmspec.interruption import Interrupted, asked_to_stop, hear_no_more
 from mmspec.programs import PROGRAMS, run_program
 from mmspec.typed import nearest
 
@@ -44,7 +44,7 @@ SIDE_BY_SIDE = re.compile(r"(network|from)=([^\[{(]+,[^\[{(]+)")  # several of i
 MULTIRUN = ("-m", "--multirun")
 PLUGINS = re.compile(r"\+{0,2}plugins=(.*)", re.DOTALL)
 REFUSED = 2  # exit status where the input or the machine refuses
-INTERRUPTED = 75  # ... after a signal to stop, in training and sampling: it is saved, the same command goes on
+INTERRUPTED = 75  # ... after a signal to stop, where what is done is saved and the same command goes on
 ENDED = 130  # ... after a signal to stop in anything else
 UNREAD = 141  # ... where who reads what is printed, as head, has gone: 128 and the number of SIGPIPE
 USAGE = "\n".join(
@@ -60,6 +60,13 @@ USAGE = "\n".join(
         "plugins=[FILE.py] makes classes of your own known by their names, to every verb; so does MMSPEC_PLUGINS.",
     ]
 )
+
+
+def program() -> int:
+    """What a process of its own runs: `main`, whose status is then the process's, whatever signals come at its end."""
+    status = main()
+    hear_no_more()
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -230,4 +237,4 @@ def _gathered(key: str, words: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -11,7 +11,7 @@ from mmspec.config import plain
 from mmspec.errors import InputError
 from mmspec.experiment.evaluation import Evaluation, EvaluationOptions, begun_features, evaluate, find_sources
 from mmspec.files import replace_text
-from mmspec.interruption import Interrupted
+from mmspec.interruption import kept
 from mmspec.typed import read
 
 OPTIONS = (EvaluationOptions,)
@@ -28,12 +28,8 @@ def run(cfg: DictConfig) -> None:
     options = read(EvaluationOptions, plain(cfg))
     sources = find_sources(options)
     begun = begun_features(options, sources)
-    try:
+    with kept(begun, "what was found"):
         evaluation = evaluate(options, sources)
-    except KeyboardInterrupt:
-        if begun is None or not begun.exists():
-            raise
-        raise Interrupted("interrupted, the features found are kept: run the same command again to go on.") from None
     replace_text(sources.out, json.dumps(evaluation.write(), indent=1) + "\n")
     if begun is not None:
         shutil.rmtree(begun, ignore_errors=True)

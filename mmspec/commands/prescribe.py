@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from mmspec.config import plain
 from mmspec.experiment.prescription import PrescribeOptions, prescribe
+from mmspec.interruption import kept
 from mmspec.typed import read
 
 OPTIONS = (PrescribeOptions,)
@@ -16,10 +17,11 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         InputError: for a key that cannot be used, or if a stage refuses.
-        Interrupted: after SIGTERM or Ctrl-C in a training, once its state is saved.
+        Interrupted: after a signal to stop; stages that are finished stay, and a training saves its state.
     """
     options = read(PrescribeOptions, plain(cfg))
-    found = prescribe(options)
+    with kept(options.folder, "what is finished"):
+        found = prescribe(options)
     if options.format == "json":
         print(json.dumps(found.write(), indent=1))
     else:

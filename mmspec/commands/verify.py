@@ -6,6 +6,7 @@ from mmspec.config import plain
 from mmspec.drawing.tables import markdown
 from mmspec.experiment.verification import VerifyOptions, make_trial, run_arms
 from mmspec.experiment.verified import check_outputs, gather, rows, write_outputs
+from mmspec.interruption import kept
 from mmspec.typed import read
 
 OPTIONS = (VerifyOptions,)
@@ -16,12 +17,13 @@ def run(cfg: DictConfig) -> None:
 
     Raises:
         InputError: for a key that cannot be used, a treatment that does not fit the run, or a folder of something else.
-        Interrupted: after a signal to stop in a training, once its state is saved.
+        Interrupted: after a signal to stop; arms that are finished stay, and a training saves its state.
     """
     trial = make_trial(read(VerifyOptions, plain(cfg)))
     check_outputs(trial.out)
-    run_arms(trial)
-    verification = gather(trial)
-    page = write_outputs(verification)
+    with kept(trial.out, "what is finished"):
+        run_arms(trial)
+        verification = gather(trial)
+        page = write_outputs(verification)
     print(markdown(rows(verification.judgements), verification.sentences))
     print(page)

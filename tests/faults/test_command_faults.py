@@ -30,10 +30,11 @@ from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.report import ReportOptions
 from mmspec.experiment.sample_folder import SampleOptions
 from mmspec.experiment.sampling import Draws
-from mmspec.interruption import SIGNALS
+from mmspec.interruption import SIGNALS, Interrupted, kept
 from mmspec.networks import UNet
 from mmspec.overrides import as_typed
 from mmspec.training.run import Run
+from tests.programs import python
 
 SMALL = [
     "network.model_channels=8",
@@ -366,6 +367,24 @@ def test_any_signal_ends_other_verbs_with_a_sentence(capsys, monkeypatch):
     monkeypatch.setattr("mmspec.commands.info.facts", lambda _: os.kill(os.getpid(), next(signals)))
     assert [main(["info"]) for _ in SIGNALS] == [130] * len(SIGNALS)
     assert capsys.readouterr().err.count("interrupted: nothing half-written is left") == len(SIGNALS)
+
+
+def test_work_whose_parts_are_kept_goes_on_once_there_are_any(tmp_path):
+    for folder, expected in (
+        (None, KeyboardInterrupt),
+        (tmp_path / "none", KeyboardInterrupt),
+        (tmp_path, Interrupted),
+    ):
+        with pytest.raises((KeyboardInterrupt, Interrupted)) as caught, kept(folder, "what is finished"):
+            raise KeyboardInterrupt
+        assert type(caught.value) is (Interrupted if folder == tmp_path else KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_after_the_work_changes_no_status(number):
+    code = "import atexit, os, sys; from mmspec import cli; sys.argv[1:] = ['--help']\n"
+    process = python("-c", f"{code}atexit.register(os.kill, os.getpid(), {number})\nsys.exit(cli.program())")
+    assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
 
 
 # What is there already

@@ -48,7 +48,7 @@ def test_an_evaluation_goes_on_with_the_batches_that_it_had(tmp_path, network, m
     for file in (tmp_path / "cache").iterdir():
         file.unlink()
     for _ in range(2):
-        with pytest.raises(Interrupted, match="the features found are kept"):
+        with pytest.raises(Interrupted, match="what was found is kept"):
             evaluate.run(config(tmp_path, **keys))
     assert evaluated(tmp_path, **keys) | {"command": ""} == expected | {"command": ""}
     # The reference, the samples, the training signals, each cut-off batch once more.
