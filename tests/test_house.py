@@ -35,6 +35,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
         "provenance",
         "allocator",
         "interruption",
+        "strangers",
     },
     {"spectral"},
     {"losses", "networks"},
