@@ -5,7 +5,7 @@ import difflib
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -57,7 +57,7 @@ def held(content: Any, kind: Any, where: str) -> None:
     Raises:
         InputError: for a key that is needed and missing, or a value of another type.
     """
-    if not isinstance(content, Mapping):
+    if not isinstance(content, MutableMapping):
         raise InputError(f"{where} takes keys and values, not {shown(content)}.")
     hints = get_type_hints(kind)
     if missing := [key for key in sorted(kind.__required_keys__) if key not in content]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which makes a folder of its own as it is imported, by torch at some first use
 
 from data_prep.audio import RecordingDecoder
 from data_prep.dataset_json import DatasetJsonDecoder, read_labels
@@ -20,7 +21,7 @@ from mmspec.drawing.pictures import read_picture
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.signal_files import _pack_array
 from mmspec.exported.model import ExportedDenoiser
-from mmspec.networks import EDMUNet, FirstStage
+from mmspec.networks import FirstStage
 from mmspec.pretrained import load_diffusers, load_diffwave, load_edm, load_first_stage, load_ldm
 from mmspec.pretrained.diffusers import unet
 from mmspec.pretrained.diffusers_scheduler import levels as load_scheduler
@@ -30,10 +31,6 @@ from mmspec.report.table import gather, read_layout, read_table
 
 PICTURE = PictureDecoder((8, 8), 3, LabelRule("none"), "lanczos", "white")
 RECORDING = RecordingDecoder(8000, 8192, "mono", LabelRule("none"))
-
-
-with torch.device("meta"):  # at whose first use torch sets up folders of its own
-    EDMUNet(8, model_channels=16, channel_mult=(1,), num_blocks=1)
 
 
 def packed(path: Path) -> None:
