@@ -37,6 +37,7 @@ FLOORS = [  # each imports from its own and those before; rooms of one floor mak
         "interruption",
         "help",
         "devices",
+        "strangers",
     },
     {"spectral"},
     {"losses", "networks"},

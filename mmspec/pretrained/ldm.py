@@ -23,6 +23,7 @@ from mmspec.pretrained.first_stage import IN_CHECKPOINT, first_stage, load_first
 from mmspec.pretrained.weights import plain_names, read_weights
 from mmspec.typed import checked
 
+Group = Mapping[str, Any]  # of a YAML of CompVis's
 UNET, AVERAGE, CLASSES = "model.diffusion_model.", "model_ema.", "cond_stage_model.embedding.weight"
 NULL_CLASS_ROWS = 1001  # of ImageNet's embedding where its last row is the null class
 
@@ -127,9 +128,9 @@ def _facts(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
     return {entry.name: found[entry.name] for entry in fields(Facts) if entry.name in found}
 
 
-def _inner(holder: Mapping[str, Any], key: str, otherwise: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A group of a YAML of CompVis's."""
-    group: Mapping[str, Any] = checked(holder.get(key, otherwise), Mapping[str, Any], f"config: {key}")
+def _inner(holder: Group, key: str, otherwise: Group) -> Group:
+    """A group within another."""
+    group: Group = checked(holder.get(key, otherwise), Group, f"config: {key}")
     return group
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which makes a folder of its own as it is imported, by torch at some first use
 
 from data_prep.audio import RecordingDecoder
 from data_prep.dataset_json import DatasetJsonDecoder, read_labels

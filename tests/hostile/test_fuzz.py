@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.hostile import archives, media, pickles, seeds
@@ -25,7 +25,7 @@ from tests.hostile.mutations import PROGRAMS, altered, edited
 from tests.hostile.readers import READERS
 
 SECONDS = float(os.environ.get("MMSPEC_FUZZ_SECONDS", "0"))  # for all fuzzers together
-EXAMPLES = 10 if not SECONDS else 200  # before another seed
+EXAMPLES = 10 if not SECONDS else 50  # before another seed
 EXPORTED = {"format": "mmspec-exported-1", "mmspec": "0.1.0", "graph": "onnx", "opset": 20, "files": {},
             "signal": {"shape": [3, 8, 8], "sample_rate": None, "classes": None}, "latent_shape": [3, 8, 8],
             "process": {"type": "EDM"}, "sigma_min": 0.002, "sigma_max": 80.0, "conditions": {}, "steps": 4,
@@ -149,14 +149,14 @@ def fuzz(reader: str, path: Path, place: Path, contents: st.SearchStrategy[bytes
 
     def refuse_or_read(content: bytes) -> None:
         place.write_bytes(content)
-        sentence_of(READERS[reader], path)
+        sentence_of(READERS[reader], path, writes=reader == "npz")
 
     options = {
         "max_examples": EXAMPLES,
         "deadline": None,
         "database": None,
         "suppress_health_check": list(HealthCheck),
-        "report_multiple_bugs": False,
+        "phases": [Phase.generate],  # to make a failing one simpler could take hours of hangs
     }
     if not SECONDS:
         settings(derandomize=True, **options)(given(contents)(refuse_or_read))()

@@ -426,7 +426,8 @@ def test_tensors_lie_within_their_storage_and_modules_occur_once(edm_pickle):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model_channels": 2**20}, "of another shape"),
+        ({"model_channels": 16}, "of another shape"),
+        ({"model_channels": 2**20}, r"describes a network of more than 1,\d\d\d,\d\d\d numbers, and its weights hold"),
         ({"img_resolution": "8"}, r"network.pkl: img_resolution takes a whole number, not '8'"),
         ({"channel_mult": []}, "channel_mult must be 1 or more"),
         ({"model_channels": -8}, "model_channels must be 1 or more, not -8"),
