@@ -12,7 +12,7 @@
 Who is too noisy has not been trained enough, and what regularizers do then says little of what they do later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,11 @@ class Teaching:
     def octaves(self) -> list[int]:
         """Those in which the teacher knows more: its error is lower for sure, by half a decibel or more."""
         return [octave for octave, is_lower in enumerate(below(self.error).tolist()) if is_lower]
+
+    def from_highest(self, octaves: Iterable[int]) -> tuple[int, ...]:
+        """The same octaves as ``distillation.octaves`` counts them: down from the highest, 1."""
+        count = len(self.axis.edges) - 1
+        return tuple(sorted(count - octave for octave in octaves))
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,5 @@ def _of_dull(finding: Finding, teaching: Teaching | None) -> list[Prescription]:
     if taught:
         least = max(teaching.error.decibels[taught].tolist())
         reason = f"the teacher errs less {teaching.axis.where(taught)} (by {-least:.1f} dB or more), where it is dull"
-        count = len(teaching.axis.edges) - 1
-        from_highest = tuple(sorted(count - octave for octave in taught))
-        prescribed.append(Prescription("distillation", reason, octaves=from_highest))
+        prescribed.append(Prescription("distillation", reason, octaves=teaching.from_highest(taught)))
     return prescribed

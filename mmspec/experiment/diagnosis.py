@@ -165,7 +165,7 @@ class Diagnosis:
             "decoded": self.decoded and {"octaves": self.decoded[0].edges, "bias_db": _rows(self.decoded[1])},
             "first_stage": self.first_stage
             and {"octaves": self.first_stage.axis.edges, "bias_db": _rows(self.first_stage.bias)},
-            "teacher": self.teaching and {"octaves": self.teaching.axis.edges, "error_db": _rows(self.teaching.error)},
+            "teacher": self.teaching and _taught(self.teaching),
             "samples": card and [octave_as_json(octave) for octave in card.octaves],
             "counts": {"held_out": self.count, "samples": card and card.counts[1], "real": card and card.counts[0]},
             "command": provenance()["command"],
@@ -217,6 +217,11 @@ def _diagnosed(options: DiagnoseOptions, data: HeldOut) -> Diagnosis:
         count=len(energies[0].clean),
         teaching=teaching,
     )
+
+
+def _taught(teaching: Teaching) -> dict[str, Any]:
+    knows_more = teaching.from_highest(teaching.octaves)
+    return {"octaves": teaching.axis.edges, "error_db": _rows(teaching.error), "distillation.octaves": knows_more}
 
 
 def _training(run: Run | None, denoiser: Denoiser) -> tuple[NoiseDistribution, Any]:

@@ -13,7 +13,7 @@ from mmspec.metrics.feature_distance import FeatureDistance
 from mmspec.metrics.features import extractor
 from mmspec.metrics.inception import InceptionDistance
 from mmspec.metrics.measure import Measure
-from mmspec.metrics.octave_bias import OctaveBias as OctaveBias  # by its name, in `measures`
+from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.metrics.spectrogram import SpectrogramDistance
 from mmspec.metrics.spectrum import SpectralDistance
 from mmspec.metrics.speech import PESQ, STOI, MultiResolutionSTFT
@@ -73,7 +73,7 @@ def chosen_measures(options: MeasureOptions, reference: PackedDataset, paired: b
     rate = reference.meta.sample_rate
     of_modality = _of_pictures(options) if rate is None else _of_sound(options, rate)
     features = extractor(options.features, reference.meta.shape[0], rate)
-    measures: list[Measure] = [SpectralDistance(options.cutoff)]
+    measures: list[Measure] = [SpectralDistance(options.cutoff), OctaveBias()]
     measures += [SpectrogramDistance()] if rate is not None else []
     measures += [FeatureDistance(features), *of_modality]
     measures += _of_pairs(options, rate) if paired and rate is not None else []

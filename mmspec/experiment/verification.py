@@ -33,7 +33,6 @@ from mmspec.experiment.sources import open_denoiser
 from mmspec.experiment.training import make_denoiser, train
 from mmspec.experiment.treatments import BEFORE, Controls, Strength, Treatment, read_treatment, with_controls
 from mmspec.files import exclusive, replace_text
-from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.training.run import Run, find_denoiser, flatten, refuse_missing
 from mmspec.typed import read, write
 
@@ -353,7 +352,6 @@ def _measured(trial: Trial, arm: Treatment, seed: int, samples: Path) -> dict[st
         "samples": str(samples),
         "reference": trial.test,
         "crop": trial.experiment.data.crop,
-        "measures": [OctaveBias.__name__],
         "device": trial.options.device,
     }
     options = read(EvaluationOptions, given)

@@ -1,4 +1,4 @@
-"""The L1 norm of a multi-level Haar transform by a few large matrix products, without making the sub-bands.
+"""The gradient of the L1 norm of a multi-level Haar transform by a few large products, without making the sub-bands.
 
 All coefficients of a block of 4x4 or 16 samples, two or four levels of them, are one product with a 16x16 matrix.
 The approximations that remain, one a block, are the signal of the next product.
@@ -19,26 +19,12 @@ BLOCK_LEVELS = 4  # 2**4 samples a block: larger ones cost more arithmetic, smal
 
 
 def fits_blocks(x: Tensor, wavelet: str, levels: int) -> bool:
-    """Whether `blockwise_l1` applies to x ``[B, C, *spatial]``: two taps, and axes that 2**levels divides."""
-    return tap_count(wavelet) == 2 and levels > 0 and all(n % 2**levels == 0 for n in x.shape[2:])
+    """Whether `gradient` is for x ``[N, *spatial]``: two taps, and axes that 2**levels divides."""
+    return tap_count(wavelet) == 2 and levels > 0 and all(n % 2**levels == 0 for n in x.shape[1:])
 
 
-def blockwise_l1(x: Tensor, wavelet: str, weights: Weights, per_sample: bool) -> Tensor:
-    """Weighted L1 norm of all coefficients of a signal for which `fits_blocks`: ``[B]`` or ``[]``.
-
-    The norm of M x is ``<x, g>`` with ``g = M^T sign(M x)``, and g is its gradient as well, constant as long as no
-    coefficient changes its sign: taken for a constant it gives both.
-    """
-    with torch.no_grad():
-        gradient = _gradient(x.flatten(0, 1), wavelet, weights).view(x.shape)
-    if per_sample:
-        norms: Tensor = torch.linalg.vecdot(x.flatten(1), gradient.flatten(1))
-        return norms
-    return torch.dot(x.flatten(), gradient.flatten())
-
-
-def _gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
-    """Gradient of the weighted L1 norm of the coefficients by the signals: ``[N, *spatial]`` -> the same shape."""
+def gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
+    """What `wavelet_l1.gradient` is for signals for which `fits_blocks`: ``[N, *spatial]`` -> the same shape."""
     dims = x.ndim - 1
     now, later = weights[: BLOCK_LEVELS // dims], weights[BLOCK_LEVELS // dims :]
     side = 2 ** (BLOCK_LEVELS // dims)
@@ -49,7 +35,7 @@ def _gradient(x: Tensor, wavelet: str, weights: Weights) -> Tensor:
     if not later:
         return _from_blocks(y.sign_() @ transform.mT, side, x.shape)
     low = y[:, 0].view(x.shape[0], *(n // side for n in x.shape[1:]))
-    by_low = _gradient(low, wavelet, later)
+    by_low = gradient(low, wavelet, later)
     y.sign_()
     low.copy_(by_low)
     return _from_blocks(y @ transform.mT, side, x.shape)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmspec.losses import wavelet_l1
 from mmspec.losses.base import SpectralLoss
-from mmspec.losses.haar import Weights, blockwise_l1, fits_blocks
+from mmspec.losses.haar import Weights
 from mmspec.spectral.filter_bank import coefficient_count
-from mmspec.spectral.wavelet import check_wavelet, decompose
+from mmspec.spectral.wavelet import check_wavelet
 
 
 class WaveletLoss(SpectralLoss):
@@ -72,26 +73,28 @@ class WaveletLoss(SpectralLoss):
             raise ValueError(
                 f"a signal {list(input.shape)} has {bands} sub-bands, but band_weights are {min(self.gamma)}."
             )
-        if fits_blocks(difference, self.wavelet, self.levels):
-            return self._blockwise(difference, self.gamma[bands])
-        total, count = self._bandwise_l1(*_without_single_axes(difference, self.gamma[bands]))
-        return total if self.reduction == "sum" else total / count
+        x, gamma = _without_single_axes(difference, self.gamma[bands])
+        levels = self._levels_within(x.shape[2:])
+        with torch.no_grad():
+            # The divisor in the weights: every node of autograd less is time saved.
+            count = self._divisor(x, levels)
+            gamma = tuple(tuple(weight / count for weight in row) for row in gamma[:levels] or gamma[:1])
+            gradient = wavelet_l1.gradient(x.flatten(0, 1), self.wavelet, self.mode, gamma, levels)
+        if self.reduction == "none":
+            norms: Tensor = torch.linalg.vecdot(x.flatten(1), gradient.view(x.shape).flatten(1))
+            return norms
+        return torch.dot(x.flatten(), gradient.flatten())
 
-    def _blockwise(self, x: Tensor, gamma: Weights) -> Tensor:
-        """The reduced distance at once, its divisor in the weights: every node of autograd less is time saved."""
-        count = {"sum": 1, "none": math.prod(x.shape[1:]), "mean": max(x.numel(), 1)}[self.reduction]
-        gamma = tuple(tuple(weight / count for weight in row) for row in gamma)
-        return blockwise_l1(x, self.wavelet, gamma, per_sample=self.reduction == "none")
-
-    def _bandwise_l1(self, x: Tensor, gamma: Weights) -> tuple[Tensor, int]:
-        """Weighted L1 norm of all coefficients ``[B]``, and how many a sample has."""
-        gamma = gamma[: self._levels_within(x.shape[2:])] or gamma[:1]
-        low, details = decompose(x, self.wavelet, self.mode, self._levels_within(x.shape[2:]))
-        bands = [(low, gamma[-1][0])]
-        for level, weights in zip(details, reversed(gamma), strict=False):  # without details gamma is that of `low`
-            bands += zip(level, weights[1:], strict=True)
-        total = torch.stack([band.abs().flatten(1).sum(1) * weight for band, weight in bands]).sum(0)
-        return total, sum(math.prod(band.shape[1:]) for band, _ in bands)
+    def _divisor(self, x: Tensor, levels: int) -> int:
+        """What the sum over coefficients is divided by: how many there are, of a sample or of all."""
+        if self.reduction == "sum":
+            return 1
+        count, size = 0, list(x.shape[2:])
+        for _ in range(levels):
+            size = [coefficient_count(n, self.wavelet, self.mode) for n in size]
+            count += (2 ** len(size) - 1) * math.prod(size)
+        count = x.shape[1] * (count + math.prod(size))
+        return count if self.reduction == "none" else max(1, count * len(x))
 
     def _levels_within(self, size: Sequence[int]) -> int:
         """How many of the levels find more than one sample along every axis."""

@@ -1,9 +1,10 @@
-"""The table of metrics: the numbers of each run's evaluation.json, and nothing computed here."""
+"""Tables of metrics: the numbers of each run's evaluation.json, and nothing computed here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmspec.metrics.octave_bias import BIAS
 from mmspec.report.runs import ReportedRun
 
 _ARROWS = {"lower": "↓", "higher": "↑", None: ""}
@@ -27,7 +28,9 @@ class MetricColumn:
 
     @property
     def label(self) -> str:
-        """The name in words."""
+        """The name in words; of an octave's bias, the octave."""
+        if self.name.startswith(f"{BIAS}_"):
+            return self.definition.partition(":")[0]
         words = " ".join(_WORDS.get(word, word) for word in self.name.split("_"))
         return words[0].upper() + words[1:]
 
@@ -50,16 +53,28 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class MetricsTable:
-    """Rows of real data first, then runs."""
+    """Under a title, rows of real data first, then runs."""
 
+    title: str
     columns: Sequence[MetricColumn]
     rows: Sequence[MetricRow]
 
 
-def metrics_table(runs: Sequence[tuple[int, ReportedRun]]) -> MetricsTable:
-    """The table of runs, each with its colour; runs without an evaluation are left out."""
+def metrics_tables(runs: Sequence[tuple[int, ReportedRun]]) -> list[MetricsTable]:
+    """Of runs, each with its colour: the metrics, and the bias of each octave where evaluations have it.
+
+    Runs without an evaluation are left out, and tables without a column.
+    """
     evaluated = [(colour, run, run.evaluation) for colour, run in runs if run.evaluation]
-    columns = _columns([evaluation for _, _, evaluation in evaluated])
+    columns: dict[str, list[MetricColumn]] = {"Metrics": [], "Bias by octave": []}
+    for column in _columns([evaluation for _, _, evaluation in evaluated]):
+        columns["Bias by octave" if column.name.startswith(f"{BIAS}_") else "Metrics"].append(column)
+    return [_table(title, of_title, evaluated) for title, of_title in columns.items() if of_title]
+
+
+def _table(
+    title: str, columns: Sequence[MetricColumn], evaluated: Sequence[tuple[int, ReportedRun, dict[str, Any]]]
+) -> MetricsTable:
     real = {}
     for _, _, evaluation in evaluated:
         if other := evaluation.get("real_vs_real"):
@@ -73,7 +88,7 @@ def metrics_table(runs: Sequence[tuple[int, ReportedRun]]) -> MetricsTable:
         values = [evaluation["metrics"].get(column.name) for column in columns]
         marks = [value is not None and value == best[c.name] for c, value in zip(columns, values, strict=True)]
         rows.append(MetricRow(run.name, colour, evaluation["samples"]["count"], values, marks))
-    return MetricsTable(columns, rows)
+    return MetricsTable(title, columns, rows)
 
 
 def short(value: float) -> str:

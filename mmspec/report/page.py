@@ -12,7 +12,7 @@ from mmspec.drawing.pages import write_page
 from mmspec.drawing.style import LINES
 from mmspec.errors import InputError
 from mmspec.report.curves import spectrum_figures, training_figures
-from mmspec.report.metrics_table import MetricsTable, metrics_table, short
+from mmspec.report.metrics_table import MetricsTable, metrics_tables, short
 from mmspec.report.runs import ReportedRun
 from mmspec.report.samples import Gallery, gallery
 from mmspec.report.table import ResultsTable, headings, notes, texts
@@ -30,7 +30,7 @@ class Group:
     source: str
     runs: Sequence[tuple[int, ReportedRun]]
     galleries: Sequence[Gallery]
-    table: MetricsTable
+    tables: Sequence[MetricsTable]
     warnings: Sequence[str]
     spectra: Sequence[Figure]
     training: Sequence[Figure]
@@ -84,7 +84,7 @@ def _group(anchor: str, members: Sequence[ReportedRun], max_samples: int | None)
         source=some.meta.source if some else "",
         runs=runs,
         galleries=galleries,
-        table=metrics_table(runs),
+        tables=metrics_tables(runs),
         warnings=[*note, *warnings],
         spectra=spectrum_figures(runs),
         training=training_figures(runs),

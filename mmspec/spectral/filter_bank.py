@@ -6,11 +6,11 @@ and cut into overlapping windows, all multiplied with one small matrix. Filters 
 
 import pywt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.spectral.boundary import source
 from mmspec.spectral.constants import constant
+from mmspec.spectral.windows import overlap_add, windows
 
 # Of every discrete wavelet: low and high pass of the decomposition, then of the reconstruction.
 FILTERS = {name: tuple(map(tuple, pywt.Wavelet(name).filter_bank)) for name in pywt.wavelist(kind="discrete")}
@@ -53,11 +53,32 @@ def analyze(x: Tensor, wavelet: str, mode: str, axis: int) -> Tensor:
     if n <= DENSE_LIMIT:
         return _multiply(_analysis(wavelet, mode, n, x.dtype, x.device), x, axis)
     step = _step(taps)
-    windows, width = -(-count // step), 2 * step + taps - 2
-    x = _windows(x, windows, width, 2 * step, _analysis_phase(taps, mode) - taps + 1, mode, axis)
+    x = windows(x, -(-count // step), 2 * step + taps - 2, 2 * step, _analysis_phase(taps, mode) - taps + 1, mode, axis)
     bands = _multiply(_analysis_window(wavelet, step, x.dtype, x.device), x, axis)
     bands = torch.unflatten(bands, axis, (2, step)).transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
     return bands.narrow(axis, 0, count).flatten(axis - 1, axis)
+
+
+def adjoint(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> Tensor:
+    """The transpose of `analyze`: from a gradient by the bands to one by what they were made of.
+
+    Args:
+        bands: float32 or float64, ``[..., 2 count]`` or ``[..., 2 count, m]``, one band after the other.
+        wavelet, mode, axis: as given to `analyze`.
+        size: n, samples of the axis before.
+
+    Returns:
+        The same shape with n in place of 2 count.
+    """
+    n, taps = size, tap_count(wavelet)
+    if n <= DENSE_LIMIT:
+        return _multiply(_analysis(wavelet, mode, n, bands.dtype, bands.device).mT, bands, axis)
+    step, count = _step(taps), coefficient_count(n, wavelet, mode)
+    bands = torch.unflatten(bands, axis, (2, count))
+    bands = windows(bands, -(-count // step), step, step, 0, "zero", axis)
+    bands = bands.transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
+    x = _multiply(_analysis_window(wavelet, step, bands.dtype, bands.device).mT, bands, axis)
+    return overlap_add(x, n, 2 * step, _analysis_phase(taps, mode) - taps + 1, mode, axis)
 
 
 def synthesize(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> Tensor:
@@ -66,11 +87,10 @@ def synthesize(bands: Tensor, wavelet: str, mode: str, axis: int, size: int) -> 
     if n <= DENSE_LIMIT:
         return _multiply(_synthesis(wavelet, mode, n, bands.dtype, bands.device), bands, axis)
     step = _step(taps)
-    windows = -(-n // (2 * step))
     first, width = _synthesis_window_span(taps, mode, step)
     beyond = "periodic" if mode == "periodization" else "zero"
     bands = torch.unflatten(bands, axis, (2, coefficient_count(n, wavelet, mode)))
-    bands = _windows(bands, windows, width, step, first, beyond, axis)
+    bands = windows(bands, -(-n // (2 * step)), width, step, first, beyond, axis)
     bands = bands.transpose(axis - 2, axis - 1).flatten(axis - 1, axis)
     x = _multiply(_synthesis_window(wavelet, mode, step, bands.dtype, bands.device), bands, axis)
     return x.flatten(axis - 1, axis).narrow(axis, 0, n)
@@ -81,39 +101,9 @@ def _multiply(matrix: Tensor, x: Tensor, axis: int) -> Tensor:
     return x @ matrix.mT if axis == -1 else matrix @ x
 
 
-def _windows(x: Tensor, count: int, width: int, step: int, first: int, mode: str, axis: int) -> Tensor:
-    """Windows at first, first + step, ... along an axis: ``[..., n, m]`` -> ``[..., count, width, m]``.
-
-    A window is a block of ``step`` samples and the beginning of the next (``step <= width <= 2 step``).
-    """
-    blocks = count + 1 if width > step else count
-    x = _extend(x, -first, blocks * step + first - x.shape[axis], mode, axis)
-    x = torch.unflatten(x, axis, (blocks, step))
-    if width == step:
-        return x
-    beginning = x.narrow(axis - 1, 1, count).narrow(axis, 0, width - step)
-    return torch.cat((x.narrow(axis - 1, 0, count), beginning), axis)
-
-
-def _extend(x: Tensor, left: int, right: int, mode: str, axis: int) -> Tensor:
-    """So many samples more before and after those of an axis."""
-    n = x.shape[axis]
-    if not (left or right):
-        return x
-    if mode == "zero":
-        return F.pad(x, (0, 0) * (-1 - axis) + (left, right))
-    before, after = (_outside(start, stop, n, mode, x.device) for start, stop in ((-left, 0), (n, n + right)))
-    return torch.cat((x.index_select(axis, before), x, x.index_select(axis, after)), axis)
-
-
 def _step(taps: int) -> int:
     """Coefficients of each band that one window gives: wide ones multiply more zeros, narrow ones overlap more."""
     return max(16, taps // 2)
-
-
-@constant
-def _outside(start: int, stop: int, n: int, mode: str, device: torch.device) -> Tensor:
-    return source(torch.arange(start, stop, device=device), n, mode)
 
 
 # Coefficient k of a band is sum_j filter[j] x[2 k + phase - j]. Back, it adds filter[j] to sample 2 k + j - phase.

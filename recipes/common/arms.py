@@ -12,6 +12,7 @@ from mmspec.documents import read_json
 from mmspec.drawing.tables import markdown
 from mmspec.errors import InputError
 from mmspec.experiment.treatments import BEFORE, PLACEBO, TRAIN_ON, UNTREATED, Controls
+from mmspec.experiment.verification import RECORD, RecordFile, changes
 from mmspec.experiment.verified import ArmFile, judged, read_arms, rows
 from mmspec.files import replace_text
 
@@ -28,11 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def keep(folder: Path, results: Path) -> str:
-    """Copy the arms of a verification that RESULTS has not, and write ``results.md`` of all that it has."""
+    """Copy the arms of a verification that RESULTS has not, and write ``results.md`` of all that it has.
+
+    Raises:
+        InputError: if RESULTS holds arms of another verification, which began with other weights or data.
+    """
     page = results / "results.md"
     if page.is_file() and not page.read_text(encoding="utf-8").startswith(TITLE):
         raise InputError(f"{page} is something else than this table: move it away.")
-    results.mkdir(parents=True, exist_ok=True)
+    _same_verification(folder / RECORD, results)
     for file in sorted((folder / "arms").glob("*.json")):
         if not (results / file.name).exists():
             shutil.copyfile(file, results / file.name)
@@ -43,6 +48,18 @@ def keep(folder: Path, results: Path) -> str:
     sentences = [*(each.sentence for each in judgements), *notes]
     replace_text(page, f"{TITLE}\n#{markdown(rows(judgements), sentences)}")
     return f"{page}: {sum(map(len, found.values()))} arms"
+
+
+def _same_verification(record: Path, results: Path) -> None:
+    if not record.is_file():
+        raise InputError(f"{record.parent} is no verification: it has no {RECORD}.")
+    shared, kept = read_json(record, RecordFile)["shared"], results / RECORD
+    known = read_json(kept, RecordFile)["shared"] if kept.is_file() else {}
+    if any(results.glob("*-*.json")) and known != shared:
+        other = "; ".join(changes(known, shared)) if known else f"it has no {RECORD}"
+        raise InputError(f"{results} holds arms of another verification ({other}): give another --results FOLDER.")
+    results.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(record, kept)
 
 
 def controls_of(found: Mapping[str, Mapping[int, ArmFile]]) -> list[Controls]:

@@ -7,7 +7,7 @@
 #   SPLIT          yes, where prepare holds data out in FOLDER/test; else samples are compared with the training data
 #   TUNING         conf/experiment/<name>.yaml that says how a cell is trained (<RECIPE>_finetune)
 # and defines fetch and prepare, which gets a FOLDER; table.yaml beside run.sh says what the table shows. A recipe whose
-# cells all start from scratch defines `bases` to do nothing; one of other cells (distill.sh) its own sweeps and cells.
+# cells all start from scratch defines `bases` to do nothing; one of other cells (ffhq_latent) its own sweeps and cells.
 FORMAT=${FORMAT-edm} BASE=${BASE-vp} SPLIT=${SPLIT-} TUNING=${TUNING-${RECIPE}_finetune}
 weights="" inception="" experiment=edm_small seeds=0 strengths=weighted,unweighted
 regularizers=none,amplitude,amplitude_phase,haar,bior13

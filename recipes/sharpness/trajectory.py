@@ -22,7 +22,6 @@ from mmspec.experiment.sample_folder import SampleOptions
 from mmspec.experiment.sampling import write_draws
 from mmspec.experiment.training import train
 from mmspec.metrics.comparison import sets_of
-from mmspec.metrics.octave_bias import OctaveBias
 from mmspec.metrics.octaves import described
 from mmspec.metrics.report_card import levels_db, subtract
 from mmspec.metrics.statistics import half_differences
@@ -63,7 +62,7 @@ def measured(folder: Path, data: Path, seed: int, settings: Settings) -> dict[st
     options = {"num": settings.num, "steps": settings.sampling, "seed": 1_000_000 * seed, "out": str(out)}
     write_draws(read(SampleOptions, {**config, **options, "from": str(folder)}))
     config = plain(compose("evaluate", ["samples=."]))
-    given = {"samples": str(out), "reference": str(data / "test"), "measures": [OctaveBias.__name__]}
+    given = {"samples": str(out), "reference": str(data / "test")}
     evaluation = evaluate(chosen := read(EvaluationOptions, {**config, **given}), find_sources(chosen))
     return {metric.name: float(f"{metric.value:.6g}") for metric in evaluation.metrics}
 

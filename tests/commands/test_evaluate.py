@@ -53,6 +53,8 @@ def test_pictures(tmp_path, capsys):
             "frequency_error_high",
             "frequency_bias_low",
             "frequency_bias_high",
+            "octave_error",
+            *(f"octave_bias_{octave}" for octave in (1, 2, 3)),
             "frechet_random_projection",
         }
     )

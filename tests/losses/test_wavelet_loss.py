@@ -5,8 +5,9 @@ import pytest
 import pywt
 import torch
 
-from mmspec.losses import WaveletLoss
-from mmspec.losses import wavelet as wavelet_module
+from mmspec.losses import WaveletLoss, haar, wavelet_l1
+from mmspec.spectral.boundary import MODES
+from mmspec.spectral.wavelet import decompose
 
 pytestmark = pytest.mark.filterwarnings("ignore:Level value")  # PyWavelets, where more levels are asked than it advises
 
@@ -81,11 +82,56 @@ def test_haar_in_blocks_is_haar_in_bands(monkeypatch, size, levels, dtype):
     results = []
     for blocks in (True, False):
         if not blocks:
-            monkeypatch.setattr(wavelet_module, "fits_blocks", lambda *_: False)
+            monkeypatch.setattr(haar, "fits_blocks", lambda *_: False)
         values = loss(input, target)
         (gradient,) = torch.autograd.grad(values @ torch.tensor([1.0, -2.0], dtype=dtype), input)
         results.append((values, gradient))
     torch.testing.assert_close(*results, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("wavelet", "levels"), [("bior1.3", 1), ("bior1.3", 4), ("db4", 3), ("rbio3.1", 2), ("sym5", 3)]
+)
+def test_sound_in_windows_is_sound_in_bands(monkeypatch, wavelet, levels, dtype):
+    input, target = pair((2, 3, 320), dtype)
+    weights = {"level_weights": [0.5 + s for s in range(levels)], "band_weights": [0.25, 1.5]}
+    loss = WaveletLoss(wavelet, levels, reduction="none", **weights)
+    assert wavelet_l1._fits_windows(input.flatten(0, 1), wavelet, "periodization", levels)
+    results = []
+    for in_windows in (True, False):
+        if not in_windows:
+            monkeypatch.setattr(wavelet_l1, "_fits_windows", lambda *_: False)
+        values = loss(input, target)
+        results.append((values, *torch.autograd.grad(values @ torch.tensor([1.0, -2.0], dtype=dtype), input)))
+    torch.testing.assert_close(*results, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("wavelet", "shape"), [("bior1.3", (2, 1, 37)), ("db4", (1, 2, 300)), ("sym3", (1, 1, 14, 151))]
+)
+def test_gradients_are_those_of_autograd_through_the_bands(mode, wavelet, shape):
+    input, target = pair(shape)
+    bands = 2 ** (len(shape) - 2)
+    weights = [0.5 + 0.25 * band for band in range(bands)]
+    loss = WaveletLoss(wavelet, 2, mode, band_weights=weights, reduction="sum")
+    low, details = decompose(input - target, wavelet, mode, 2)
+    expected = weights[0] * low.abs().sum()
+    for level in details:
+        expected = expected + sum(weight * band.abs().sum() for weight, band in zip(weights[1:], level, strict=True))
+    value = loss(input, target)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    ours, theirs = (torch.autograd.grad(each, input)[0] for each in (value, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "bior1.3"])
+@pytest.mark.parametrize("shape", [(2, 1, 320), (2, 1, 37), (2, 1, 16, 16), (1, 1, 13, 6)])
+def test_the_gradient_of_equal_signals_is_zero(wavelet, shape):
+    input, _ = pair(shape)
+    value = WaveletLoss(wavelet, 2)(input, input.detach().clone())
+    assert value == 0 and torch.equal(torch.autograd.grad(value, input)[0], torch.zeros(shape, dtype=input.dtype))
 
 
 @pytest.mark.parametrize("layout", ["transposed", "channels_last", "expanded", "narrowed"])

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from mmspec.errors import InputError
 from recipes.common.arms import controls_of, keep
 from recipes.sharpness import tables
 from tests.recipe_runs import run
@@ -58,7 +59,7 @@ def test_branches_of_sharpness_have_a_placebo_and_a_correction(tmp_path):
     assert code == 0, error[-3000:]
     results = tmp_path / "results/branches-unet"
     arms = ("before", "none", "placebo", "amplitude", "amplitude_phase", "haar", "correction")
-    assert {file.stem for file in results.glob("*.json")} == {f"{arm}-{seed}" for arm in arms for seed in (0, 1)}
+    assert {file.stem for file in results.glob("*-*.json")} == {f"{arm}-{seed}" for arm in arms for seed in (0, 1)}
     page = (results / "results.md").read_text()
     assert "| train_on " in page and "| correction " in page
 
@@ -68,7 +69,7 @@ def test_the_vocoder_keeps_its_arms(tmp_path):
     small = ["network.residual_channels=4", "network.residual_layers=2", "trainer.max_steps=1", "trainer.batch_size=2"]
     code, _, error = run("vocoder_digits", *arguments, "--treatments", "amplitude", "--num", 2, *small, cwd=tmp_path)
     assert code == 0, error[-3000:]
-    kept = {file.stem for file in (tmp_path / "results").glob("*.json")}
+    kept = {file.stem for file in (tmp_path / "results").glob("*-*.json")}
     assert kept == {f"{arm}-{seed}" for arm in ("none", "placebo", "amplitude") for seed in (0, 1)}
     assert "| amplitude | " in (tmp_path / "results/results.md").read_text()
 
@@ -97,6 +98,8 @@ def test_arms_are_judged_by_what_they_differ_from_in_one_thing(tmp_path):
         for name, mean in means.items():
             row = arm(name, seed, mean + shift + 0.01 * rng.normal(), trained=name != "correction")
             (tmp_path / f"out/arms/{name}-{seed}.json").write_text(json.dumps(row))
+    record = {"shared": {"weights": "a"}, "arms": {}}
+    (tmp_path / "out/trial.json").write_text(json.dumps(record))
     keep(tmp_path / "out", tmp_path / "results")
     page = (tmp_path / "results/results.md").read_text()
     rows = {
@@ -112,6 +115,14 @@ def test_arms_are_judged_by_what_they_differ_from_in_one_thing(tmp_path):
     keep(tmp_path / "out", tmp_path / "results")
     assert (tmp_path / "results/results.md").read_text() == page
     assert controls_of({}) == []
+    (tmp_path / "out/trial.json").write_text(json.dumps({**record, "shared": {"weights": "b"}}))
+    with pytest.raises(InputError, match=r"of another verification \(weights was a, is b\): give another --results"):
+        keep(tmp_path / "out", tmp_path / "results")
+    (tmp_path / "results/trial.json").unlink()
+    with pytest.raises(InputError, match=r"it has no trial\.json"):
+        keep(tmp_path / "out", tmp_path / "results")
+    with pytest.raises(InputError, match="is no verification"):
+        keep(tmp_path, tmp_path / "results")
 
 
 def test_the_table_of_trajectories_has_means_and_paired_intervals(tmp_path):
