@@ -76,7 +76,7 @@ def test_runs_are_compared_with_their_real_data(tmp_path, pictures):
     ("arguments", "message"),
     [
         ([], "expected one of differences, filters"),
-        (["filter"], "expected one of differences, filters"),
+        (["filter"], "did you mean filters? Expected one of differences, filters"),
         (["filters"], "from must be given"),
         (["filters", "from={denoiser}"], "is not a run: say with out=FILE"),
         (["filters", "from={denoiser}", "out=x.html"], "has no data.test: give data=FOLDER"),
@@ -109,4 +109,4 @@ def test_help_is_of_one_figure(capsys):
     out = capsys.readouterr().out
     assert "Figure 9" in out and "Figure 2" not in out
     assert main(["analyze", "--help"]) == 0
-    assert "figure=differences|filters|frequency_bias|gates|predictions|wiener" in capsys.readouterr().out
+    assert "one of differences, filters, frequency_bias, gates, predictions, wiener" in capsys.readouterr().out

@@ -186,7 +186,7 @@ def test_what_does_not_fit_gets_one_sentence(home, capsys, tmp_path):
     assert "that 2 divides, not [3, 9, 8]" in one_sentence(capsys, train(home, "no", "vq", *odd))
     texts = ["network.context_channels=8"]
     assert "the network looks at texts" in one_sentence(capsys, train(home, "no", "vq", *texts))
-    assert "is no file" in one_sentence(capsys, train(home, "no", None, "first_stage.from=nowhere.ckpt"))
+    assert "nowhere.ckpt is not there" in one_sentence(capsys, train(home, "no", None, "first_stage.from=nowhere.ckpt"))
     twice = [str(home / "latents-vq"), str(tmp_path / "twice"), "--first-stage", str(home / "vq.ckpt")]
     assert "holds latents already" in one_sentence(capsys, make_latents(twice))
     assert not (home / "no").exists()

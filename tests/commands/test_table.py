@@ -172,7 +172,10 @@ def test_a_multirun_of_samples_has_a_folder_each():
         (["seed=0,,1"], "seed"),
     ],
 )
-def test_a_wrong_multirun_gets_one_sentence(capsys, overrides, message):
+def test_a_wrong_multirun_gets_one_sentence(capsys, tmp_path, monkeypatch, overrides, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("data", "a/x", "b/x"):
+        (tmp_path / name).mkdir(parents=True)
     assert main(["train", "--multirun", *FIXED, *overrides]) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.strip().splitlines()) == 1

@@ -27,6 +27,8 @@ class Letters:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(conditions, "TextEncoder", Letters)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip").mkdir()
     torch.manual_seed(0)
     levels = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attention_levels": (1,)}
     network = UNet(in_channels=4, context_channels=8, **levels)

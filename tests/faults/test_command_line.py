@@ -131,7 +131,8 @@ def test_text_that_nobody_reads_ends_quietly(unbuffered):
 
 def test_a_training_that_nobody_watches_goes_on(data, tmp_path):
     words = [f"run_dir={tmp_path / 'run'}", f"data.train={data}", *SMALL]
-    assert piped("train", *words, closed="stderr") == (0, "", "")
+    status, said, _ = piped("train", *words, closed="stderr")
+    assert status == 0 and said.startswith("next:\n  mmspec sample from=")
     assert (tmp_path / "run/checkpoints/step_00000002/COMPLETE").is_file()
     assert len((tmp_path / "run/log.txt").read_text().splitlines()) >= 2
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["seed"] == 0
