@@ -72,9 +72,23 @@ def test_runs_are_compared_with_their_real_data(tmp_path, pictures):
     assert "20 real, 9 plain, 9 frequency" in html and "cycles per image" in html and "data:image/png" in html
 
 
+@pytest.mark.parametrize("kind", ["pictures", "sound"])
+def test_figures_of_data_alone_need_no_denoiser(kind, request, tmp_path):
+    _, data = request.getfixturevalue(kind)
+    out = tmp_path / "punished.html"
+    assert main(["analyze", "punished", f"data={data}", "num=4", "shown=1", "regularizer=haar", f"out={out}"]) == 0
+    html = out.read_text()
+    assert "What WaveletLoss punishes" in html and ">1.00<" in html and "fine noise" in html
+    assert main(["analyze", "knowable", f"data={data}", "num=4", "sigmas=[0.1,1]", f"out={tmp_path / 'a.html'}"]) == 0
+    assert ("cycles per image" if kind == "pictures" else "Hz") in (tmp_path / "a.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["punished", "data={data}", "num=21"], "holds 20 signals: give num=20 or less"),
+        (["punished", "data={other}", "num=4"], "holds constant signals (4 of 4)"),
+        (["knowable", "data={data}", "num=21"], "holds 20 signals: give num=20 or less"),
         ([], "expected one of differences, filters"),
         (["filter"], "did you mean filters? Expected one of differences, filters"),
         (["filters"], "from must be given"),
@@ -109,4 +123,5 @@ def test_help_is_of_one_figure(capsys):
     out = capsys.readouterr().out
     assert "Figure 9" in out and "Figure 2" not in out
     assert main(["analyze", "--help"]) == 0
-    assert "one of differences, filters, frequency_bias, gates, predictions, wiener" in capsys.readouterr().out
+    listed = "one of differences, filters, frequency_bias, gates, knowable, predictions, punished, wiener"
+    assert listed in capsys.readouterr().out

@@ -109,3 +109,10 @@ def test_each_yes_of_the_comparison_names_a_test_that_is_there():
         if cell != "no":
             named = re.search(r"yes\b.*: `(tests/\S+\.py)`$", cell)
             assert named and (ROOT / named[1]).is_file(), cell
+
+
+def test_every_recipe_and_example_is_listed():
+    recipes = {folder.parent.name for folder in (ROOT / "recipes").glob("*/run.sh")}
+    assert recipes and recipes <= set(re.findall(r"\(\.\./recipes/(\w+)/README\.md\)", PAGES["recipes"]))
+    examples = {file.name for file in (ROOT / "examples").glob("*.py")}
+    assert examples == set(re.findall(r"\(\.\./examples/(\w+\.py)\)", PAGES["own_loops"]))

@@ -12,7 +12,6 @@ from mmspec.drawing.figure_page import check_out, write_figures
 from mmspec.errors import InputError
 from mmspec.experiment.figures.options import FigureOptions
 from mmspec.experiment.objective import RegularizerOptions
-from mmspec.experiment.signals import deviation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +49,8 @@ class Punished(FigureOptions):
             raise InputError(
                 f"data={self.data} holds constant signals ({int(constant.sum())} of {self.num}): leave them out."
             )
-        options = {
-            name: term.with_auto(f"regularizer.{name}", deviation(dataset, None))
-            for name, term in self.regularizer.items()
-        }
+        sigma_data = signals.std().item()
+        options = {name: term.with_auto(f"regularizer.{name}", sigma_data) for name, term in self.regularizer.items()}
         drawn = [
             punished(
                 term.build(f"regularizer.{name}").loss,
