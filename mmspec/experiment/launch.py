@@ -7,6 +7,7 @@ process group: no network interface to choose, nothing on the GPU.
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from mmspec.errors import InputError
 from mmspec.experiment.heartbeat import PATIENCE, PERIOD, Heartbeat, peer_lost
 
 REFUSED = 2  # exit status, as of other things that the machine refuses
-FOR_SLOWER = timedelta(days=7)  # processes; who waits for one that failed is ended by the launcher
 _tasks = itertools.count()  # what a launch does one after the other; each has words of its own
 
 
@@ -108,19 +108,25 @@ class Launch:
             return value()
         if self.first:
             self.store.set(name, value())
+        self._until(name)
         return bytes(self.store.get(name)).decode()
 
     def wait(self, name: str) -> None:
         """Until all processes have come here; ``name`` is of this place."""
         if self.store is not None:
             self.store.set(f"{name}-{self.rank}", "")
-            self.store.wait([f"{name}-{rank}" for rank in range(self.count)], FOR_SLOWER)
+            self._until(*(f"{name}-{rank}" for rank in range(self.count)))
+
+    def _until(self, *names: str) -> None:
+        """Wait for words of others, and hear signals, which the store's own waiting does not."""
+        while self.store is not None and not self.store.check(list(names)):
+            time.sleep(0.1)
 
 
 @cache
 def _met() -> tuple[Store, int, int]:
     """The connection that a process waits at for others."""
-    return _connected(FOR_SLOWER)
+    return _connected(timedelta(minutes=30))  # to meet, as torch's process groups have
 
 
 def _connected(timeout: timedelta) -> tuple[Store, int, int]:

@@ -238,7 +238,6 @@ def write_draws(options: SampleOptions) -> str | None:
 
         folder = Path(launch.agree("folder", stage))
         drawn = _draw(draws, folder, launch)
-        launch.wait("drawn")
         if not launch.first:
             return None
         _complete(draws, folder)
@@ -251,7 +250,7 @@ def write_draws(options: SampleOptions) -> str | None:
 
 
 def _draw(draws: Draws, folder: Path, launch: Launch) -> Drawn:
-    """Draw this process's share of what is not there yet."""
+    """Draw this process's share of what is not there yet, and wait for the others'."""
     drawn = Drawn(folder, draws.meta.count)
     try:
         with DataFile(folder, draws.meta) as file:
@@ -259,6 +258,7 @@ def _draw(draws: Draws, folder: Path, launch: Launch) -> Drawn:
                 file.write(index, stored)
                 file.flush()
                 drawn.add(index, len(stored))
+        launch.wait("drawn")
     except KeyboardInterrupt:
         raise Interrupted("interrupted, what is drawn is kept: run the same command again to go on.") from None
     return drawn
