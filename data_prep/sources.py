@@ -13,7 +13,6 @@ import os
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ from mmspec.errors import InputError, printable
 from mmspec.strangers import UNREADABLE, most_unpacked
 
 COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-DAMAGED = (*UNREADABLE, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+DAMAGED = (*UNREADABLE, tarfile.TarError, OSError)
 CHUNK = 1 << 20
 MOST_BYTES, MOST_NAME = 8 << 30, 1 << 20  # of a file; of what a tar says of one beside its header
 LENGTHY = (

@@ -5,8 +5,10 @@ Whoever opens a file of unknown origin asks here how many bytes it may unpack to
 
 import stat
 import struct
+import zlib
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from lzma import LZMAError
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -19,7 +21,7 @@ DOCUMENT_BYTES = 32 << 20  # of a text that is read as a whole, such as a config
 INTEGERS = 2**63  # whole numbers that torch and NumPy hold lie below
 SHOWN = 200  # characters of a value in a sentence
 PARTS = 1000  # of a value in each other that is written, or hashed: tuples of tuples may be 2^64 with 400 bytes
-UNREADABLE = (BadZipFile, NotImplementedError, ValueError, struct.error)  # of a zip that is damaged, by whatever
+UNREADABLE = (BadZipFile, RuntimeError, ValueError, EOFError, struct.error, zlib.error, LZMAError)  # of a damaged zip
 
 
 class TooMuch(Exception):

@@ -1,9 +1,9 @@
 """Sets of signals as people have them: packed, in a folder or an archive, or as guided-diffusion's ``.npz``."""
 
+import errno
 import math
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +106,7 @@ def _pack_array(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             if f"{ARRAY}.npy" not in archive.namelist():
-                raise InputError(f"{path} holds {', '.join(archive.namelist()) or 'nothing'}: {wanted}.")
+                raise InputError(f"{path} holds {clipped(', '.join(archive.namelist()) or 'nothing')}: {wanted}.")
             entry = archive.getinfo(f"{ARRAY}.npy")
             Allowance(most_unpacked(entry.compress_size), f"bytes in {ARRAY}").take(entry.file_size)
             with archive.open(entry) as file:
@@ -118,8 +118,9 @@ def _pack_array(path: Path, folder: Path) -> None:
                 if math.prod(shape) > entry.file_size:
                     raise EOFError(f"{ARRAY} ends before its {shape[0]} pictures do")
                 _copy(file, shape, folder, path)
-    except (*UNREADABLE, zlib.error, EOFError, TooMuch) as error:
-        if isinstance(error, InputError):
+    except (*UNREADABLE, OSError, TooMuch) as error:
+        # A disk refuses otherwise than a place that is nowhere in the file.
+        if isinstance(error, InputError) or getattr(error, "errno", errno.EINVAL) != errno.EINVAL:
             raise
         raise InputError(f"{path} is damaged ({error}): make or fetch it again.") from None
 
