@@ -21,6 +21,8 @@ from tests.faults.kill_points import newest, prepared
 from tests.faults.shared_training import CASES, STEPS
 from tests.faults.table import Attempt, tabulate
 from tests.programs import ENVIRONMENT, group, python
+from tests.shards import prepared as shards_of
+from tests.shards import write_pictures
 
 LAST = 30  # step of the trainings that are broken
 WORDS = [
@@ -48,8 +50,8 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 def attempts(folder: Path) -> Iterator[Attempt]:
-    """Every row; what trains from shards adds its own here."""
-    for row in (same_steps, same_samples, asked, broken, left_alone, anew, launched_by_accelerate):
+    """Every row."""
+    for row in (same_steps, same_samples, asked, broken, from_shards, left_alone, anew, launched_by_accelerate):
         (folder / row.__name__).mkdir()
         yield from row(folder / row.__name__)
 
@@ -115,6 +117,28 @@ def broken(folder: Path) -> Iterator[Attempt]:
         wrong = _ended(launch, run, said, 75 if fault == "stopped" else 30)
         which = f"{count} ranks, after {time.monotonic() - begun:.0f} s, then {again}"
         yield f"a rank {fault}: all end, another number goes on", which, wrong or _resumed(run, again, expected)
+
+
+def from_shards(folder: Path) -> Iterator[Attempt]:
+    """A rank is killed in the midst of a tar shard; another number of ranks ends with the weights of one process."""
+    shards = shards_of(write_pictures(folder / "pictures", 60), folder / "shards", "--shards", 7)
+
+    def reading(name: str) -> Path:
+        (folder / name).mkdir()
+        (folder / name / "data").symlink_to(shards)
+        return folder / name
+
+    assert _trained(reading("whole"), 1) == 0
+    for count, again in ((2, 4), (4, 1)):
+        launch = _launched(run := reading(str(count)), count, WORDS)
+        _reach(run, 6)
+        os.kill(_ranks(launch)[-1], signal.SIGKILL)
+        wrong = _ended(launch, run, f"local_rank: {count - 1}", 30)
+        yield (
+            "from tar shards: a rank killed, another number goes on",
+            f"{count}, then {again}",
+            wrong or _resumed(run, again, _averages(folder / "whole")),
+        )
 
 
 def _ended(launch: subprocess.Popen, run: Path, said: str, seconds: int) -> str | None:
