@@ -13,8 +13,8 @@ from mmspec.errors import InputError
 from mmspec.exported import walk
 from mmspec.exported.noise import NormalNoise
 from mmspec.files import sha256
-from mmspec.strangers import shown
-from mmspec.typed import read
+from mmspec.strangers import read_document, shown
+from mmspec.typed import checked, read
 
 FORMAT = "mmspec-exported-1"
 CONFIG, WALK, DENOISER, DECODER = "config.json", "walk.json", "model", "decoder"
@@ -95,10 +95,12 @@ class ExportedDenoiser:
                 f"{self.folder} was exported for torch, which torch.export.load runs: export it with format=onnx to "
                 "sample from it."
             )
+        if missing := [name for name in (WALK, f"{DENOISER}.onnx") if name not in self.facts.files]:
+            raise InputError(f"{self.folder / CONFIG} names no {missing[0]} among its files: {AGAIN}.")
         for name, digest in self.facts.files.items():
             if not (self.folder / name).is_file() or sha256(self.folder / name) != digest:
                 raise InputError(f"{self.folder / name} is missing, changed or cut short: {AGAIN}, or copy it again.")
-        self._instructions: list[walk.Instruction] = parse_json((self.folder / WALK).read_bytes())
+        self._instructions = _read_walk(self.folder / WALK)
         self._denoiser = self._session(f"{DENOISER}.onnx")
         self._decoder = self._session(f"{DECODER}.onnx") if f"{DECODER}.onnx" in self.facts.files else None
 
@@ -143,6 +145,16 @@ class ExportedDenoiser:
         without, conditional = np.split(self(np.tile(x, (2,) + (1,) * (x.ndim - 1)), np.tile(sigma, 2), **both), 2)
         guided: np.ndarray = without + np.float32(scale) * (conditional - without)
         return guided
+
+
+def _read_walk(file: Path) -> list[walk.Instruction]:
+    try:
+        instructions: list[walk.Instruction] = checked(
+            parse_json(read_document(file)), list[Sequence[str | float]], f"{file}: a walk"
+        )
+    except ValueError as error:
+        raise InputError(f"{file} is no walk of a sampler ({str(error).removesuffix('.')}): {AGAIN}.") from None
+    return instructions
 
 
 def read_facts(folder: Path) -> ExportedFacts:
