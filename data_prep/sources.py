@@ -130,7 +130,7 @@ class Tar(Source):
         count = 0
         with self.path.open("rb") as raw:
             try:
-                with _decompressed(raw) as stream, _tar(stream) as archive:
+                with _decompressed(raw) as stream, _tar(stream, CHUNK) as archive:
                     for info in archive:
                         archive.members = []  # type: ignore[attr-defined]  # or a long listing stays in memory
                         if info.isdir():
@@ -196,8 +196,8 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     return raw
 
 
-def _tar(stream: IO[bytes]) -> tarfile.TarFile:
-    return tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK, tarinfo=_Header)
+def _tar(stream: IO[bytes], chunk: int = tarfile.RECORDSIZE) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="r|", bufsize=chunk, tarinfo=_Header)
 
 
 def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo, raw: IO[bytes]) -> bytes | Rejected:

@@ -115,7 +115,7 @@ def shown(value: object) -> str:
     if not is_within(value):
         return f"one of more than {PARTS} parts"
     if isinstance(value, int) and abs(value) >= INTEGERS:
-        return f"a whole number of {value.bit_length()} bits"
+        return "a whole number beyond 2^63"
     return "null" if value is None else clipped(str(value).lower() if isinstance(value, bool) else repr(value))
 
 

@@ -137,7 +137,7 @@ def test_steps_that_are_too_coarse_are_doubled_and_that_helps_also_after_a_kill(
 
     with monkeypatch.context() as patch:
         patch.setattr(verification, "write_draws", killed)
-        assert main(["prescribe", f"from={healthy}", f"out={tmp_path / 'out'}", *SHORT, "sampling.steps=9"]) == 130
+        assert main(["prescribe", f"from={healthy}", f"out={tmp_path / 'out'}", *SHORT, "sampling.steps=9"]) == 75
     with monkeypatch.context() as patch:
         patch.setattr(prescription, "diagnose", killed)
         found = prescribe(capsys, healthy, tmp_path / "out", "sampling.steps=9")

@@ -228,7 +228,7 @@ def test_what_was_killed_goes_on_and_does_only_the_rest(run, verified, tmp_path,
     monkeypatch.setattr(verification, "train", train)
     monkeypatch.setattr(Trainer, "_step", killed)
     words = ["treatments=[amplitude]", "steps=2"]
-    assert verify(run, out, *words) == 130
+    assert verify(run, out, *words) == 75
     assert begun == ["none-0", "placebo-0", "amplitude-0"]
     assert sorted(path.name for path in (out / "arms").glob("*.json")) == ["none-0.json", "placebo-0.json"]
     monkeypatch.setattr(Trainer, "_step", step)

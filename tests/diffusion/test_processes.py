@@ -217,7 +217,7 @@ def test_bad_arguments_say_what_was_expected():
         VE(3, 1)
     with pytest.raises(ValueError, match=r"0 < t_min < t_max < 1, not 0.1 and 1.0"):
         Flow(0.1, 1.0)
-    with pytest.raises(ValueError, match="timesteps must be 1 or more"):
+    with pytest.raises(ValueError, match="timesteps must be from 1 to 100000"):
         IDDPM(0)
     with pytest.raises(ValueError, match="prediction must be one of noise, velocity, signal, not 'v'"):
         DDPM(prediction="v")

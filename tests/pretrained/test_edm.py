@@ -107,7 +107,7 @@ def test_convert_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")
     for words, message in (
-        (["edm", "nowhere.pkl", "out"], "nowhere.pkl is no file"),
+        (["edm", "nowhere.pkl", "out"], "source=nowhere.pkl is not there: give the path of one that is"),
         (["edn", "file", "out"], "'ldm' or 'diffusers' or 'first_stage', not 'edn'"),
         (["edm", "file", "out", "more"], "'more' is one word too many: mmspec convert FORMAT SOURCE OUT"),
         (["edm", "file"], "out must be given"),
