@@ -200,8 +200,9 @@ def anew(folder: Path) -> Iterator[Attempt]:
 
 def launched_by_accelerate(folder: Path) -> Iterator[Attempt]:
     """``accelerate launch --cpu`` starts one process of several: that is said."""
-    words = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "mmspec", "train", "run_dir=run"]
-    said = python("-m", *words, "data.train=data").communicate(timeout=60)[1]
+    run = prepared(folder / "work")
+    words = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "mmspec", "train"]
+    said = python("-m", *words, f"run_dir={run}/run", f"data.train={run}/data").communicate(timeout=60)[1]
     right = "mmspec train: accelerate launch starts one process on CPUs" in said
     yield "accelerate launch --cpu is told from one process", "2 processes", None if right else said[-300:]
 
