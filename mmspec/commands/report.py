@@ -9,6 +9,7 @@ from mmspec.experiment.report import ReportOptions
 from mmspec.report.page import build
 from mmspec.report.runs import read_runs
 from mmspec.report.table import read_table
+from mmspec.report.verifications import read_verifications
 from mmspec.typed import read
 
 OPTIONS = (ReportOptions,)
@@ -23,12 +24,14 @@ def run(cfg: DictConfig) -> None:
     """
     options = read(ReportOptions, plain(cfg))
     check_page(options.page)
-    runs = read_runs(options.folders)
+    runs = read_runs(options.folders, options.names)
     build(
         runs,
         options.page,
         options.heading,
         max_samples=options.max_samples,
+        lead=options.lead,
+        verifications=read_verifications(options.verifications),
         table=read_table(options.table) if options.table else None,
         figures=[read_picture(file) for file in options.figures],
     )

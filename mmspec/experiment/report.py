@@ -21,10 +21,17 @@ class ReportOptions:
     max_samples: int | None
     table: Path | None
     figures: tuple[Path, ...]
+    lead: str | None = None
+    names: tuple[str, ...] = ()
+    verifications: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.runs:
             raise InputError("runs=[] names no run: give runs=[FOLDER,FOLDER].")
+        if self.names and len(set(self.names)) != len(self.folders):
+            raise InputError(
+                f"names=[{','.join(self.names)}] must be {len(self.folders)} different names, one for each of runs."
+            )
         if self.max_samples is not None and self.max_samples < 1:
             raise InputError(f"max_samples must be 1 or more, not {self.max_samples}.")
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mmspec.data import StoredDataset, open_dataset
@@ -43,6 +44,8 @@ def build(
     title: str,
     *,
     max_samples: int | None,
+    lead: str | None = None,
+    verifications: Mapping[str, Sequence[str]] = MappingProxyType({}),
     table: ResultsTable | None = None,
     figures: Sequence[Figure] = (),
 ) -> None:
@@ -53,6 +56,8 @@ def build(
         out: the HTML file; it is replaced at once or not at all.
         title: heading of the page.
         max_samples: shown of each set; None for 64 pictures or 6 clips.
+        lead: what to see, in words; None for what a report is.
+        verifications: name -> what `mmspec verify` found, shown above the runs.
         table: of the experiment that the runs are part of, shown first.
         figures: of these runs, shown next.
 
@@ -64,7 +69,8 @@ def build(
         by_data.setdefault(str(Path(run.reference).resolve()) if run.reference else "", []).append(run)
     groups = [_group(f"data-{i}", members, max_samples) for i, members in enumerate(by_data.values(), start=1)]
     results = table and {"table": table, "headings": headings(table), "rows": list(texts(table)), "notes": notes(table)}
-    write_page(out, "page.html", title, results=results, figures=figures, groups=groups, short=short)
+    above = {"lead": lead, "verifications": verifications, "results": results, "figures": figures}
+    write_page(out, "page.html", title, **above, groups=groups, short=short)
 
 
 def _group(anchor: str, members: Sequence[ReportedRun], max_samples: int | None) -> Group:

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
@@ -132,13 +133,17 @@ class ReportedRun:
         return missing
 
 
-def read_runs(folders: list[Path]) -> list[ReportedRun]:
-    """Read runs, or packed sets of samples, with the shortest names that tell them apart.
+def read_runs(folders: list[Path], names: Sequence[str] = ()) -> list[ReportedRun]:
+    """Read runs, or packed sets of samples.
+
+    Args:
+        folders: of each.
+        names: what the page calls them; empty for the shortest ends of their paths that tell them apart.
 
     Raises:
         InputError: if a folder is neither, or a file of it cannot be read.
     """
-    names = _names(folders)
+    names = names or shortest_names(folders)
     return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
@@ -161,7 +166,8 @@ def _read(folder: Path, name: str) -> ReportedRun:
     )
 
 
-def _names(folders: list[Path]) -> list[str]:
+def shortest_names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart."""
     paths = [folder.resolve().parts for folder in folders]
     for length in range(1, max(map(len, paths)) + 1):
         names = ["/".join(parts[-length:]) for parts in paths]
