@@ -1,6 +1,6 @@
 """Drawn digits -> a packed data set that needs no download: the ten digits in the typefaces that come with matplotlib.
 
-White on black, about as large as the picture, near its middle. Sharp edges put energy at all frequencies, and anyone sees
+White on black, near the middle. Sharp edges put energy at all frequencies, and anyone sees
 whether a digit is one.
 """
 
