@@ -30,8 +30,8 @@ def test_a_note_is_in_tune_and_dies_away(note, rate):
         near = np.arange(round(0.94 * harmonic * tuned), round(1.06 * harmonic * tuned))
         semitones = 12 * np.log2(near[spectrum[near].argmax()] / (harmonic * tuned))
         assert abs(semitones) < 0.1 + 12 * np.log2(1 + 0.6 / (harmonic * tuned))
-    thirds = np.square(sound).reshape(4, -1).sum(1)
-    assert (np.diff(thirds) < 0).all()
+    quarters = np.square(sound[: rate // 4 * 4]).reshape(4, -1).sum(1)
+    assert (np.diff(quarters) < 0).all()
 
 
 def test_no_harmonic_is_beyond_half_the_sampling_rate():
