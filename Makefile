@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt setup.sh
 	PYTHON=$(PYTHON) ./setup.sh $(VENV)
 	@touch $@
 
-demo: setup  ## train on pictures and speech, and write a report page (minutes, no GPU needed)
+demo: setup  ## train on pictures and sounds, and write a report page (minutes, no GPU needed)
 	PATH=$(abspath $(BIN)):$$PATH recipes/demo/run.sh
 
 test: setup  ## run the tests

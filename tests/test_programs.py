@@ -9,7 +9,7 @@ def test_programs_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[str
     assert ["images", "Pictures of a folder or an archive -> a packed data set."] in lines
     assert ["packing", "Samples on their way to the disk."] not in lines  # of the room, and no program
     recipes = dict(line for line in lines if len(line) == 2)
-    assert recipes["demo"].startswith("Pictures and speech on a laptop") and "common" not in recipes
+    assert recipes["demo"].startswith("Digits, plucked strings and photographs") and "common" not in recipes
 
 
 @pytest.mark.parametrize(

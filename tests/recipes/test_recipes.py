@@ -50,7 +50,7 @@ def test_a_mistake_gets_one_sentence(tmp_path, arguments, message):
 
 
 def test_help_prints_the_defaults(tmp_path):
-    code, out, _ = run("demo", "--help", cwd=tmp_path)
+    code, out, _ = run("fsdd", "--help", cwd=tmp_path)
     assert code == 0
     assert "0 fetch  1 prepare  2 train  3 regularize  4 sample  5 evaluate  6 report" in out
-    assert "samples drawn from each model (default 96)" in out
+    assert "samples drawn from each model (default 256)" in out
