@@ -1,1 +1,1 @@
-"""From raw files to packed data sets: ``python -m data_prep.images``, ``audio``, ``photographs``, ``spoken_digits``."""
+"""From raw files to packed data sets: ``mmspec prepare images``, ``audio``, ``photographs``, ``spoken_digits``."""

@@ -64,7 +64,7 @@ def test_shellcheck_finds_nothing_in_the_steps_of_the_image() -> None:
 @checked
 def test_shellcheck_reads_what_is_sourced() -> None:
     assert "SC2154" in shellcheck(str(SOURCED[0].with_name("table.sh")))  # variables of recipe.sh
-    assert "SC2086" in shellcheck("--shell=sh", "-", text='name=$1\nrm $name')
+    assert "SC2086" in shellcheck("--shell=sh", "-", text="name=$1\nrm $name")
 
 
 @pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: str(file.relative_to(ROOT)))
