@@ -39,7 +39,7 @@ def check(folder: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Check a data set; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m data_prep.check", description=__doc__)
+    parser = argparse.ArgumentParser("mmspec prepare check", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of a data set, or of the index of shards")
     options = parser.parse_args(arguments)
     return run(lambda: check(options.folder))

@@ -30,9 +30,9 @@ from mmspec.errors import InputError
 from mmspec.files import staged
 
 EPILOG = """examples:
-  python -m data_prep.shards 'shards/train-{0000..0099}.tar' data/train
-  python -m data_prep.shards 'https://example.org/train-{0000..0099}.tar' data/train --captions
-  python -m data_prep.shards 'pipe:ssh host cat train-{0000..0099}.tar' data/train
+  mmspec prepare shards 'shards/train-{0000..0099}.tar' data/train
+  mmspec prepare shards 'https://example.org/train-{0000..0099}.tar' data/train --captions
+  mmspec prepare shards 'pipe:ssh host cat train-{0000..0099}.tar' data/train
 
 A pipe: is a command, which is run here with your rights. The index keeps neither commands nor addresses: training is
 told again, by data.shards=.
@@ -161,7 +161,7 @@ def _nothing_usable(shards: str, gathered: Gathered) -> str:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The program's options."""
     parser = argparse.ArgumentParser(
-        "python -m data_prep.shards",
+        "mmspec prepare shards",
         description="Read tar shards in webdataset's format once, from front to back, and write their index into OUT: "
         "where each sample lies, its checksum, class and caption. The shards stay as they are. Read are .png, .jpg, "
         ".webp, .wav, .flac and .npy, and what .cls, .txt and .json (label, caption) say of them.",

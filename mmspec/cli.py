@@ -12,7 +12,7 @@ from pathlib import Path
 from mmspec import __version__
 from mmspec.errors import TRACEBACK, InputError, sentence
 from mmspec.interruption import Interrupted, asked_to_stop, hear_no_more
-from mmspec.programs import PROGRAMS, run_program
+from mmspec.programs import PROGRAMS, find_programs, run_program
 from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 2 refused, 75 interrupted but saved, 130 interrupted, 141 nobody reads what it prints.
     """
+    find_programs()
     verb, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     with _interruptible() as signals:
         try:

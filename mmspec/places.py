@@ -11,6 +11,7 @@ from mmspec.overrides import SWEEP, WORD, items, unquoted
 from mmspec.training.run import DENOISER
 
 RUNS = "expected a run, or a folder of runs, that `mmspec train` wrote"
+SAMPLES = "expected a run that `mmspec sample` drew from, or a folder or archive of samples"
 GIVEN = "give the path of one that is"
 MENDS = {
     "from": DENOISER,
@@ -22,7 +23,7 @@ MENDS = {
     "data.test": MAKE,
     "data.latents": MAKE,
     "train": MAKE,
-    "samples": MAKE,
+    "samples": SAMPLES,
     "reference": MAKE,
     "real": MAKE,
     "generated": MAKE,

@@ -29,6 +29,12 @@ def folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[1]
 
 
+def find_programs() -> None:
+    """Have ``data_prep`` and ``recipes`` imported from where they came with mmspec, and not from somebody else's."""
+    if (place := str(folder())) not in sys.path:
+        sys.path.insert(0, place)
+
+
 def run_program(program: str, words: Sequence[str]) -> int:
     """``prepare NAME ...`` or ``recipe NAME ...``; without a name, or with ``--help`` alone, it lists the names.
 
@@ -71,7 +77,6 @@ def _first_sentence(script: Path) -> str:
 
 
 def _prepare(name: str, options: list[str]) -> int:
-    sys.path.insert(0, str(folder()))
     status: int = importlib.import_module(f"data_prep.{name}").main(options)
     return status
 

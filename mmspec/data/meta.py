@@ -79,7 +79,9 @@ class DatasetMeta:
             stored = read_json(path, mend=AGAIN)
         except (FileNotFoundError, NotADirectoryError):
             what = f"is not a packed data set (it has no {FILE})" if folder.exists() else "is not there"
-            raise InputError(f"{folder} {what}: {MAKE}.") from None
+            parts = [str(file.parent) for file in sorted(folder.glob(f"*/{FILE}"))]
+            mend = f"give one of those in it, {' or '.join(parts)}" if parts else MAKE
+            raise InputError(f"{folder} {what}: {mend}.") from None
         if (found := stored.get("format")) != FORMAT:
             raise InputError(f"{path} has the format {shown(found)}, expected {FORMAT!r}: {AGAIN}.")
         required = {"modality", "source", "count", "shape", "sha256"}

@@ -25,12 +25,12 @@ def open_dataset(folder: str | Path, shards: str | None = None) -> StoredDataset
         return ShardedDataset(folder, shards)
     if shards is not None:
         raise InputError(
-            f"{folder} holds no {SHARDS}, by which data.shards={shards} could be read: write one with `python -m "
-            f"data_prep.shards '{shards}' INDEX`, and give data.train=INDEX."
+            f"{folder} holds no {SHARDS}, by which data.shards={shards} could be read: write one with `mmspec "
+            f"prepare shards '{shards}' INDEX`, and give data.train=INDEX."
         )
     if _names_shards(str(folder)):
         raise InputError(
-            f"{folder} names tar shards without their index: write one with `python -m data_prep.shards '{folder}' "
+            f"{folder} names tar shards without their index: write one with `mmspec prepare shards '{folder}' "
             "INDEX`, then give INDEX."
         )
     return PackedDataset(folder)

@@ -46,7 +46,7 @@ class ShardedDataset(StoredDataset):
     in ``remarks``.
 
     Args:
-        folder: as written by ``data_prep`` with ``--shards``, or by ``python -m data_prep.shards``.
+        folder: as written by ``data_prep`` with ``--shards``, or by ``mmspec prepare shards``.
         shards: where they lie, if not where the index says: as for `locations`. A ``pipe:`` is a command that is run,
             so whoever calls with one must have it from the user, never from a file.
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -142,10 +141,7 @@ def find_sources(options: EvaluationOptions) -> Sources:
     samples = options.samples
     run = Run.around(samples)
     if run is not None and run.folder == samples:
-        samples = run.samples
-        if not samples.is_dir():
-            command = shlex.join(["mmspec", "sample", f"from={run.folder}"])
-            raise InputError(f"{run.folder} has no final samples yet: run `{command}` first.")
+        samples = run.drawn()
     reference = options.reference or (run.data("test") if run else None)
     if reference is None:
         where = f"{run.folder} has no data.test" if run else f"{samples} belongs to no run"

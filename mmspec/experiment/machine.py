@@ -9,13 +9,18 @@ from typing import Any
 from mmspec.errors import InputError
 
 PACKAGES = ("mmspec", "torch", "torchaudio", "numpy", "pywavelets", "auraloss", "librosa", "accelerate", "hydra-core")
-EXTRAS = {
+EXTRAS = {  # a module that is there where the extra is
     "trackers": "tensorboard",
-    "gallery": "starlette",
+    "eval-image": "onnxruntime",
+    "eval-speech": "pesq",
+    "export": "onnxscript",
     "speech-demo": "espeakng_loader",
     "text": "transformers",
     "diffusers": "diffusers",
-    "export": "onnxscript",
+    "gallery": "starlette",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "docs": "mkdocs",
 }
 
 

@@ -24,6 +24,7 @@ from mmspec.metrics.octaves import described
 from mmspec.metrics.report_card import Cut, OctaveComparison, ReportCard, report_card, verdict
 from mmspec.metrics.signals import SignalSet
 from mmspec.provenance import provenance
+from mmspec.training.run import Run
 
 AT_ONCE = 1 << 22  # values of a batch: memory, not results
 
@@ -103,7 +104,7 @@ def compare_sets(options: CompareOptions) -> Comparison:
     if options.out is not None:
         check_page(options.out)
     with ExitStack() as stack:
-        paths = options.real, options.generated
+        paths = [run.drawn() if (run := Run.at(path)) else path for path in (options.real, options.generated)]
         channels = next((DatasetMeta.read(path).shape[0] for path in paths if (path / META).is_file()), 3)
         real, generated = (
             stack.enter_context(signals_at(path, channels, sound=True, size=options.size, rate=options.rate))

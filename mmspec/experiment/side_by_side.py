@@ -5,6 +5,7 @@ from typing import Any
 
 from mmspec.drawing.tables import TextTable
 from mmspec.experiment.info import InfoOptions, facts
+from mmspec.metrics.cost import short_count
 from mmspec.report.runs import read_runs
 from mmspec.training.run import Run
 
@@ -15,7 +16,6 @@ COSTS = {  # fact -> heading
     "activation_bytes": "kept in training",
 }
 TIMES = {"latency_ms": "ms", "samples_per_second": "signals/s"}
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def each_facts(options: Sequence[InfoOptions]) -> dict[str, dict[str, Any]]:
@@ -42,15 +42,9 @@ def side_by_side(found: dict[str, dict[str, Any]]) -> TextTable:
 
 
 def _row(facts: dict[str, Any]) -> dict[str, str]:
-    row = {heading: _short(facts[key]) for key, heading in COSTS.items() if key in facts}
+    row = {heading: short_count(facts[key]) for key, heading in COSTS.items() if key in facts}
     if "kept in training" in row:
         row["kept in training"] = f"{facts['activation_bytes'] / 2**20:,.0f} MiB"
     for device in [key for key in ("cpu", "cuda") if key in facts]:
         row |= {f"{unit} on {device}": f"{facts[device][key]:,.4g}" for key, unit in TIMES.items()}
     return row | {name: f"{value:.4g}" for name, value in facts.get("metrics", {}).items()}
-
-
-def _short(count: int) -> str:
-    """A count to three or four digits: 21.1M."""
-    scale, unit = next((each for each in UNITS if count >= each[0]), (1.0, ""))
-    return f"{count / scale:.1f}{unit}" if unit else str(count)

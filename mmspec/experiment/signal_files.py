@@ -172,7 +172,9 @@ def _pack(path: Path, folder: Path, decoder: "Decoder", rate: int | None) -> Non
     for line in (folder / "rejected.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         name, why = line.split("\t")
         if not why.startswith(FOREIGN):
-            raise InputError(f"{path} holds {name}, which cannot be compared: {why}; mend it, or take it out.")
+            sizes = ", or bring all to one size by `mmspec prepare images` (of `mmspec compare`, by size=PIXELS)"
+            mend = f"mend it, or take it out{sizes if why.startswith('another shape') else ''}"
+            raise InputError(f"{path} holds {name}, which cannot be compared: {why}; {mend}.")
 
 
 def remarks(dataset: StoredDataset, path: Path) -> list[str]:

@@ -103,6 +103,7 @@ def _next_commands(experiment: Experiment) -> str:
     commands = [
         ["sample", f"from={folder}"],
         ["evaluate", f"samples={folder}", *([] if given else ["reference=FOLDER"])],
+        ["report", f"runs={folder}", "out=report.html"],
         ["diagnose", f"from={folder}", *([] if given else ["data=FOLDER"])],
     ]
     return "\n".join(["next:", *(f"  mmspec {shlex.join(words)}" for words in commands)])

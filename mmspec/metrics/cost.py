@@ -20,6 +20,7 @@ from mmspec.networks import Network
 WARM_UP = 3  # runs before the first that is timed
 CONVOLUTIONS = (torch.conv1d, torch.conv2d)
 TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d)
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ def count(network: nn.Module, shape: Sequence[int], context_length: int = 1) -> 
         macs_with_attention=macs.layers + macs.attention,
         activation_bytes=sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in own),
     )
+
+
+def short_count(number: int) -> str:
+    """A count to three or four digits: 21.1M."""
+    scale, unit = next((each for each in UNITS if number >= each[0]), (1.0, ""))
+    return f"{number / scale:.1f}{unit}" if unit else str(number)
 
 
 def measure(

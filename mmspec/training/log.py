@@ -19,6 +19,7 @@ from mmspec.documents import parse_json
 from mmspec.files import append, replacing
 from mmspec.training.trackers import show
 
+SECONDS_A_LINE = 30.0  # where there is no terminal with a bar
 _SHOWN = ("train/loss", "train/grad_norm", "perf/samples_per_sec")
 
 
@@ -53,6 +54,8 @@ class RunLog:
         self.folder = folder
         self.accelerator = accelerator
         self.active = accelerator.is_main_process
+        self._total = total
+        self._spoke = time.monotonic()
         self._trackers_work = True
         self._waiting: dict[str, list[str]] = {"log.txt": [], "metrics.jsonl": []}
         self._console = Console(file=cast(TextIO, _StandardError()), quiet=not self.active, highlight=False)
@@ -85,8 +88,10 @@ class RunLog:
         self.track(self._finish_trackers)
 
     def advance(self, step: int) -> None:
-        """Move the progress bar."""
+        """Move the progress bar; where there is none, a line now and then."""
         self._progress.update(self._task, completed=step)
+        if self._progress.disable and time.monotonic() - self._spoke >= SECONDS_A_LINE:
+            self._print(f"{self.folder.name}: {step:,} of {self._total:,} steps")
 
     def say(self, message: str) -> None:
         """One line to the console and log.txt."""
@@ -126,6 +131,7 @@ class RunLog:
             tracker.finish()
 
     def _print(self, message: str) -> None:
+        self._spoke = time.monotonic()
         with suppress(OSError):  # of a terminal that was closed, or a full disk behind it
             self._console.print(message, soft_wrap=True, markup=False)
 

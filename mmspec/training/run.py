@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -98,6 +99,17 @@ class Run:
     def around(cls, path: Path) -> "Run | None":
         """The run at a path, or the one in which it lies as ``samples/NAME``."""
         return next((run for folder in (path, *path.resolve().parents[:2]) if (run := cls.at(folder))), None)
+
+    def drawn(self) -> Path:
+        """The folder of its final samples.
+
+        Raises:
+            InputError: if it has none yet.
+        """
+        if not self.samples.is_dir():
+            command = shlex.join(["mmspec", "sample", f"from={self.folder}"])
+            raise InputError(f"{self.folder} has no final samples yet: run `{command}` first.")
+        return self.samples
 
     @cached_property
     def config(self) -> dict[str, Any]:

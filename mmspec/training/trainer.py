@@ -25,6 +25,7 @@ from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
 from mmspec.interruption import Interrupted
+from mmspec.metrics.cost import count, short_count
 from mmspec.networks.dropout import seed_dropout
 from mmspec.training.batches import Batches, Dataset, sample_order, sample_seeds, step_seed
 from mmspec.training.checkpoint import (
@@ -174,6 +175,7 @@ class Trainer:
         if conditions is None:
             conditions = [*denoiser.conditions, *([AugmentLabels(augment)] if augment is not None else [])]
         self.conditions = [condition.to(self.device) for condition in conditions]
+        self.macs = _macs(denoiser) if self.accelerator.is_main_process else ""
         if options.channels_last:
             for module in (denoiser, objective):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -258,7 +260,7 @@ class Trainer:
         processes = self.accelerator.num_processes
         where = f"{_name_of(self.device)}{f' and {processes - 1} more' if processes > 1 else ''}"
         return (
-            f"training {type(self.denoiser.network).__name__} of {weights:,} parameters on {where}, with "
+            f"training {type(self.denoiser.network).__name__} of {weights:,} parameters{self.macs} on {where}, with "
             f"{len(self.dataset):,} signals of {_times(self.denoiser.signal_shape)}, from step {step:,} to "
             f"{self.options.max_steps:,}, {self.options.batch_size} at a time, into {self.folder}"
         )
@@ -481,6 +483,16 @@ def _name_of(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def _macs(denoiser: Denoiser) -> str:
+    """`` and 21.1M MACs``; nothing for signals of any size, or a network that cannot be followed without its values."""
+    if denoiser.latent_shape is None:
+        return ""
+    try:
+        return f" and {short_count(count(denoiser.network, denoiser.latent_shape).macs)} MACs"
+    except Exception:  # whatever a network of one's own may raise: it is trained without the figure
+        return ""
 
 
 def _times(shape: Sequence[int] | None) -> str:

@@ -13,6 +13,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 # data_prep and recipes are those beside this file
 
 stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
+[[ ${DATASETS+set} ]] || DATASETS=()
+[[ ${REGULARIZERS+set} ]] || REGULARIZERS=()
 [[ ${SAMPLING+set} ]] || SAMPLING=()
 [[ ${EVALUATION+set} ]] || EVALUATION=()
 overrides=()
@@ -134,7 +136,7 @@ judge() { # DATASET KIND: samples of a run, and their evaluation
 
 recipe() {
   parse_options "$@"
-  local dataset kind runs=() history trained
+  local dataset kind shown=() history trained
   for dataset in "${DATASETS[@]}"; do
     history="$data "
     ((stage > 0)) || ! first_machine || fetch "$dataset"
@@ -147,9 +149,9 @@ recipe() {
       train 3 "$dataset" "$kind" "${dataset}_finetune" "init_from=$(run_folder "$dataset" base)" "regularizer=$kind"
       judge "$dataset" "$kind"
     done
-    for kind in base none "${REGULARIZERS[@]}"; do runs+=("$(run_folder "$dataset" "$kind")"); done
+    for kind in base none "${REGULARIZERS[@]}"; do shown+=("$(run_folder "$dataset" "$kind")"); done
   done
   if ((stop_stage >= 6)) && first_machine; then
-    mmspec report "runs=[$(IFS=,; echo "${runs[*]}")]" "out=$exp/$RECIPE/report.html" "title=$RECIPE"
+    mmspec report "runs=[$(IFS=,; echo "${shown[*]}")]" "out=$exp/$RECIPE/report.html" "title=$RECIPE"
   fi
 }

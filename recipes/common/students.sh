@@ -4,9 +4,9 @@
 #   DIMS           where it has any: _1d, of the students of sound
 # and defines prepare, which gets a FOLDER. conf/experiment/<name>_teacher.yaml and <name>.yaml say how teacher and
 # students are trained.
-results=$(dirname "$0")/results teacher="" students=small_unet${DIMS-},small_wavelet_unet${DIMS-}
+results="" teacher="" students=small_unet${DIMS-},small_wavelet_unet${DIMS-}
 kinds=spatial,frequency,both seeds=0,1,2,3,4 steps=400 sampling=18
-fast=(teacher_budget=400 student_budget=300 seeds=0,1 steps=30 num=64 sampling=6)
+fast=(teacher_budget=400 student_budget=300 "seeds=0,1" steps=30 num=64 sampling=6)
 teacher_budget="" student_budget=""
 OPTIONS=(stage stop_stage data results teacher students kinds seeds steps num sampling exp)
 
@@ -26,7 +26,7 @@ usage: recipes/$RECIPE/run.sh --data PATH [options] [key=value ...]
   --steps N        of each arm (default $steps)
   --num N          samples of each arm (default $num)
   --sampling N     steps of Heun's sampler (default $sampling)
-  --results DIR    a JSON for each arm and seed, and the tables (default recipes/$RECIPE/results)
+  --results DIR    a JSON for each arm and seed, and the tables (default $exp/$RECIPE/results)
   --exp DIR        where data and runs are written (default $exp)
 
   key=value        overrides for \`mmspec train\` in stage 2
@@ -40,7 +40,7 @@ students_recipe() { # OPTIONS...
   local arguments=() argument kind network history packed home
   for argument; do
     if [[ $argument == --fast ]]; then
-      RECIPE+=-fast results=""
+      RECIPE+=-fast
       local "${fast[@]}"
     else
       arguments+=("$argument")
@@ -52,7 +52,7 @@ students_recipe() { # OPTIONS...
   for kind in ${kinds//,/ }; do
     [[ " spatial frequency both " == *" $kind "* ]] || die "--kinds $kind: expected some of spatial, frequency, both."
   done
-  export PYTHONPATH=$(cd "$(dirname "$0")/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   packed=$(packed_folder "$RECIPE") home=$exp/$RECIPE results=${results:-$exp/$RECIPE/results} history="$data "
   once 1 prepare prepare "$packed"
   [[ -n $teacher ]] || alone teacher "${RECIPE%-fast}_teacher" "$teacher_budget"

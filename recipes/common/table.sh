@@ -9,6 +9,7 @@
 # and defines fetch and prepare, which gets a FOLDER; table.yaml beside run.sh says what the table shows. A recipe whose
 # cells all start from scratch defines `bases` to do nothing; one of other cells (ffhq_latent) its own sweeps and cells.
 FORMAT=${FORMAT-edm} BASE=${BASE-vp} SPLIT=${SPLIT-} TUNING=${TUNING-${RECIPE}_finetune}
+[[ ${WEIGHTS+set} ]] || WEIGHTS=()
 weights="" inception="" experiment=edm_small seeds=0 strengths=weighted,unweighted
 regularizers=none,amplitude,amplitude_phase,haar,bior13
 SEEDS_APART=1000000 # between the samples of one seed and of the next

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Which band of a first stage's latents carries which octave of a picture, and what mends its decoder's spectrum.
 RECIPE=first_stage
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-source "$here/../common/recipe.sh"
-first_stage="" size=256 results=$here/results
+source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+first_stage="" size=256 results=""
 transfer_pictures=24 pictures=60 seeds=0,1,2,3,4 arms=l1,placebo,amplitude_phase,haar steps=5,200 crop=128
 OPTIONS=(stage stop_stage data first_stage size results pictures seeds arms steps crop exp)
 
@@ -23,7 +22,7 @@ usage: recipes/$RECIPE/run.sh --data PATH --first-stage PATH [options]
   --arms LIST      what the decoder is fine-tuned with (default $arms)
   --steps LIST     after which it is measured (default $steps)
   --crop N         height and width of what it is trained on (default $crop)
-  --results DIR    a JSON for each result, and results.md (default recipes/$RECIPE/results)
+  --results DIR    a JSON for each result, and results.md (default $exp/$RECIPE/results)
   --exp DIR        where pictures are prepared (default $exp)
 
 What is in DIR already is not measured again; what was cut off begins again with the result that it was at. Two processes
@@ -34,7 +33,7 @@ EOF
 arguments=()
 for argument; do
   if [[ $argument == --fast ]]; then
-    RECIPE+=-fast results=""
+    RECIPE+=-fast
     transfer_pictures=4 pictures=8 seeds=0,1 steps=5,20 crop=64
   else
     arguments+=("$argument")
@@ -49,7 +48,7 @@ done
 [[ -n $first_stage ]] || die "give --first-stage PATH, such as taef2_encoder.pth of https://github.com/madebyollin/taesd."
 [[ -e $first_stage ]] || die "--first-stage $first_stage: no such file or folder."
 
-export PYTHONPATH=$(cd "$here/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 packed=$(packed_folder first_stage)
 results=${results:-$exp/$RECIPE/results}
 measured=$transfer_pictures

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Figure 4 of "Diffusion Probabilistic Model Made Slim": a small network misses the rarer of two frequencies.
 RECIPE=frequency_bias
-DATASETS=()
-REGULARIZERS=()
 source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
 seeds=0,1,2
 OPTIONS=(seeds exp)

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # When is a small denoiser too noisy, when too dull, and what mends it: networks of equal cost, regularizers, correction.
 RECIPE=sharpness
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-source "$here/../common/recipe.sh"
-results=$here/results networks=unet,wavelet_unet count=20 leaves=4096 seeds=0,1,2,3,4 steps=300,1000,3000 long=10000 long_seed=100 branch=300 num=256 sampling=18
+source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+results="" networks=unet,wavelet_unet count=20 leaves=4096 seeds=0,1,2,3,4 steps=300,1000,3000 long=10000 long_seed=100 branch=300 num=256 sampling=18
 OPTIONS=(stage stop_stage data results networks count leaves seeds steps long branch num sampling exp)
 
 usage() {
@@ -24,7 +23,7 @@ usage: recipes/$RECIPE/run.sh --data PATH [options]
   --branch N       steps of each branch (default $branch)
   --num N          samples of each measurement (default $num)
   --sampling N     steps of Heun's sampler (default $sampling)
-  --results DIR    a JSON for each result, and results.md (default recipes/$RECIPE/results)
+  --results DIR    a JSON for each result, and results.md (default $exp/$RECIPE/results)
   --exp DIR        where data and runs are written (default $exp)
 
 What is in DIR already is not done again; what was cut off goes on from its last checkpoint. Two processes can share the
@@ -35,7 +34,7 @@ EOF
 arguments=()
 for argument; do
   if [[ $argument == --fast ]]; then
-    RECIPE+=-fast results=""
+    RECIPE+=-fast
     leaves=400 seeds=0,1 steps=100,300 long=400 branch=50 num=64 sampling=9
   else
     arguments+=("$argument")
@@ -48,7 +47,7 @@ for option in count leaves long branch sampling; do
 done
 [[ -n $data ]] || die "give the photographs with --data PATH, such as BSDS500's."
 
-export PYTHONPATH=$(cd "$here/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 photographs=$(packed_folder sharpness)/photographs dead_leaves=$(packed_folder sharpness)/dead_leaves
 runs=$exp/$RECIPE/runs
 results=${results:-$exp/$RECIPE/results}

@@ -59,8 +59,7 @@ case $model in
     ;;
   waveform)
     RECIPE=speech-waveform
-    [[ $num != all ]] || num=256
-    recipe
+    recipe --num "${num/all/256}"
     ;;
   *) die "--model must be vocoder or waveform, not '$model'." ;;
 esac

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # A vocoder on spoken digits: amplitude, amplitude and phase, multi-resolution STFT, beside none and a placebo.
 RECIPE=vocoder_digits NUM=all
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-source "$here/../common/recipe.sh"
-results=$here/results seeds=0,1,2,3,4 steps=300 treatments=amplitude,amplitude_phase,stft
+source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
+results="" seeds=0,1,2,3,4 steps=300 treatments=amplitude,amplitude_phase,stft
 OPTIONS=(stage stop_stage data results seeds steps treatments num exp)
 
 usage() {
@@ -19,7 +18,7 @@ usage: recipes/$RECIPE/run.sh --data PATH [options] [key=value ...]
   --steps N        of each arm (default $steps)
   --treatments LIST   regularizers (default $treatments)
   --num N          held-out recordings (default $num)
-  --results DIR    a JSON for each arm and seed, and the tables (default recipes/$RECIPE/results)
+  --results DIR    a JSON for each arm and seed, and the tables (default $exp/$RECIPE/results)
   --exp DIR        where data and runs are written (default $exp)
 
   key=value        overrides for \`mmspec train\` in stage 2
@@ -32,7 +31,7 @@ EOF
 arguments=()
 for argument; do
   if [[ $argument == --fast ]]; then
-    RECIPE+=-fast results=""
+    RECIPE+=-fast
     seeds=0,1 steps=30 num=32 overrides+=(trainer.max_steps=300)
   else
     arguments+=("$argument")
@@ -41,7 +40,7 @@ done
 parse_options "${arguments[@]}"
 [[ -n $data ]] || die "give the recordings with --data PATH, such as the Free Spoken Digit Dataset's."
 
-export PYTHONPATH=$(cd "$here/../.." && pwd)${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 packed=$(packed_folder vocoder_digits) base=$exp/$RECIPE/base arms=$exp/$RECIPE/arms
 results=${results:-$exp/$RECIPE/results}
 stages() { ((stage <= $1 && $1 <= stop_stage)); }

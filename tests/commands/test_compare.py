@@ -1,6 +1,7 @@
 """``mmspec compare`` on files as people have them."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -166,3 +167,24 @@ def test_what_cannot_be_compared(
         (("nun=5",), "nun"),
     ):
         assert said in refused(capsys, pictures["real"], pictures["other"], *words)
+
+
+def test_of_a_run_its_samples_are_compared(pictures, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text("seed: 0\n")
+    assert main(["compare", f"real={pictures['real']}", f"generated={tmp_path / 'run'}"]) == 2
+    assert f"has no final samples yet: run `mmspec sample from={tmp_path / 'run'}` first." in capsys.readouterr().err
+    shutil.copytree(pictures["other"], tmp_path / "run/samples/final")
+    Image.new("RGB", (7, 7)).save(tmp_path / "run/samples/step_00000002.png")  # a preview
+    assert main(["compare", f"real={pictures['real']}", f"generated={tmp_path / 'run'}"]) == 0
+
+
+def test_pictures_of_several_sizes_are_told_how_to_be_one(pictures, tmp_path, capsys):
+    shutil.copytree(pictures["other"], tmp_path / "mixed")
+    Image.new("RGB", (7, 9)).save(tmp_path / "mixed/odd.png")
+    assert main(["compare", str(pictures["real"]), str(tmp_path / "mixed")]) == 2
+    assert (
+        "bring all to one size by `mmspec prepare images` (of `mmspec compare`, by size=PIXELS)"
+        in capsys.readouterr().err
+    )
+    assert main(["compare", str(pictures["real"]), str(tmp_path / "mixed"), "size=16"]) == 0

@@ -1,4 +1,6 @@
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from mmspec.cli import main
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
 from mmspec.experiment.info import InfoOptions
+from mmspec.experiment.machine import EXTRAS
 from mmspec.experiment.side_by_side import each_facts, side_by_side
 from mmspec.networks import UNet
 from mmspec.training.integrity import mark
@@ -93,3 +96,8 @@ def test_bad_input_is_one_sentence(capsys, words, message):
     assert main(["info", *words]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_every_extra_is_looked_for():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert EXTRAS.keys() == project["optional-dependencies"].keys() - {"dev"}

@@ -144,6 +144,12 @@ def _drop(key: str):
     return drop
 
 
+def test_a_folder_of_packed_sets_names_them(tmp_path):
+    write_packed(tmp_path / "cats/train", np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 2]), meta=PICTURES)
+    with pytest.raises(InputError, match=r"cats is not a packed data set .*: give one of those in it, .*cats/train\.$"):
+        PackedDataset(tmp_path / "cats")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

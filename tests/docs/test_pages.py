@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmspec.cli import main, with_keys
-from mmspec.config import compose
+from mmspec.cli import main
 from mmspec.drawing.pictures import read_picture
-from mmspec.overrides import as_typed
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
 WHOLE = ("tour", "extending")  # pages that are run from top to bottom; the latter by test_extending.py
 SMALL = {  # what the tour's commands are told besides, so that they take a second
+    "prepare": ["--train", "32", "--test", "32"],
     "train": ["trainer.max_steps=2", "trainer.batch_size=4", "trainer.log_every=1", "trainer.warmup_steps=0"],
     "sample": ["num=8", "steps=2"],
     "diagnose": ["num=20", "levels=3", "samples=0"],
@@ -56,26 +55,10 @@ def test_python_runs(page, number, tmp_path, monkeypatch):
     run(blocks(page, "python")[number], tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in WHOLE and commands(page)])
-def test_commands_are_understood(page):
-    for program, *words in commands(page):
-        if program == "mmspec":
-            verb, *words = words
-            options = importlib.import_module(f"mmspec.commands.{verb}").OPTIONS
-            compose(verb, as_typed(with_keys(verb, words), options))
-        elif program == "python":
-            assert words[0] == "-m" and importlib.util.find_spec(words[1])
-        else:
-            assert (ROOT / program).is_file() or page == "reliability", program
-
-
 def test_the_tour_goes_through(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for program, *words in commands("tour"):
-        if program == "python":
-            prepare(words[1], *words[2:], "--train", "32", "--test", "32")
-        else:
-            assert main([*words, *SMALL.get(words[0], [])]) == 0, words
+        assert program == "mmspec" and main([*words, *SMALL.get(words[0], [])]) == 0, words
     assert "amplitude_phase" in (tmp_path / "report.html").read_text()
     for block in blocks("tour", "python"):
         run(block, tmp_path, monkeypatch)
@@ -103,14 +86,14 @@ def test_a_command_draws_the_figures_of_its_picture(name, tmp_path, monkeypatch)
     assert len(figures[0]) >= 6 and figures[0] == figures[1]
 
 
-def test_each_yes_of_the_comparison_names_a_test_that_is_there():
+def test_each_yes_of_the_comparison_leads_to_a_test_that_is_there():
     rows = re.findall(r"^\| (?!---)([^|]+) \| ([^|]+) \|", PAGES["comparison"], re.MULTILINE)
     ours = [cell for _, cell in rows[1:]]
     assert len(ours) >= 15 and {"no"} <= set(ours)
     for cell in ours:
         if cell != "no":
-            named = re.search(r"yes\b.*: `(tests/\S+\.py)`$", cell)
-            assert named and (ROOT / named[1]).is_file(), cell
+            named = re.search(r"yes\b.*: \[`(tests/\S+\.py)`\]\(\.\./(\S+)\)$", cell)
+            assert named and named[1] == named[2] and (ROOT / named[1]).is_file(), cell
 
 
 def test_every_recipe_and_example_is_listed():

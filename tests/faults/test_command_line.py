@@ -245,7 +245,9 @@ def test_what_is_not_there_is_said_not_to_be_there(data, tmp_path, capsys, monke
     for name in ("NOT_THERE", "NOT/THERE/x", ""):
         for verb in (["sample"], ["diagnose"], ["prescribe"], ["analyze", "filters"]):
             assert f"{name} is not there: " in refused(capsys, *verb, f"from={name}")
-    assert "NOT_THERE is not there: make one" in refused(capsys, "evaluate", "samples=NOT_THERE", f"reference={data}")
+    assert "NOT_THERE is not there: expected a run that" in refused(
+        capsys, "evaluate", "samples=NOT_THERE", f"reference={data}"
+    )
     assert "NOT_THERE is not there: expected" in refused(capsys, "report", "runs=NOT_THERE", "out=x.html")
 
 

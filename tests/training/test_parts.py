@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
@@ -18,6 +19,7 @@ from mmspec.training.checkpoint import (
 from mmspec.training.complete import newest_whole, prune_checkpoints
 from mmspec.training.ema import ema_decay, update_ema
 from mmspec.training.integrity import MARKER
+from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
 from mmspec.training.run import Run, find_denoiser
 
@@ -161,3 +163,11 @@ def test_a_run_goes_on_with_the_same_config_and_refuses_another(tmp_path):
 def test_a_machine_without_git_has_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert provenance()["git_commit"] is None
+
+
+def test_a_line_is_said_now_and_then_where_there_is_no_terminal(tmp_path, capsys, monkeypatch):
+    with RunLog(tmp_path / "cats", Accelerator(cpu=True), total=2000, step=0) as log:
+        log.advance(1233)
+        monkeypatch.setattr("mmspec.training.log.SECONDS_A_LINE", 0.0)
+        log.advance(1234)
+    assert capsys.readouterr().err == "cats: 1,234 of 2,000 steps\n"

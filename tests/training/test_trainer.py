@@ -12,6 +12,7 @@ from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.interruption import SIGNALS
 from mmspec.losses.regularizer import Regularizer
+from mmspec.metrics.cost import count
 from mmspec.networks import UNet
 from mmspec.training.complete import newest_whole
 from mmspec.training.trainer import Trainer, TrainerOptions
@@ -68,6 +69,22 @@ def weights(trainer):
 
 def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_is_at_work_is_said(tmp_path):
+    trainer = make_trainer(tmp_path, max_steps=1)
+    cost = count(trainer.denoiser.network, (1, 16))
+    trainer.train()
+    said = (tmp_path / "log.txt").read_text().splitlines()[0]
+    assert f"training UNet of {cost.parameters:,} parameters and {cost.macs / 1000:.1f}k MACs on cpu (" in said
+    assert f"with 24 signals of 1x16, from step 0 to 1, 8 at a time, into {tmp_path}" in said
+
+
+def test_a_network_whose_cost_cannot_be_told_is_trained(tmp_path, monkeypatch):
+    forward = UNet.forward  # this one looks at values, which nobody knows before there are some
+    monkeypatch.setattr(UNet, "forward", lambda self, x, *told, **more: forward(self, x * bool(x.any()), *told, **more))
+    make_trainer(tmp_path, max_steps=1).train()
+    assert "parameters on cpu" in (tmp_path / "log.txt").read_text().splitlines()[0]
 
 
 def test_training_learns_and_logs_what_it_did(tmp_path):
