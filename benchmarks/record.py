@@ -15,7 +15,7 @@ from benchmarks.timing import markdown
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (  # whose versions a time depends on: ours and the peers'
-    "mmspec", "torch", "auraloss", "pytorch_wavelets", "ptwt", "focal-frequency-loss", "diffusers", "onnxruntime",
+    "mmspec", "torch", "auraloss", "pytorch_wavelets", "focal-frequency-loss", "onnxruntime",
 )  # fmt: skip
 Figures = dict[str, tuple[float, float | None]]  # name -> by the clock that counts, by the wall clock
 UNITS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # of a processor, the first that it has says most
@@ -49,12 +49,12 @@ class Findings:
         return "\n\n".join(map(str, self.tables))
 
 
-def keep(name: str, question: str, findings: Findings, seconds: float, folder: Path = RESULTS) -> Path:
-    """Write the findings of a benchmark, and where they were made, into ``folder/name.json``."""
+def keep(name: str, question: str, findings: Findings, seconds: float, folder: Path = RESULTS, where: str = "") -> Path:
+    """Write the findings of a benchmark, and where they were made (here), into ``folder/name.json``."""
     kept = {
         "benchmark": name,
         "question": question,
-        "machine": machine(),
+        "machine": where or machine(),
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "seconds": round(seconds),

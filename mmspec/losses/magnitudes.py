@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.spectral.derivatives import first_only
-from mmspec.spectral.stft import add_pieces, cut_pieces, half_spectra, magnitudes, spectra_adjoint
+from mmspec.spectral.stft import add_pieces, cut_pieces, half_spectra, magnitudes, twice_adjoint
 
 
 class Weights(NamedTuple):
@@ -59,13 +59,13 @@ class MagnitudeDistance(torch.autograd.Function):
             """By signal i, the prediction or the target."""
             if not ctx.needs_input_grad[i]:
                 return None
-            pull = torch.where(error > 0, weights.convergence * presence / (error * loudness), 0)
+            pull = torch.where(error > 0, 0.5 * weights.convergence * presence / (error * loudness), 0)
             by_magnitude = _each(pull, difference) * difference
             if i == 1:
-                by_magnitude.addcmul_(_each(presence * convergence / loudness.square(), clean), clean).neg_()
+                by_magnitude.addcmul_(_each(0.5 * presence * convergence / loudness.square(), clean), clean).neg_()
             sign = difference.sign() if i == 0 else difference.sign().neg_()
             by_logarithm = _by_logarithm(by_magnitude, sign, (predicted, clean)[i], weights, floor)
-            pieces: Tensor = spectra_adjoint(spectra.chunk(2)[i] * by_logarithm, size, window.shape)
+            pieces: Tensor = twice_adjoint(spectra.chunk(2)[i] * by_logarithm, size, window.shape)
             return add_pieces(pieces, window, hop_length, input.shape[2:])
 
         ctx.save_for_backward(gradient(0), gradient(1), convergence if ctx.needs_input_grad[2] else None)
@@ -91,12 +91,12 @@ def _of_each_magnitude(predicted: Tensor, clean: Tensor, difference: Tensor, wei
 
 
 def _by_logarithm(by_magnitude: Tensor, sign: Tensor, magnitude: Tensor, weights: Weights, floor: float) -> Tensor:
-    """The derivative by magnitudes, over these magnitudes; that of the first term is given, and written into."""
+    """Half the derivative by magnitudes, over these magnitudes; that of the first term is given, and written into."""
     inverse = F.threshold(magnitude, floor, math.inf).reciprocal_()  # 0 at the floor
     if weights.log:
-        by_magnitude.addcmul_(sign, inverse, value=weights.log)
+        by_magnitude.addcmul_(sign, inverse, value=0.5 * weights.log)
     if weights.linear:
-        by_magnitude.add_(sign, alpha=weights.linear)
+        by_magnitude.add_(sign, alpha=0.5 * weights.linear)
     return by_magnitude.mul_(inverse)
 
 

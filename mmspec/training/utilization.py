@@ -35,4 +35,7 @@ def flops_per_signal(denoiser: Denoiser) -> float | None:
     """
     if denoiser.latent_shape is None:
         return None
-    return 2.0 * TRAINING * count(denoiser.network, denoiser.latent_shape).macs_with_attention
+    network, trains = denoiser.network, denoiser.network.training
+    products = count(network.eval(), denoiser.latent_shape).macs_with_attention  # without dropout, which has seeds
+    network.train(trains)
+    return 2.0 * TRAINING * products
