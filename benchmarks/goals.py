@@ -55,10 +55,41 @@ GOALS = (
     Goal("the same against itself eager", "exported", "sd_ffhq exported: itself", 1.6),
     Goal("`sd_ffhq` exported in int8, against itself eager", "exported", "sd_ffhq int8: itself", 2.5),
     Goal("64x64 picture of a slim pixel student, 10 steps, from the start", "exported", "picture", 2, "s"),
-    Goal("`sd_ffhq` in torch as `auto` sets it, against `ldm_ffhq` eager", "inference", "sd_ffhq auto: ldm_ffhq", 12),
-    Goal("bior1.3 and db4, 3 levels, pictures, against pytorch_wavelets", "wavelet_loss", "[bd]* pictures*", 8),
-    Goal("the same of sound", "wavelet_loss", "[bd]* sound*", 6),
-    Goal("multi-resolution STFT against auraloss", "fourier_loss", "stft*", 2.5),
+    Goal(
+        "`sd_ffhq` in torch as `auto` sets it, against `ldm_ffhq` eager",
+        "inference",
+        "sd_ffhq auto: ldm_ffhq",
+        12,
+        why="compiled with frozen weights, its convolutions are still oneDNN's, now without reordering weights at each "
+        "call, and they take most of the time; fusing what lies between them gains little. Neither channels_last nor "
+        "compiling alone gains more than a few percent, in processor time.",
+    ),
+    Goal(
+        "bior1.3 and db4, 3 levels, pictures, against pytorch_wavelets",
+        "wavelet_loss",
+        "[bd]* pictures*",
+        8,
+        why="pictures of 32x32 keep it, those of 64x64 do not on this class of machine, whose cores and caches were "
+        "shared with other work meanwhile.",
+    ),
+    Goal(
+        "the same of sound",
+        "wavelet_loss",
+        "[bd]* sound*",
+        6,
+        why="a convolution of few taps along one axis leaves less to gain than one along two; nothing was tried in this "
+        "round.",
+    ),
+    Goal(
+        "multi-resolution STFT against auraloss",
+        "fourier_loss",
+        "stft*",
+        2.5,
+        why="what is left are the FFTs of the pieces, which auraloss computes too, and one pass each over magnitudes for "
+        "square roots, quotients and logarithms. Tried besides: magnitudes by `abs` or `vector_norm`, and a product "
+        "with real and imaginary parts each for itself, all slower. The resolutions have no hop in common, so that they "
+        "share no pieces.",
+    ),
     Goal("an EDM training step, float32, against the same plainly", "edm_unet", "* training", 1.1),
     Goal("the same with bf16", "edm_unet", "* training bf16", 2.5),
     Goal("each term but STFT, of a plain step", "term_cost", "*: [!s]*", 0.001, "%"),
