@@ -60,9 +60,9 @@ GOALS = (
         "inference",
         "sd_ffhq auto: ldm_ffhq",
         12,
-        why="compiled with frozen weights, its convolutions are still oneDNN's, now without reordering weights at each "
-        "call, and they take most of the time; fusing what lies between them gains little. Neither channels_last nor "
-        "compiling alone gains more than a few percent, in processor time.",
+        why="compiled with frozen weights, its convolutions are still oneDNN's, now without reordering weights at "
+        "each call, and they take most of the time; fusing what lies between them gains little. Neither channels_last "
+        "nor compiling alone gains more than a few percent.",
     ),
     Goal(
         "bior1.3 and db4, 3 levels, pictures, against pytorch_wavelets",
@@ -77,18 +77,17 @@ GOALS = (
         "wavelet_loss",
         "[bd]* sound*",
         6,
-        why="a convolution of few taps along one axis leaves less to gain than one along two; nothing was tried in this "
-        "round.",
+        why="a convolution of few taps along one axis leaves less to gain than one along two; nothing was tried yet.",
     ),
     Goal(
         "multi-resolution STFT against auraloss",
         "fourier_loss",
         "stft*",
         2.5,
-        why="what is left are the FFTs of the pieces, which auraloss computes too, and one pass each over magnitudes for "
-        "square roots, quotients and logarithms. Tried besides: magnitudes by `abs` or `vector_norm`, and a product "
-        "with real and imaginary parts each for itself, all slower. The resolutions have no hop in common, so that they "
-        "share no pieces.",
+        why="what is left are the FFTs of the pieces, which auraloss computes too, and one pass each over magnitudes "
+        "for square roots, quotients and logarithms. Tried besides: magnitudes by `abs` or `vector_norm`, and a "
+        "product with real and imaginary parts each for itself, all slower. The resolutions have no hop in common, so "
+        "that they share no pieces.",
     ),
     Goal("an EDM training step, float32, against the same plainly", "edm_unet", "* training", 1.1),
     Goal("the same with bf16", "edm_unet", "* training bf16", 2.5),

@@ -69,7 +69,8 @@ class MagnitudeDistance(torch.autograd.Function):
             return add_pieces(pieces, window, hop_length, input.shape[2:])
 
         ctx.save_for_backward(gradient(0), gradient(1), convergence if ctx.needs_input_grad[2] else None)
-        return presence * convergence + _of_each_magnitude(predicted, clean, difference, weights)
+        value: Tensor = presence * convergence + _of_each_magnitude(predicted, clean, difference, weights)
+        return value
 
     @staticmethod
     @first_only
