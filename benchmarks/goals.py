@@ -93,7 +93,6 @@ GOALS = (
     Goal("the same with bf16", "edm_unet", "* training bf16", 2.5),
     Goal("each term but STFT, of a plain step", "term_cost", "*: [!s]*", 0.001, "%"),
     Goal("multi-resolution STFT, of the same", "term_cost", "*: stft", 0.005, "%"),
-    Goal("two ranks by gloo, 15M parameters, lost to the second rank", "ranks", "lost", 0.15, "%"),
 )  # fmt: skip
 
 

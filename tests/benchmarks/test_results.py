@@ -5,10 +5,9 @@ import inspect
 import json
 import time
 
-import pytest
 import torch
 
-from benchmarks import gpu, on_paper, page, record
+from benchmarks import gpu, page, record
 from benchmarks.__main__ import known
 from benchmarks.goals import GOALS, Goal, table
 from benchmarks.record import Findings, Table
@@ -59,15 +58,6 @@ def test_ratios_are_medians_of_rounds_by_the_clock_that_counts():
     clock = iter(range(1000))
     times = interleave({"a": lambda: None, "b": lambda: time.sleep(1e-4)}, 3, 0, 0.0, lambda: next(clock))
     assert times.ratios("a", "b")[0] == 1.0 and times.ratios("b", "a")[1] > 1.0
-
-
-def test_on_paper_a_step_waits_for_what_is_not_hidden():
-    step = on_paper.Step(1.0, 1e9)  # 4 GB of gradients
-    assert step.ddp(2, 8e9, hidden=0.0, latency=0.0) == pytest.approx(1 / (1 + 0.5))
-    assert step.ddp(2, 8e9, latency=0.0) == 1.0  # half a second, behind two thirds of one
-    assert step.fsdp(2, 2e9, latency=0.0) == pytest.approx(1 / (1 + 1.0))  # 8 GB, half of them from another
-    assert step.ddp(1024, 1e9) < step.ddp(64, 1e9) < 1
-    assert len(on_paper.table().rows) == len(on_paper.NETWORKS) * (len(on_paper.LINKS) + 1)
 
 
 def test_without_a_gpu_there_is_one_sentence(monkeypatch, capsys):
