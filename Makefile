@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-faults fuzz lint lock docs bench clean
+.PHONY: help setup demo test test-faults fuzz lint lock docs bench gpu clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,13 @@ docs: setup  ## build the site into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo site/index.html
 
-bench: setup  ## print every figure of the README's speed table
+bench: setup  ## measure every figure of speed beside its goal, and write docs/performance.md (20 minutes)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,export]"
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.page
+
+gpu: setup  ## on a machine with a GPU: tests, tables of speed, trainings with their MFU (10 minutes)
+	$(BIN)/python -m benchmarks.gpu
 
 clean:  ## remove .venv, caches, the site and runs
 	rm -rf $(VENV) exp site .mypy_cache .ruff_cache .pytest_cache

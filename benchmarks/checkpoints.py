@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from benchmarks.timing import markdown
+from benchmarks.record import Findings, Table
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
@@ -93,11 +93,7 @@ def resumed(folder: Path) -> list[list[str]]:
     return [["process start to the first step of a resumed run", f"{began:.2f} s", f"{ended - began:.2f} s of step"]]
 
 
-def main(rounds: int = 3) -> None:
+def main(rounds: int = 3) -> Findings:
     with tempfile.TemporaryDirectory() as folder:
         rows = [*in_process(Path(folder), rounds), *resumed(Path(folder))]
-    print(markdown(["", "processor time", ""], rows))
-
-
-if __name__ == "__main__":
-    main()
+    return Findings([Table(["", "processor time", ""], rows)])

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Findings, Table
+from benchmarks.timing import interleave
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.processes import EDM
@@ -29,15 +30,11 @@ def row(title: str, network: Network, shape: tuple[int, ...], rounds: int, **con
 
 
 @torch.inference_mode()
-def main(rounds: int = 15) -> None:
+def main(rounds: int = 9) -> Findings:
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}
     rows = [
         row("4 pictures of 64x64, UNet", UNet(**wide), (4, 3, 64, 64), rounds),
         row("4 recordings of 8192, UNet", UNet(1, 1, patch_size=8, **wide), (4, 1, 8192), rounds),
         row("2 of 62 frames, DiffWave", DiffWave(), (2, 1, 62 * 256), rounds, spectrogram=torch.rand(2, 80, 62)),
     ]
-    print(markdown(["denoiser", "call", "correction", "of the call"], rows))
-
-
-if __name__ == "__main__":
-    main()
+    return Findings([Table(["denoiser", "call", "correction", "of the call"], rows)])

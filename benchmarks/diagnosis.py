@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.correction import row
-from benchmarks.timing import markdown
+from benchmarks.record import Findings, Table
 from mmspec.cli import main as mmspec
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.diffusion import Denoiser
@@ -44,12 +44,12 @@ def seconds(*words: str) -> str:
     return f"{time.perf_counter() - start:.0f} s ({time.process_time() - cores:.0f} s of CPU)"
 
 
-def main() -> None:
+def main(count: int = 300) -> Findings:
     network = unet()
     size = f"UNet, {sum(parameter.numel() for parameter in network.parameters()) / 1e6:.1f}M, at 64x64"
     with TemporaryDirectory() as scratch, torch.inference_mode():
         home = Path(scratch)
-        sets = [pictures(home / name, 1000, seed) for seed, name in enumerate(("real", "generated"))]
+        sets = [pictures(home / name, count, seed) for seed, name in enumerate(("real", "generated"))]
         correction = row("", network, (4, *SHAPE), rounds=7)
         Denoiser(network, EDM(), SHAPE).save_pretrained(home / "denoiser")
         diagnosed = seconds("diagnose", f"from={home / 'denoiser'}", f"data={sets[0]}", f"out={home / 'page.html'}")
@@ -57,10 +57,6 @@ def main() -> None:
     rows = [
         [f"diagnose, {size}", diagnosed],
         [f"correction of a sampling step, {size}", correction[-1]],
-        ["compare, 2 x 1,000 pictures of 64x64", compared],
+        [f"compare, 2 x {count:,} pictures of 64x64", compared],
     ]
-    print(f"{torch.get_num_threads()} threads\n\n" + markdown(["what", "costs"], rows))
-
-
-if __name__ == "__main__":
-    main()
+    return Findings([Table(["what", "costs"], rows)])

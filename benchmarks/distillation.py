@@ -11,7 +11,8 @@ from collections.abc import Callable
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Findings, Table
+from benchmarks.timing import interleave
 from mmspec.diffusion import Denoiser, DistillationObjective, Objective
 from mmspec.diffusion.processes import EDM
 from mmspec.networks import UNet
@@ -91,11 +92,7 @@ def row(title: str, cases: dict[str, Step], rounds: int) -> list[str]:
     ]
 
 
-def main(rounds: int = 15) -> None:
+def main(rounds: int = 7) -> Findings:
     parts = ["plain step", "teacher's forward", "distillation step", "(distillation - teacher) / plain"]
     rows = [row(title, steps(*setting), rounds) for title, setting in SETTINGS.items()]
-    print(markdown(["training", *parts, *(f"memory: {part}" for part in parts)], rows))
-
-
-if __name__ == "__main__":
-    main()
+    return Findings([Table(["training", *parts, *(f"memory: {part}" for part in parts)], rows)])

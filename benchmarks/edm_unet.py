@@ -8,7 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Figures, Findings, Table
+from benchmarks.timing import interleave
 from mmspec.networks import EDMUNet
 from mmspec.networks.edm_layers import UNetBlock
 
@@ -57,7 +58,7 @@ def training(network: nn.Module, x: Tensor, c_noise: Tensor, bf16: bool) -> None
     loss.backward()
 
 
-def row(name: str, work: Callable[..., None], batch: int, rounds: int) -> list[str]:
+def row(name: str, work: Callable[..., None], batch: int, rounds: int, figures: Figures) -> list[str]:
     """Times and errors of one network doing one kind of work."""
     torch.manual_seed(0)
     reference = EDMUNet(64, augment_dim=9, dropout=0.05, **NETWORKS[name])  # type: ignore[arg-type]
@@ -71,6 +72,8 @@ def row(name: str, work: Callable[..., None], batch: int, rounds: int) -> list[s
         "bf16": partial(work, network, x, c_noise, True),
     }
     times = interleave(cases, rounds=rounds, warmup=1)
+    figures[f"{name} {work.__name__}"] = times.ratios("plain", "here")
+    figures[f"{name} {work.__name__} bf16"] = times.ratios("plain", "bf16")
     with torch.inference_mode():
         wanted = plain(reference).eval()(x, c_noise)
         error = (network.eval()(x, c_noise) - wanted).abs().max() / wanted.abs().max()
@@ -84,10 +87,8 @@ def row(name: str, work: Callable[..., None], batch: int, rounds: int) -> list[s
     ]
 
 
-def main(rounds: int = 9, batch: int = 4) -> None:
-    rows = [row(name, work, batch, rounds) for name in NETWORKS for work in (sampling, training)]
-    print(markdown(["network", "plain", "mmspec", "mmspec bf16", "faster (error)", "faster with bf16 (error)"], rows))
-
-
-if __name__ == "__main__":
-    main()
+def main(rounds: int = 3, batch: int = 2) -> Findings:
+    figures: Figures = {}
+    rows = [row(name, work, batch, rounds, figures) for name in NETWORKS for work in (sampling, training)]
+    header = ["network", "plain", "mmspec", "mmspec bf16", "faster (error)", "faster with bf16 (error)"]
+    return Findings([Table(header, rows)], figures)

@@ -1,13 +1,17 @@
-"""The Fourier losses against their definition on the full spectrum by autograd, and the STFT loss against auraloss."""
+"""The Fourier losses against their definition on the full spectrum by autograd, the STFT loss against auraloss, and
+amplitudes against the package focal-frequency-loss (installed or not), which is another loss.
+"""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import auraloss
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Figures, Findings, Table
+from benchmarks.timing import interleave
 from mmspec.losses import FourierAmplitudeLoss, FourierAmplitudePhaseLoss, MultiResolutionSTFTLoss
 
 IMAGES = ((8, 3, 64, 64), (8, 3, 32, 32))
@@ -26,7 +30,12 @@ def full_amplitude_phase(input: Tensor, target: Tensor) -> Tensor:
 
 
 def row(
-    title: str, shape: tuple[int, ...], plain: Callable[..., Tensor], ours: Callable[..., Tensor], rounds: int
+    title: str,
+    shape: tuple[int, ...],
+    plain: Callable[..., Tensor],
+    ours: Callable[..., Tensor],
+    rounds: int,
+    figures: Figures,
 ) -> list[str]:
     input, target = torch.randn(shape, requires_grad=True), torch.randn(shape)
     cases = {
@@ -34,22 +43,21 @@ def row(
         "ours": lambda: torch.autograd.grad(ours(input, target), input),
     }
     times = interleave(cases, rounds=rounds)
+    figures[f"{title} {list(shape)}"] = times.ratios("plain", "ours")
     milliseconds = (f"{1e3 * times.median(name):.2f} ms" for name in cases)
     return [title, str(list(shape)), *milliseconds, f"{times.ratio('plain', 'ours'):.2f}x"]
 
 
-def main(rounds: int = 15) -> None:
-    rows = [
-        row(title, shape, plain, ours, rounds)
-        for title, shapes, plain, ours in (
-            ("amplitude, full FFT", IMAGES + AUDIO, full_amplitude, FourierAmplitudeLoss()),
-            ("amplitude and phase, full FFT", IMAGES + AUDIO, full_amplitude_phase, FourierAmplitudePhaseLoss()),
-            ("STFT, auraloss", AUDIO, auraloss.freq.MultiResolutionSTFTLoss(), MultiResolutionSTFTLoss()),
-        )
-        for shape in shapes
+def main(rounds: int = 15) -> Findings:
+    figures: Figures = {}
+    cases = [
+        ("amplitude, full FFT", IMAGES + AUDIO, full_amplitude, FourierAmplitudeLoss()),
+        ("amplitude and phase, full FFT", IMAGES + AUDIO, full_amplitude_phase, FourierAmplitudePhaseLoss()),
+        ("stft, auraloss", AUDIO, auraloss.freq.MultiResolutionSTFTLoss(), MultiResolutionSTFTLoss()),
     ]
-    print(markdown(["forward + backward", "shape", "plain", "mmspec", "faster"], rows))
+    if find_spec("focal_frequency_loss"):
+        from focal_frequency_loss import FocalFrequencyLoss
 
-
-if __name__ == "__main__":
-    main()
+        cases.append(("amplitude, focal-frequency-loss", IMAGES, FocalFrequencyLoss(), FourierAmplitudeLoss()))
+    rows = [row(title, shape, plain, ours, rounds, figures) for title, shapes, plain, ours in cases for shape in shapes]
+    return Findings([Table(["forward + backward", "shape", "plain", "mmspec", "faster"], rows)], figures)

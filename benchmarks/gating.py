@@ -1,15 +1,12 @@
-"""What wavelet gating costs and what it saves: the UNets of "Diffusion Probabilistic Model Made Slim", table 2.
+"""What wavelet gating costs and what it saves: the UNets of "Diffusion Probabilistic Model Made Slim", table 2."""
 
-Compiled rows take minutes of compiling each: `python -m benchmarks.gating "float32 compiled" "bf16 compiled"`.
-"""
-
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Figures, Findings, Table
+from benchmarks.timing import interleave
 from mmspec.components import Component
 from mmspec.config import compose, plain
 from mmspec.networks import WaveletDown, WaveletUp, make_network
@@ -22,7 +19,7 @@ NETWORKS = {
     "literal": ["network=sd_ffhq", "network.reading=literal"],
 }
 SLIM = ("sd_ffhq", "literal")
-MODES = ("float32", "bf16")  # autocast for bf16; with " compiled" after it, through torch.compile
+MODES = ("float32", "bf16")  # autocast for bf16
 
 
 def build(name: str) -> nn.Module:
@@ -53,22 +50,23 @@ def gating_alone(network: nn.Module, x: Tensor, c_noise: Tensor) -> Callable[[],
 
 def forward(network: nn.Module, mode: str, x: Tensor, c_noise: Tensor) -> Callable[[], object]:
     """One forward pass in a mode."""
-    call = torch.compile(network) if "compiled" in mode else network
 
     def run() -> object:
-        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in mode):
-            return call(x, c_noise)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=mode == "bf16"):
+            return network(x, c_noise)
 
     return run
 
 
-def row(mode: str, batch: int, rounds: int) -> list[str]:
+def row(mode: str, batch: int, rounds: int, figures: Figures) -> list[str]:
     x, c_noise = torch.randn(batch, 3, 64, 64), torch.zeros(batch)
     networks = {name: build(name) for name in NETWORKS}
     cases = {name: forward(network, mode, x, c_noise) for name, network in networks.items()}
     if mode == "float32":
         cases["gating"] = gating_alone(networks["sd_ffhq"], x, c_noise)
-    times = interleave(cases, rounds=rounds)
+    times = interleave(cases, rounds=rounds, warmup=1)
+    for name in SLIM:
+        figures[f"{name}: ldm_ffhq, {mode}, batch {batch}"] = times.ratios("ldm_ffhq", name)
     return [
         mode,
         str(batch),
@@ -79,11 +77,8 @@ def row(mode: str, batch: int, rounds: int) -> list[str]:
 
 
 @torch.inference_mode()
-def main(modes: Sequence[str] = MODES, rounds: int = 15) -> None:
-    rows = [row(mode, batch, rounds) for mode in modes for batch in (1, 4)]
+def main(rounds: int = 5) -> Findings:
+    figures: Figures = {}
+    rows = [row(mode, batch, rounds, figures) for mode in MODES for batch in (1, 4)]
     faster = [f"{name} faster than LDM, Lite-LDM" for name in SLIM]
-    print(markdown(["mode", "batch", *NETWORKS, *faster, "share of gating"], rows))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:] or MODES)
+    return Findings([Table(["mode", "batch", *NETWORKS, *faster, "share of gating"], rows)], figures)

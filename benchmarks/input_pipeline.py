@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Findings, Table
+from benchmarks.timing import interleave
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
 from mmspec.networks import UNet
 
@@ -78,7 +79,7 @@ def row(title: str, files: list[Path], dataset: PackedDataset, read: Callable, n
     ]
 
 
-def main(rounds: int = 15) -> None:
+def main(rounds: int = 9) -> Findings:
     header = ["samples", "packed", "one by one", "files", "packed is faster", "a step's appetite", "packed gives"]
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}  # 14.5M parameters in 2D
     with tempfile.TemporaryDirectory() as images, tempfile.TemporaryDirectory() as sound:
@@ -86,8 +87,4 @@ def main(rounds: int = 15) -> None:
             row("32x32 pictures", *pictures(Path(images)), read_picture, UNet(**wide), rounds),
             row("1 s recordings", *recordings(Path(sound)), read_recording, UNet(1, 1, patch_size=8, **wide), rounds),
         ]
-    print(markdown(header, rows))
-
-
-if __name__ == "__main__":
-    main()
+    return Findings([Table(header, rows)])

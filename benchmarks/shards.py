@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.timing import markdown
+from benchmarks.record import Findings, Table
 from data_prep.encoding import SUFFIXES
 from data_prep.shard_files import Piece, write_shard
 from mmspec.data import DatasetMeta, write_packed
@@ -126,11 +126,9 @@ def write_archive(folder: Path, count: int, pixels: np.ndarray) -> Path:
     return folder / "pictures.tar"
 
 
-def main(counts: tuple[int, ...] = COUNTS, prepared: tuple[int, ...] = PREPARED) -> None:
-    """Print both tables."""
-    print(markdown(*reading(counts)))
-    print()
-    print(markdown(*preparing(prepared)))
+def main(counts: tuple[int, ...] = COUNTS, prepared: tuple[int, ...] = PREPARED) -> Findings:
+    """Both tables."""
+    return Findings([Table(*reading(counts)), Table(*preparing(prepared))])
 
 
 def preparing(counts: tuple[int, ...]) -> tuple[list[str], list[list[str]]]:
@@ -160,7 +158,3 @@ def reading(counts: tuple[int, ...]) -> tuple[list[str], list[list[str]]]:
                 cells = [*read(folder / "packed"), *read(folder / "shards"), *read(folder / "shards", piped)]
                 rows.append([f"{count:,}", *cells])
     return header, rows
-
-
-if __name__ == "__main__":
-    main()

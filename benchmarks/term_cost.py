@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.input_pipeline import training_step
-from benchmarks.timing import interleave, markdown
+from benchmarks.record import Figures, Findings, Table
+from benchmarks.timing import interleave
 from mmspec.losses import (
     FourierAmplitudeLoss,
     FourierAmplitudePhaseLoss,
@@ -20,11 +21,13 @@ TERMS: dict[str, SpectralLoss] = {
     "amplitude and phase, norms": FourierAmplitudePhaseLoss(coupling="norm"),
     "Haar, 3 levels": WaveletLoss(),
     "bior1.3, 3 levels": WaveletLoss(wavelet="bior1.3"),
-    "multi-resolution STFT": MultiResolutionSTFTLoss(),
+    "stft": MultiResolutionSTFTLoss(),
 }
 
 
-def rows_of(title: str, network: nn.Module, clean: Tensor, rounds: int, **cond: Tensor) -> list[list[str]]:
+def rows_of(
+    title: str, network: nn.Module, clean: Tensor, rounds: int, figures: Figures, **cond: Tensor
+) -> list[list[str]]:
     prediction = torch.randn_like(clean).requires_grad_()
 
     def alone(loss: SpectralLoss):
@@ -32,6 +35,8 @@ def rows_of(title: str, network: nn.Module, clean: Tensor, rounds: int, **cond: 
 
     cases = {"step": training_step(network, clean, **cond), **{name: alone(loss) for name, loss in TERMS.items()}}
     times = interleave(cases, rounds=rounds)
+    for name in TERMS:
+        figures[f"{title}: {name}"] = times.ratios(name, "step")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return [
         [f"{title}, {parameters / 1e6:.1f}M", "plain step", f"{1e3 * times.median('step'):.0f} ms", ""],
@@ -39,17 +44,16 @@ def rows_of(title: str, network: nn.Module, clean: Tensor, rounds: int, **cond: 
     ]
 
 
-def main(rounds: int = 15) -> None:
+def main(rounds: int = 5) -> Findings:
+    figures: Figures = {}
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}
     crop, spectrogram = torch.randn(2, 1, 62 * 256), torch.rand(2, 80, 62)
     rows = [
-        *rows_of("8 images of 64x64, UNet", UNet(**wide), torch.randn(8, 3, 64, 64), rounds),
-        *rows_of("4 images of 64x64, DDPM++", EDMUNet(64), torch.randn(4, 3, 64, 64), rounds),
-        *rows_of("8 recordings of 8192, UNet", UNet(1, 1, patch_size=8, **wide), torch.randn(8, 1, 8192), rounds),
-        *rows_of("2 crops of 62 frames, DiffWave", DiffWave(), crop, rounds, spectrogram=spectrogram),
+        *rows_of("8 images of 64x64, UNet", UNet(**wide), torch.randn(8, 3, 64, 64), rounds, figures),
+        *rows_of("4 images of 64x64, DDPM++", EDMUNet(64), torch.randn(4, 3, 64, 64), rounds, figures),
+        *rows_of(
+            "8 recordings of 8192, UNet", UNet(1, 1, patch_size=8, **wide), torch.randn(8, 1, 8192), rounds, figures
+        ),
+        *rows_of("2 crops of 62 frames, DiffWave", DiffWave(), crop, rounds, figures, spectrogram=spectrogram),
     ]
-    print(markdown(["training", "term", "forward + backward", "of the step"], rows))
-
-
-if __name__ == "__main__":
-    main()
+    return Findings([Table(["training", "term", "forward + backward", "of the step"], rows)], figures)

@@ -98,7 +98,7 @@ def _refuse_others(options: SampleOptions, defaults: SampleOptions, facts: Expor
                 f"{name}={write(given)} is not what {options.from_} was exported with, {write(fixed)}: leave it out, "
                 "or export again."
             )
-    for name in (*NEEDS_TORCH, "mixed_precision", "channels_last"):
+    for name in (*NEEDS_TORCH, "mixed_precision", "channels_last", "compile"):
         if getattr(options, name) != getattr(defaults, name):
             raise InputError(f"{name} is not of an exported denoiser: leave it out, or sample from its run.")
     if options.num == "all":

@@ -40,7 +40,8 @@ class SampleOptions:
     seed: int = 0
     batch_size: int = 64
     mixed_precision: Literal["no", "bf16"] = "no"
-    channels_last: bool = False
+    channels_last: bool | Literal["auto"] = False
+    compile: bool | Literal["auto"] = False
     device: Literal["auto", "cpu", "mps"] = "auto"
 
     def __post_init__(self) -> None:

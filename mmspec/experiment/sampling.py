@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from mmspec.data.packed import DataFile, complete
 from mmspec.data.values import decode, encode
 from mmspec.devices import refuse_missing_on
 from mmspec.diffusion import Denoiser, sample, seeded
-from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, tell
+from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, said, tell
 from mmspec.diffusion.correction import Correction
+from mmspec.diffusion.guidance import Guided
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
+from mmspec.experiment.inference import EAGER, Way, compiled, fastest
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.sample_folder import FACTS, SHOWN, SampleOptions, refuse_foreign, write_record
 from mmspec.experiment.sampling_progress import sampling_progress
@@ -54,6 +56,8 @@ class Draws:
         conditions: what is told of each.
         meta: of all samples together.
         device: where they are drawn.
+        way: how the denoiser is called.
+        gain: how many times faster that is than eagerly, where it was measured.
     """
 
     options: SampleOptions
@@ -65,6 +69,8 @@ class Draws:
     conditions: list[Condition]
     meta: DatasetMeta
     device: torch.device
+    way: Way = EAGER
+    gain: float | None = None
 
     @property
     def texts(self) -> list[str] | None:
@@ -89,7 +95,8 @@ class Draws:
         with sampling_progress(steps * len(batches), f"steps of {len(batches)} batches", shown) as done:
             for number, batch in enumerate(batches):
                 before = steps * number
-                samples = self._samples(batch, lambda step, *_, before=before: done(before + step + 1))
+                whole = range(max(indices.start, batch.stop - size), batch.stop) if self.way.compile else batch
+                samples = self._samples(whole, lambda step, *_, before=before: done(before + step + 1))[-len(batch) :]
                 if not samples.isfinite().all():
                     raise InputError(
                         f"samples from {batch.start} on hold NaN or infinity: the weights in {self.options.from_} are "
@@ -102,7 +109,7 @@ class Draws:
         batch = self._batch(indices)
         told: dict[str, Any] = {**tell(self.conditions, batch)}
         shape = (len(indices), *self.meta.shape) if batch.clips is None else self.denoiser.clean(batch.clips).shape
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.mixed_precision == "bf16"):
+        with self._precision():
             samples = sample(
                 self.denoiser,
                 tuple(shape),
@@ -115,6 +122,55 @@ class Draws:
                 **told,
             )
         return samples if self.recordings is None else samples[..., : self.recordings.lengths[indices.start]]
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.mixed_precision == "bf16")
+
+    def quickened(self, count: int) -> "Draws":
+        """The same with the denoiser called as the options ask for, or where they leave it open as is fastest.
+
+        Args:
+            count: samples that this process draws.
+
+        Raises:
+            InputError: if it cannot be compiled.
+        """
+        layouts, compiling = (
+            (False, True) if asked == "auto" else (asked,)
+            for asked in (self.options.channels_last, self.options.compile)
+        )
+        if self.recordings is not None and self.options.compile == "auto":
+            compiling = (False,)
+        ways = [Way(layout, compile) for compile in compiling for layout in layouts]
+        size = min(count, self.options.batch_size)
+        call = self._call(range(size))
+        if len(ways) == 1:
+            made = ways[0].of(self.denoiser)
+            if ways[0].compile:
+                compiled(call, made)
+            return replace(self, denoiser=made, way=ways[0])
+        found = fastest(self.denoiser, call, ways, self.options.steps * count / size)
+        return replace(self, denoiser=found.denoiser, way=found.way, gain=found.gain)
+
+    def _call(self, indices: range) -> Callable[[Denoiser], Tensor]:
+        """What a step does to a denoiser, with a batch of samples."""
+        batch = self._batch(indices)
+        told = tell(self.conditions, batch)
+        guidance = self.options.guidance
+        shape = (len(indices), *self.meta.shape) if batch.clips is None else self.denoiser.clean(batch.clips).shape
+        if self.denoiser.first_stage is not None:
+            shape = (shape[0], *self.denoiser.first_stage.latent_shape(shape[1:]))
+        x = torch.zeros(tuple(shape), dtype=torch.float64, device=self.device)
+        sigma = torch.ones(len(x), dtype=x.dtype, device=self.device)
+
+        def call(denoiser: Denoiser) -> Tensor:
+            with self._precision():
+                if guidance is not None:
+                    return Guided(denoiser, guidance)(x, sigma, **told)
+                x0_hat: Tensor = denoiser(x, sigma, **said(told))
+            return x0_hat
+
+        return call
 
     def _batch(self, indices: range) -> Batch:
         """What is known of the samples before they are drawn."""
@@ -161,13 +217,13 @@ def prepare(options: SampleOptions, source: Path | str, device: torch.device) ->
     Raises:
         InputError: if they do not go together, or not with the denoiser.
     """
-    refuse_missing_on(device, options.mixed_precision)
+    refuse_missing_on(device, options.mixed_precision, options.compile is True)
+    if options.compile is True and options.recordings is not None:
+        raise InputError("compile=true is of samples of one size, recordings have their own: leave it out.")
     denoiser = Denoiser.from_pretrained(source, device).eval()
     shape = denoiser.signal_shape
     if shape is None:
         raise InputError(f"{source} does not say the shape of its signals: add signal.shape to its config.json.")
-    if options.channels_last:
-        denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recordings = whole_recordings(denoiser, options.recordings, options.from_, options.num)
     if recordings is not None:
         shape = recordings.meta.shape  # as wide as the set that they are from
@@ -237,6 +293,7 @@ def write_draws(options: SampleOptions) -> str | None:
             return str(folder)
 
         folder = Path(launch.agree("folder", stage))
+        draws = draws.quickened(len(launch.share(draws.meta.count)))
         drawn = _draw(draws, folder, launch)
         if not launch.first:
             return None
@@ -246,7 +303,8 @@ def write_draws(options: SampleOptions) -> str | None:
         write_record(folder, facts, besides=[drawn.file.name])
         drawn.file.unlink()
     shared = f", {launch.count} processes" if launch.count > 1 else ""
-    return f"{draws.meta.count} samples in {out} ({seconds:.1f} s on {draws.device.type}{shared})"
+    chosen = f", {draws.way}: {draws.gain:.2f}x" if draws.gain is not None else ""
+    return f"{draws.meta.count} samples in {out} ({seconds:.1f} s on {draws.device.type}{shared}{chosen})"
 
 
 def _draw(draws: Draws, folder: Path, launch: Launch) -> Drawn:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from mmspec.losses.auto import Auto
 from mmspec.losses.base import SpectralLoss
 from mmspec.losses.hearing import Hearing
-from mmspec.spectral.stft import check_window, fits, spectrogram
+from mmspec.losses.magnitudes import MagnitudeDistance, Weights
+from mmspec.spectral.derivatives import transformed
+from mmspec.spectral.stft import check_window, fits, framing, spectrogram
 
 
 class Resolution(NamedTuple):
@@ -117,14 +119,10 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         n_ffts = [resolution.n_fft for resolution in self.resolutions or AUDIO]
         self.hearing = Hearing(n_ffts, sample_rate, n_mels, perceptual_weighting, mid_side)
         within = "sum" if reduction == "sum" else "mean"
-        terms = {
-            SpectralConvergenceLoss(): w_sc,
-            STFTMagnitudeLoss(log=True, reduction=within): w_log_mag,
-            STFTMagnitudeLoss(log=False, reduction=within): w_lin_mag,
-        }
-        self.terms = nn.ModuleList(term for term, weight in terms.items() if weight)
-        self.weights = [weight for weight in terms.values() if weight]
-        self.relative = [isinstance(term, SpectralConvergenceLoss) for term in self.terms]
+        self.weights = Weights(w_sc, w_log_mag, w_lin_mag)
+        self.terms = nn.ModuleList(
+            [SpectralConvergenceLoss(), *(STFTMagnitudeLoss(log=log, reduction=within) for log in (True, False))]
+        )
         self._warned = False
 
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
@@ -132,15 +130,36 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         input, target = self.hearing.signals(input), self.hearing.signals(target)
         total = input.new_zeros(len(input))
         presence = self._presence(target)
-        for n_fft, hop_length, win_length in resolutions:
-            predicted, clean = (
-                self.hearing.bands(spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR), n_fft)
-                for x in (input, target)
-            )
-            for weight, term, relative in zip(self.weights, self.terms, self.relative, strict=True):
-                values = torch.vmap(term)(predicted, clean)
-                total = total + weight * (presence * values if relative else values)
+        measure = self._by_terms if transformed() or self.hearing.n_mels else self._at_once
+        for resolution in resolutions:
+            total = total + measure(input, target, presence, resolution)
         return self.hearing.each(total) / len(resolutions)
+
+    def _by_terms(self, input: Tensor, target: Tensor, presence: Tensor, resolution: Resolution) -> Tensor:
+        """The distance at a resolution, ``[B]``, by auraloss's own terms: differentiable in every way."""
+        n_fft, hop_length, win_length = resolution
+        predicted, clean = (
+            self.hearing.bands(spectrogram(x, n_fft, hop_length, self.window, win_length, FLOOR), n_fft)
+            for x in (input, target)
+        )
+        total = torch.zeros_like(presence)
+        counts: list[Tensor | float] = [presence, 1, 1]
+        for term, weight, count in zip(self.terms, self.weights, counts, strict=True):
+            if weight:
+                total = total + weight * count * torch.vmap(term)(predicted, clean)
+        return total
+
+    def _at_once(self, input: Tensor, target: Tensor, presence: Tensor, resolution: Resolution) -> Tensor:
+        """The same by one function with a gradient of its own, several times faster."""
+        n_fft, hop_length, win_length = resolution
+        (predicted, window), (clean, _) = (
+            framing(x, n_fft, hop_length, self.window, win_length) for x in (input, target)
+        )
+        mean = self.reduction != "sum"
+        values: Tensor = MagnitudeDistance.apply(  # type: ignore[no-untyped-call]
+            predicted, clean, presence, window, n_fft, hop_length, self.weights, mean, FLOOR
+        )
+        return values
 
     def _presence(self, target: Tensor) -> Tensor:
         """How much the spectral convergence of each target counts, ``[B]`` in [0, 1]."""

@@ -95,17 +95,11 @@ class _Pieces(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, window: Tensor, hop_length: int) -> Tensor:
         ctx.size, ctx.window, ctx.hop_length = signal.shape[2:], window, hop_length
-        pieces = _unfolded(signal, len(window), hop_length)
-        return torch.mul(pieces, window, out=pieces.new_empty(pieces.shape))  # contiguous, as FFTs like it
+        return cut_pieces(signal, window, hop_length)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        dims = len(ctx.size)
-        signal = grad * ctx.window
-        for _ in range(dims):  # the last axis first; what is added up moves to the front of the axes left
-            signal = _overlap_add(signal.movedim(1 + dims, -2), ctx.hop_length).movedim(-1, 2)
-        behind_last_piece = [n - m for n, m in zip(ctx.size, signal.shape[2:], strict=True)]
-        return F.pad(signal, [pad for n in reversed(behind_last_piece) for pad in (0, n)]), None, None
+        return add_pieces(grad, ctx.window, ctx.hop_length, ctx.size), None, None
 
 
 class _Magnitude(torch.autograd.Function):
@@ -114,14 +108,9 @@ class _Magnitude(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pieces: Tensor, size: tuple[int, ...], floor: float) -> Tensor:
         """The pieces are filled up with zeros to ``size`` at their end, which magnitudes do not notice."""
-        ctx.axes, ctx.size, ctx.floor = tuple(range(-len(size), 0)), size, floor
-        ctx.window = pieces.shape[-len(size) :]
-        spectrum = torch.fft.rfft(pieces, size[-1])
-        if len(size) == 2:  # for many small patches, twice as fast as rfft2
-            spectrum = torch.fft.fft(spectrum, size[0], dim=-2)
-        # Arithmetic on separate real and imaginary parts is several times faster than abs().
-        real, imag = spectrum.real.contiguous(), spectrum.imag.contiguous()
-        magnitude: Tensor = real.square_().addcmul_(imag, imag).sqrt_().clamp_(min=floor)
+        ctx.size, ctx.floor, ctx.window = size, floor, pieces.shape[-len(size) :]
+        spectrum = half_spectra(pieces, size)
+        magnitude = magnitudes(spectrum, floor)
         ctx.save_for_backward(spectrum, magnitude)
         return magnitude
 
@@ -130,13 +119,8 @@ class _Magnitude(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         spectrum, magnitude = ctx.saved_tensors
         # Dividing by infinity leaves no gradient at the floor.
-        spectrum = spectrum * (grad / F.threshold(magnitude, ctx.floor, math.inf))
-        # The inverse real FFT counts every column twice but the first and, in an even length, the last.
-        spectrum[..., 1 : (ctx.size[-1] + 1) // 2] *= 0.5
-        pieces = torch.fft.irfftn(spectrum, s=ctx.size, dim=ctx.axes, norm="forward")
-        for axis, length in zip(ctx.axes, ctx.window, strict=True):
-            pieces = pieces.narrow(axis, 0, length)
-        return pieces, None, None
+        spectrum = spectrum * (0.5 * grad / F.threshold(magnitude, ctx.floor, math.inf))
+        return twice_adjoint(spectrum, ctx.size, ctx.window), None, None
 
 
 def _magnitude(pieces: Tensor, size: tuple[int, ...], floor: float) -> Tensor:
@@ -147,6 +131,20 @@ def _magnitude(pieces: Tensor, size: tuple[int, ...], floor: float) -> Tensor:
 
 def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int | None) -> Tensor:
     """Signals ``[B, C, *spatial]`` -> windowed pieces ``[B, C, *frames, *window]``, without the zeros around them."""
+    padded, values = framing(x, n_fft, hop_length, window, win_length)
+    if transformed():
+        return _unfolded(padded, len(values), hop_length) * values
+    pieces: Tensor = _Pieces.apply(padded, values, hop_length)  # type: ignore[no-untyped-call]
+    return pieces
+
+
+def framing(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int | None) -> tuple[Tensor, Tensor]:
+    """What pieces are cut out of, and their window: signals ``[B, C, *spatial]``, continued by reflection as far as
+    windows reach, and ``[win_length]`` or ``[win_length, win_length]``.
+
+    Raises:
+        ValueError: as `stft` does.
+    """
     check_window(window)
     size, win_length = x.shape[2:], n_fft if win_length is None else win_length
     if not 1 <= win_length <= n_fft or hop_length < 1:
@@ -162,10 +160,49 @@ def _pieces(x: Tensor, n_fft: int, hop_length: int, window: str, win_length: int
     before = n_fft // 2 - (n_fft - win_length) // 2
     after = n_fft // 2 - (n_fft - win_length + 1) // 2
     padded = F.pad(x, (before, after) * len(size), mode="reflect")
-    values = _window(window, win_length, len(size), x.dtype, x.device)
-    if transformed():
-        return _unfolded(padded, win_length, hop_length) * values
-    pieces: Tensor = _Pieces.apply(padded, values, hop_length)  # type: ignore[no-untyped-call]
+    return padded, _window(window, win_length, len(size), x.dtype, x.device)
+
+
+def cut_pieces(signal: Tensor, window: Tensor, hop_length: int) -> Tensor:
+    """Signals ``[B, C, *spatial]`` -> overlapping pieces ``[B, C, *frames, *window]``, times the window."""
+    pieces = _unfolded(signal, len(window), hop_length)
+    return torch.mul(pieces, window, out=pieces.new_empty(pieces.shape))  # contiguous, as FFTs like it
+
+
+def add_pieces(pieces: Tensor, window: Tensor, hop_length: int, size: Sequence[int]) -> Tensor:
+    """The adjoint of `cut_pieces`: signals ``[B, C, *size]``, sums of windowed pieces."""
+    dims = len(size)
+    signal = pieces * window
+    for _ in range(dims):  # the last axis first; what is added up moves to the front of the axes left
+        signal = _overlap_add(signal.movedim(1 + dims, -2), hop_length).movedim(-1, 2)
+    behind_last_piece = [n - m for n, m in zip(size, signal.shape[2:], strict=True)]
+    return F.pad(signal, [pad for n in reversed(behind_last_piece) for pad in (0, n)])
+
+
+def half_spectra(pieces: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Real pieces ``[..., *window]``, filled up with zeros to ``size`` -> the half of their spectra that they need."""
+    filled = F.pad(pieces, (0, size[-1] - pieces.shape[-1]))  # faster than rfft does it
+    spectra: Tensor = torch.fft.rfft(filled)
+    if len(size) == 2:  # for many small patches, twice as fast as rfft2
+        spectra = torch.fft.fft(spectra, size[0], dim=-2)
+    return spectra
+
+
+def magnitudes(spectra: Tensor, floor: float) -> Tensor:
+    """Magnitudes of complex spectra, raised to ``floor``."""
+    # Arithmetic on separate real and imaginary parts is several times faster than abs().
+    real, imag = spectra.real, spectra.imag.contiguous()
+    return real.square().addcmul_(imag, imag).sqrt_().clamp_(min=floor)
+
+
+def twice_adjoint(spectra: Tensor, size: tuple[int, ...], window: Sequence[int]) -> Tensor:
+    """Twice the adjoint of `half_spectra`, pieces ``[..., *window]``; writes into ``spectra``."""
+    # The inverse real FFT counts every column twice but the first and, in an even length, the last.
+    spectra[..., :: size[-1] if size[-1] % 2 else size[-1] // 2] *= 2
+    axes = tuple(range(-len(size), 0))
+    pieces: Tensor = torch.fft.irfftn(spectra, s=size, dim=axes, norm="forward")
+    for axis, length in zip(axes, window, strict=True):
+        pieces = pieces.narrow(axis, 0, length)
     return pieces
 
 

@@ -24,6 +24,10 @@ def update_ema(average: nn.Module, model: nn.Module, decay: float, accept: Tenso
     """
     averages: list[Tensor] = [local(parameter) for parameter in average.parameters()]
     parameters: list[Tensor] = [local(parameter) for parameter in model.parameters()]
-    differences = list(torch._foreach_sub(parameters, averages))
-    torch._foreach_mul_(differences, (1 - decay) * accept)
+    share = (1 - decay) * accept
+    if share.device.type == "cpu":  # in one pass over memory
+        torch._foreach_lerp_(averages, parameters, [share] * len(averages))
+        return
+    differences = list(torch._foreach_sub(parameters, averages))  # in three, each for many tensors at a time
+    torch._foreach_mul_(differences, share)
     torch._foreach_add_(averages, differences)

@@ -46,6 +46,7 @@ from mmspec.training.recompute import recompute_blocks
 from mmspec.training.run import FREE
 from mmspec.training.sharding import gradient_norm, host_copy, local, shard, sync_gradients
 from mmspec.training.trackers import TrackerName, make_trackers
+from mmspec.training.utilization import flops_per_signal, peak_of
 from mmspec.training.writer import CheckpointWriter
 
 Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
@@ -182,6 +183,7 @@ class Trainer:
         self.denoiser = denoiser.to(self.device)
         self.objective = objective.to(self.device)
         self.ema = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
+        self.flops = flops_per_signal(self.denoiser) if peak_of(self.device) else None
         self._divide()
         self.objective_weights = list(trained_parameters(self.objective).values())
         optimizer = torch.optim.AdamW(
@@ -412,6 +414,9 @@ class Trainer:
         now = time.perf_counter()
         values["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         values["perf/samples_per_sec"] = (step - last[0]) * self.options.batch_size / (now - last[1])
+        if (peak := peak_of(self.device)) and self.flops:
+            reached = values["perf/samples_per_sec"] * self.flops
+            values["perf/mfu"] = reached / (peak * self.accelerator.num_processes)
         values["perf/max_memory_gb"] = _max_memory_gb(self.device)
         log.scalars(step, step * self.options.batch_size, values)
         return step, now

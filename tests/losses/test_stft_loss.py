@@ -216,3 +216,43 @@ def test_options_are_checked() -> None:
         MultiResolutionSTFTLoss(hop_sizes=(16,))
     with pytest.raises(ValueError, match="'square'"):
         MultiResolutionSTFTLoss(window="square")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((3, 2, 400), {**SMALL, "w_lin_mag": 0.3}),
+        ((1, 1, 129), {"fft_sizes": (65, 16), "hop_sizes": (7, 16), "win_lengths": (40, 16), "w_log_mag": 0.0}),
+        ((2, 1, 400), {**SMALL, "w_sc": 0.0, "mid_side": False}),
+        ((2, 2, 400), {**SMALL, "mid_side": True, "loudness": 0.7}),
+        ((2, 3, 33, 40), {"w_lin_mag": 0.3}),
+        ((1, 1, 12, 20), {"fft_sizes": (4, 9), "hop_sizes": (3, 5)}),
+    ],
+    ids=str,
+)
+def test_the_gradient_of_its_own_is_that_of_torch(
+    shape: tuple[int, ...], options: dict, reduction: str, dtype: torch.dtype
+) -> None:
+    """Within `torch.func` the loss is made of torch's and auraloss's own functions."""
+    loss = MultiResolutionSTFTLoss(**options, reduction=reduction)
+    input, target = pair(*shape, dtype=dtype)
+    input.data[0, 0, :9] = target.data[0, 0, :9]
+
+    def weighed(input: Tensor, target: Tensor) -> Tensor:
+        values = loss(input, target)
+        return (values * torch.arange(1.0, 1 + values.numel(), dtype=dtype)).sum()
+
+    value = weighed(input, target)
+    gradients = torch.autograd.grad(value, (input, target))
+    expected, plain = torch.func.grad_and_value(weighed, (0, 1))(input.detach(), target.detach())
+    torch.testing.assert_close(value.detach(), plain)
+    if dtype == torch.float64:
+        torch.testing.assert_close(gradients, expected)
+        return
+    exact = torch.func.grad(weighed, (0, 1))(input.detach().double(), target.detach().double())
+    for ours, theirs, right in zip(
+        gradients, expected, exact, strict=True
+    ):  # rounding weighs where magnitudes are small
+        assert (ours - right).norm() < 2 * (theirs - right).norm() + 1e-5 * right.norm()

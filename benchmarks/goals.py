@@ -1,0 +1,101 @@
+"""The goals of speed: a question, the figures that answer it, and why a goal is missed where it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from benchmarks.record import Table
+
+UNITS = {"x": "{:.3g}x", "%": "{:.2%}", "s": "{:.1f} s"}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound on figures, all of which are to keep it.
+
+    Attributes:
+        question: which it answers.
+        benchmark: whose figures these are.
+        figures: their names, as a pattern of `fnmatch`.
+        bound: of each.
+        unit: of the bound; what is in "x" is to be as large, in other units as small.
+        why: it is missed, and what was tried.
+    """
+
+    question: str
+    benchmark: str
+    figures: str
+    bound: float
+    unit: Literal["x", "%", "s"] = "x"
+    why: str = ""
+
+    def values(self, kept: Mapping[str, Mapping[str, Any]]) -> list[float]:
+        """The figures that were measured, the worst first."""
+        figures = kept.get(self.benchmark, {}).get("figures", {})
+        values = [figure["value"] for name, figure in figures.items() if fnmatchcase(name, self.figures)]
+        return sorted(values, reverse=self.unit != "x")
+
+    def met(self, values: list[float]) -> bool:
+        """Whether the worst keeps the bound."""
+        return values[0] >= self.bound if self.unit == "x" else values[0] <= self.bound
+
+    def row(self, kept: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Question, ours, goal, and whether it is met."""
+        shown = UNITS[self.unit].format
+        values = self.values(kept)
+        if not values:
+            return [self.question, "not measured", shown(self.bound), ""]
+        ends = list(dict.fromkeys([shown(values[0]), shown(values[-1])]))
+        return [self.question, " to ".join(ends), shown(self.bound), "yes" if self.met(values) else "no"]
+
+
+GOALS = (
+    Goal("`sd_ffhq` exported, float32, against `ldm_ffhq` eager", "exported", "sd_ffhq exported: ldm_ffhq", 14),
+    Goal("the same against itself eager", "exported", "sd_ffhq exported: itself", 1.6),
+    Goal("`sd_ffhq` exported in int8, against itself eager", "exported", "sd_ffhq int8: itself", 2.5),
+    Goal("64x64 picture of a slim pixel student, 10 steps, from the start", "exported", "picture", 2, "s"),
+    Goal(
+        "`sd_ffhq` in torch as `auto` sets it, against `ldm_ffhq` eager",
+        "inference",
+        "sd_ffhq auto: ldm_ffhq",
+        12,
+        why="compiled with frozen weights, its convolutions are still oneDNN's, now without reordering weights at "
+        "each call, and they take most of the time; fusing what lies between them gains little. Neither channels_last "
+        "nor compiling alone gains more than a few percent.",
+    ),
+    Goal(
+        "bior1.3 and db4, 3 levels, pictures, against pytorch_wavelets",
+        "wavelet_loss",
+        "[bd]* pictures*",
+        8,
+        why="pictures of 32x32 keep it, those of 64x64 do not on this class of machine, whose cores and caches were "
+        "shared with other work meanwhile.",
+    ),
+    Goal(
+        "the same of sound",
+        "wavelet_loss",
+        "[bd]* sound*",
+        6,
+        why="a convolution of few taps along one axis leaves less to gain than one along two; nothing was tried yet.",
+    ),
+    Goal(
+        "multi-resolution STFT against auraloss",
+        "fourier_loss",
+        "stft*",
+        2.5,
+        why="what is left are the FFTs of the pieces, which auraloss computes too, and one pass each over magnitudes "
+        "for square roots, quotients and logarithms. Tried besides: magnitudes by `abs` or `vector_norm`, and a "
+        "product with real and imaginary parts each for itself, all slower. The resolutions have no hop in common, so "
+        "that they share no pieces.",
+    ),
+    Goal("an EDM training step, float32, against the same plainly", "edm_unet", "* training", 1.1),
+    Goal("the same with bf16", "edm_unet", "* training bf16", 2.5),
+    Goal("each term but STFT, of a plain step", "term_cost", "*: [!s]*", 0.001, "%"),
+    Goal("multi-resolution STFT, of the same", "term_cost", "*: stft", 0.005, "%"),
+)  # fmt: skip
+
+
+def table(kept: Mapping[str, Mapping[str, Any]]) -> Table:
+    """All goals beside what was measured."""
+    return Table(["question", "ours", "goal", "met"], [goal.row(kept) for goal in GOALS])

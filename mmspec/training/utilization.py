@@ -1,0 +1,41 @@
+"""What of a GPU's arithmetic a training uses: its model FLOPs utilization (Chowdhery et al. 2022, PaLM, appendix B)."""
+
+import torch
+
+from mmspec.diffusion import Denoiser
+from mmspec.metrics.cost import count
+
+# Operations a second of dense bf16 products, of the makers' data sheets; the first name that is in a device's.
+PEAKS = {
+    "B200": 2250e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "A10": 125e12,
+    "4090": 165e12,
+    "3090": 71e12,
+}
+TRAINING = 3  # times a forward pass: the backward pass has two products for each of its
+
+
+def peak_of(device: torch.device) -> float | None:
+    """Operations a second that a device does at most, in bf16 whatever it computes in; None where that is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for part, peak in PEAKS.items() if part in name), None)
+
+
+def flops_per_signal(denoiser: Denoiser) -> float | None:
+    """Operations of a training step for each signal, two a multiply-accumulate, without what is computed twice; a text
+    counts as one word. None where the shape of signals is not known.
+    """
+    if denoiser.latent_shape is None:
+        return None
+    network, trains = denoiser.network, denoiser.network.training
+    products = count(network.eval(), denoiser.latent_shape).macs_with_attention  # without dropout, which has seeds
+    network.train(trains)
+    return 2.0 * TRAINING * products
