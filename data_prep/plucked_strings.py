@@ -43,8 +43,9 @@ def pluck(note: int, sample_rate: int, samples: int, draw: np.random.Generator) 
     amplitudes = np.sin(np.pi * harmonics * draw.uniform(*PLUCKED_AT)) / harmonics
     phases = draw.uniform(0, 2 * np.pi)
     waves = np.sin(2 * np.pi * harmonics * fundamental * seconds + harmonics * phases)
-    sound = (amplitudes * np.exp(-damping * seconds) * waves).sum(0)
-    return PEAK * sound / np.abs(sound).max()
+    sound: np.ndarray = (amplitudes * np.exp(-damping * seconds) * waves).sum(0)
+    sound *= PEAK / np.abs(sound).max()
+    return sound
 
 
 def main(arguments: list[str] | None = None) -> int:
