@@ -15,11 +15,13 @@ from mmspec.components import Component
 from mmspec.data import open_dataset
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
-from mmspec.diffusion.conditions import AugmentLabels, Labels, hideable
+from mmspec.diffusion.conditions import NULL, Context, Labels, hideable
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
-from mmspec.experiment.sources import open_denoiser, require_rate
-from mmspec.exported.graphs import EARLIEST_OPSET, ExportedPart, parts, reader, traced, write_graph
+from mmspec.experiment.conditions import text_encoder
+from mmspec.experiment.recordings import require_rate
+from mmspec.experiment.sources import open_denoiser
+from mmspec.exported.graphs import EARLIEST_OPSET, ExportedPart, examples, parts, reader, text_part, traced, write_graph
 from mmspec.exported.model import (
     CONFIG,
     DECODER,
@@ -33,7 +35,10 @@ from mmspec.exported.model import (
 )
 from mmspec.exported.noise import BLOCK
 from mmspec.exported.recording import recorded
+from mmspec.exported.spectrogram import SpectrogramFacts
+from mmspec.exported.text import TEXT_ENCODER, TOKENIZER
 from mmspec.files import sha256, staged
+from mmspec.pretrained.clip import TextEncoder
 from mmspec.training.run import Run
 from mmspec.typed import write
 
@@ -41,7 +46,6 @@ TOLERANCE = 1e-4  # of graphs, and of samples, whose walk adds up what each call
 TOLERANCE_OF_SAMPLES = 1e-3
 PICTURE = "samples.png"  # a sample by torch, and by what was exported
 LEVELS = 5  # noise levels at which both are compared, a signal each
-WITHOUT_TORCH = (Labels.name, AugmentLabels.name)  # conditions that `mmspec sample` makes without it
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class ExportOptions:
     guidance: float | None = None
     opset: int = EARLIEST_OPSET
     data: str | None = None
+    text_encoder: str | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -85,15 +90,20 @@ def export(options: ExportOptions) -> ExportedFacts:
         )
     sampler = options.sampler.build(Sampler, "sampler")
     clean = _signals(options, denoiser)
+    encoder = _text_encoder(options, denoiser)
     with staged(options.out) as folder:
         (folder / WALK).write_text(_lines(recorded(sampler, denoiser, options.steps)))
         parity = {}
-        for part in parts(denoiser):
+        found = parts(denoiser)
+        if encoder is not None:
+            _write_tokenizer(encoder, folder / TOKENIZER)
+            found.append(text_part(encoder.model, encoder.length))
+        for part in found:
             file = write_graph(part, traced(part), folder, options.format, options.opset)
             parity[file.name] = _parity(part, file, denoiser, clean)
         facts = _facts(options, denoiser, parity, {path.name: sha256(path) for path in sorted(folder.iterdir())})
         _write(facts, folder)
-        if options.format == "onnx" and set(denoiser.told) <= set(WITHOUT_TORCH):
+        if options.format == "onnx":
             parity["samples"] = _parity_of_samples(denoiser, sampler, options, folder)
             _write(facts, folder)
     return facts
@@ -118,7 +128,36 @@ def _facts(
         steps=options.steps,
         guidance=options.guidance,
         parity=parity,
+        conditioner=_conditioner(denoiser),
     )
+
+
+def _conditioner(denoiser: Denoiser) -> SpectrogramFacts | None:
+    return None if denoiser.conditioner is None else SpectrogramFacts(**denoiser.conditioner.config)
+
+
+def _text_encoder(options: ExportOptions, denoiser: Denoiser) -> TextEncoder | None:
+    """What makes texts into embeddings, where it is said which that is."""
+    run = Run.at(options.from_)
+    if Context.name in denoiser.told and (options.text_encoder or (run and run.config.get("text_encoder"))):
+        return text_encoder(denoiser, options.text_encoder, options.from_)
+    if options.text_encoder is not None:
+        raise InputError(
+            f"text_encoder={options.text_encoder}: this denoiser does not look at texts; leave text_encoder out."
+        )
+    return None
+
+
+def _write_tokenizer(encoder: TextEncoder, file: Path) -> None:
+    """As the package tokenizers reads it, filled up and cut as the encoder has it done."""
+    tokenizer = encoder.tokenizer
+    if (words := getattr(tokenizer, "backend_tokenizer", None)) is None:
+        raise InputError(
+            f"{type(tokenizer).__name__} has no form that the package tokenizers reads: it is not exported."
+        )
+    words.enable_truncation(encoder.length)
+    words.enable_padding(length=encoder.length, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    words.save(str(file))
 
 
 def _write(facts: ExportedFacts, folder: Path) -> None:
@@ -180,8 +219,12 @@ def _inputs(part: ExportedPart, denoiser: Denoiser, clean: list[Tensor]) -> Iter
         if part.name == DECODER:
             yield {"z": x0}
             continue
+        if part.name == TEXT_ENCODER:
+            yield {name: value[:1].repeat_interleave(LEVELS, 0) for name, value in part.inputs.items()}
+            continue
         noise = torch.randn(x0.shape, generator=generator) * sigma.reshape(-1, *[1] * (x0.ndim - 1))
-        told = {name: value[:1].repeat_interleave(LEVELS, 0) for name, value in part.inputs.items()}
+        _, _, told = examples(denoiser, x0.shape[1:])
+        told = {name: value[:1].repeat_interleave(LEVELS, 0) for name, value in told.items()}
         yield {**told, "x": x0 + noise, "sigma": sigma}
 
 
@@ -201,8 +244,11 @@ def _held(difference: float, tolerance: float, what: str) -> float:
 
 def _parity_of_samples(denoiser: Denoiser, sampler: Any, options: ExportOptions, folder: Path) -> float:
     """The largest difference of a sample; both are drawn in `PICTURE`, torch's first."""
-    width = denoiser.told.get(Labels.name, 0)
-    told = {Labels.name: torch.eye(width)[:1]} if width else {}
+    _, _, told = examples(denoiser, denoiser.latent_shape or ())
+    told = {name: value[:1] for name, value in told.items()}
+    if width := denoiser.told.get(Labels.name):
+        told[Labels.name] = torch.eye(width)[:1]
+    nothing = {name: torch.zeros_like(value) for name, value in told.items() if name == Context.name}
     shape = (1, *(denoiser.signal_shape or ()))
     ours = sample(
         denoiser,
@@ -212,6 +258,7 @@ def _parity_of_samples(denoiser: Denoiser, sampler: Any, options: ExportOptions,
         guidance=options.guidance,
         generator=seeded([0]),
         **told,  # type: ignore[arg-type]
+        **{NULL + name: value for name, value in nothing.items()},  # type: ignore[arg-type]
     )
     theirs = ExportedDenoiser(folder).sample([0], {name: value.numpy() for name, value in told.items()})
     both = torch.cat([ours, torch.from_numpy(theirs)])

@@ -11,9 +11,11 @@ import torch
 
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
+from mmspec.data.mel import LogMel
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM, LDM
-from mmspec.networks import AutoencoderKL, DiffWave, UNet
+from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, UNet
+from tests.tiny_clip import save_tiny_clip
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"model_channels": 8, "channel_mult": (1, 1), "num_blocks": 1, "attention_levels": ()}
@@ -108,7 +110,7 @@ def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
         (["steps=3"], "steps=3 is not what"),
         (["sampler=euler"], "sampler="),
         (["guidance=1"], "guidance=1 is not what"),
-        (["text=a"], "text is not of an exported denoiser"),
+        (["text=a"], "is told nothing of the kind; leave text out"),
         (["mixed_precision=bf16"], "mixed_precision is not of an exported denoiser"),
         (["num=all"], "num=all is of a vocoder"),
         (["labels=none"], "guidance=2, which needs classes"),
@@ -185,10 +187,77 @@ def test_real_signals_are_compared_too_and_what_differs_is_not_written(tmp_path,
     torch.testing.assert_close(seen[1][0, 0], torch.from_numpy(clips[0]) / 32768, atol=0.02, rtol=0)  # sigma_min on it
 
 
-def test_a_vocoder_is_exported_and_says_that_its_spectrograms_need_torch(tmp_path, capfd):
-    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+def vocoder(folder):
     network = DiffWave(residual_channels=8, residual_layers=2, n_mels=5)
-    source = save(Denoiser(network, EDM(), (1, 512), sample_rate=8000), tmp_path / "saved")
-    assert main(["export", f"from={source}", f"out={tmp_path / 'exported'}", "steps=2"]) == 0
-    said = refusal(capfd, "sample", f"from={tmp_path / 'exported'}", f"out={tmp_path / 'out'}")
-    assert "is told a spectrogram, which needs torch to be made" in said
+    mel = LogMel(sample_rate=8000, n_mels=5)
+    return save(Denoiser(network, EDM(), (1, 512), sample_rate=8000, conditioner=mel), folder)
+
+
+def recordings(folder):
+    clips = np.random.default_rng(0).integers(-9000, 9000, (2, 1400), dtype=np.int16)
+    clips[1, 777:] = 0
+    meta = DatasetMeta(modality="audio", source="test", sample_rate=8000)
+    write_packed(folder, clips, lengths=np.array([1400, 777]), meta=meta)
+    return str(folder)
+
+
+def sampled_by_both(source, out, *words, folder):
+    """Two folders of samples, by torch and without it."""
+    ours, theirs = folder / "torch", folder / "onnxruntime"
+    assert main(["sample", f"from={source}", f"out={ours}", "seed=7", *words]) == 0
+    free = [word for word in words if not word.startswith(("steps", "guidance", "text_encoder"))]
+    words = ["sample", f"from={out}", f"out={theirs}", "seed=7", *free]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return PackedDataset(ours), PackedDataset(theirs)
+
+
+def test_a_vocoder_makes_its_spectrograms_without_torch(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    source, out, data = vocoder(tmp_path / "saved"), tmp_path / "exported", recordings(tmp_path / "data")
+    assert main(["export", f"from={source}", f"out={out}", "steps=2", "guidance=2"]) == 0
+    assert "give recordings=, a packed data set of sound" in refusal(
+        capfd, "sample", f"from={out}", f"out={tmp_path / 'no'}"
+    )
+    words = ["num=all", "steps=2", "guidance=2", f"recordings={data}"]
+    wanted, found = sampled_by_both(source, out, *words, folder=tmp_path)
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 33 and wanted.data.std() > 0
+    np.testing.assert_array_equal(found.lengths, [1400, 777])
+    assert not found.data[1, 777:].any()
+    assert {path.name for path in found.folder.iterdir()} == {path.name for path in wanted.folder.iterdir()}
+
+
+def test_texts_are_read_without_torch(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    clip = save_tiny_clip(tmp_path)
+    attentive = SMALL | {"attention_levels": (1,)}
+    source = save(Denoiser(UNet(2, 3, **attentive, context_channels=16), EDM(), (3, 8, 8)), tmp_path / "saved")
+    blind, out = tmp_path / "blind", tmp_path / "exported"
+    export = ["export", f"from={source}", "steps=2", "guidance=3"]
+    assert main([*export, f"out={blind}"]) == 0
+    capfd.readouterr()
+    said = refusal(capfd, "sample", f"from={blind}", f"out={tmp_path / 'no'}", "text='a b'")
+    assert "exported without an encoder of texts: export it again with text_encoder=" in said
+    assert main([*export, f"out={out}", f"text_encoder={clip}"]) == 0
+    capfd.readouterr()
+    assert "give text=" in refusal(capfd, "sample", f"from={out}", f"out={tmp_path / 'no'}")
+    words = ["num=2", "steps=2", "guidance=3", "text='a b'", f"text_encoder={clip}"]
+    wanted, found = sampled_by_both(source, out, *words, folder=tmp_path)
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 1 and wanted.data.std() > 0
+    assert found.captions == wanted.captions == ["a b", "a b"]
+
+
+def test_an_encoder_of_texts_is_not_taken_along_for_nothing(tmp_path, capfd):
+    source = sounds(tmp_path / "saved")
+    said = refusal(capfd, "export", f"from={source}", f"out={tmp_path / 'out'}", f"text_encoder={tmp_path}")
+    assert "does not look at texts; leave text_encoder out" in said
+
+
+def test_what_is_told_of_augmentation_is_exported_too(tmp_path):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    small = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attn_resolutions": (4,)}
+    source = save(Denoiser(EDMUNet(8, 3, None, 0, 9, **small), EDM(), (3, 8, 8)), tmp_path / "saved")
+    out = tmp_path / "exported"
+    assert main(["export", f"from={source}", f"out={out}", "steps=2"]) == 0
+    wanted, found = sampled_by_both(source, out, "num=2", "steps=2", folder=tmp_path)
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 1
