@@ -1,12 +1,16 @@
 """The denoiser of a picture, exported to ONNX and run by ONNX Runtime, beside torch's eager one: processor time of one
-thread, float32, batch 1, so that a busy machine does not matter. Exporting takes minutes before the first round.
+thread, batch 1, so that a busy machine does not matter. Exporting takes minutes before the first round.
+
+Weights are random: what int8 costs in quality, `mmspec export precision=int8` measures on trained ones.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import torch
 
@@ -15,21 +19,34 @@ from benchmarks.timing import interleave, markdown
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import LDM
 from mmspec.exported.graphs import parts, traced, write_graph
+from mmspec.exported.quantization import quantize
 
 SHAPE = (3, 64, 64)  # of the latents of a picture of 256 pixels
-EXPORTED = ("sd_ffhq", "ldm_ffhq")
+SMALL = "sd_ffhq"
+EXPORTED = (SMALL, "ldm_ffhq")
 
 
-def graph_call(denoiser: Denoiser, folder: Path, x: torch.Tensor, sigma: torch.Tensor) -> Callable[[], object]:
+def graph(denoiser: Denoiser, folder: Path) -> Path:
     (part,) = parts(denoiser)
-    file = write_graph(part, traced(part), folder, "onnx", 18)
+    return write_graph(part, traced(part), folder, "onnx", 18)
+
+
+def int8(file: Path, folder: Path) -> Path:
+    """A copy of a graph in 8-bit integers, calibrated on noise of all levels."""
+    copied, generator = folder / "int8.onnx", np.random.default_rng(0)
+    shutil.copy(file, copied)
+    levels = np.geomspace(0.03, 80, 8, dtype=np.float32)[:, None]
+    noise = generator.standard_normal((len(levels), 1, *SHAPE), dtype=np.float32)
+    quantize(copied, [{"x": x * sigma[0], "sigma": sigma} for x, sigma in zip(noise, levels, strict=True)])
+    return copied
+
+
+def graph_call(file: Path, x: torch.Tensor, sigma: torch.Tensor) -> Callable[[], np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     inputs = {"x": x.numpy(), "sigma": sigma.numpy()}
-    wanted = denoiser(x, sigma)
-    torch.testing.assert_close(torch.from_numpy(session.run(None, inputs)[0]), wanted, atol=1e-4, rtol=1e-4)
-    return lambda: session.run(None, inputs)
+    return lambda: session.run(None, inputs)[0]
 
 
 @torch.inference_mode()
@@ -42,7 +59,12 @@ def main(rounds: int = 9) -> None:
         for name in EXPORTED:
             denoiser = Denoiser(build(name), LDM(), SHAPE).eval()
             cases[name] = lambda denoiser=denoiser: denoiser(x, sigma)  # type: ignore[misc]
-            cases[f"{name} exported"] = graph_call(denoiser, Path(folder), x, sigma)
+            file = graph(denoiser, Path(folder))
+            exported = graph_call(file, x, sigma)
+            torch.testing.assert_close(torch.from_numpy(exported()), denoiser(x, sigma), atol=1e-4, rtol=1e-4)
+            cases[f"{name} exported"] = exported
+            if name == SMALL:
+                cases[f"{name} exported, int8"] = graph_call(int8(file, Path(folder)), x, sigma)
         times = interleave(cases, rounds=rounds, warmup=1, clock=time.process_time)
     rows = [
         [

@@ -1,8 +1,9 @@
 """A denoiser as graphs that run without mmspec or without torch, held against torch before they are written."""
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from mmspec.diffusion.conditions import NULL, Context, Labels, hideable
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import text_encoder
+from mmspec.experiment.int8 import Calibration, to_int8
 from mmspec.experiment.recordings import require_rate
 from mmspec.experiment.sources import open_denoiser
 from mmspec.exported.graphs import EARLIEST_OPSET, ExportedPart, examples, parts, reader, text_part, traced, write_graph
@@ -56,6 +58,7 @@ class ExportOptions:
     out: Path
     sampler: Component
     format: Literal["onnx", "torch"] = "onnx"
+    precision: Literal["float32", "int8"] = "float32"
     steps: int = 18
     guidance: float | None = None
     opset: int = EARLIEST_OPSET
@@ -67,6 +70,8 @@ class ExportOptions:
             raise InputError(f"steps must be 1 or more, not {self.steps}.")
         if self.opset < EARLIEST_OPSET:
             raise InputError(f"opset={self.opset} is too old: torch exports to {EARLIEST_OPSET} or later.")
+        if self.precision == "int8" and self.format != "onnx":
+            raise InputError("precision=int8 is of format=onnx: leave one of them out.")
 
 
 def export(options: ExportOptions) -> ExportedFacts:
@@ -91,6 +96,7 @@ def export(options: ExportOptions) -> ExportedFacts:
     sampler = options.sampler.build(Sampler, "sampler")
     clean = _signals(options, denoiser)
     encoder = _text_encoder(options, denoiser)
+    calibration = _calibration(options, denoiser) if options.precision == "int8" else None
     with staged(options.out) as folder:
         (folder / WALK).write_text(_lines(recorded(sampler, denoiser, options.steps)))
         parity = {}
@@ -101,23 +107,30 @@ def export(options: ExportOptions) -> ExportedFacts:
         for part in found:
             file = write_graph(part, traced(part), folder, options.format, options.opset)
             parity[file.name] = _parity(part, file, denoiser, clean)
-        facts = _facts(options, denoiser, parity, {path.name: sha256(path) for path in sorted(folder.iterdir())})
-        _write(facts, folder)
+        facts = _write(_facts(options, denoiser, parity), folder)
         if options.format == "onnx":
             parity["samples"] = _parity_of_samples(denoiser, sampler, options, folder)
-            _write(facts, folder)
-    return facts
+        if calibration is not None:
+            int8 = to_int8(folder, denoiser, calibration, options.steps, lambda: _write(facts, folder))
+            facts = replace(facts, int8=int8)
+        return _write(facts, folder)
 
 
-def _facts(
-    options: ExportOptions, denoiser: Denoiser, parity: dict[str, float], files: dict[str, str]
-) -> ExportedFacts:
+def _calibration(options: ExportOptions, denoiser: Denoiser) -> Calibration:
+    run = Run.at(options.from_)
+    folder = options.data or (run.data("test") if run else None)
+    if folder is None:
+        raise InputError("precision=int8 is calibrated on signals: give data=, a packed data set.")
+    return Calibration.of(denoiser, open_dataset(folder), options.text_encoder, options.from_)
+
+
+def _facts(options: ExportOptions, denoiser: Denoiser, parity: dict[str, float]) -> ExportedFacts:
     return ExportedFacts(
         format=FORMAT,
         mmspec=version("mmspec"),
         graph=options.format,
         opset=options.opset if options.format == "onnx" else None,
-        files=files,
+        files={},
         signal=SignalFacts(denoiser.signal_shape or (), denoiser.sample_rate, denoiser.classes),
         latent_shape=denoiser.latent_shape or (),
         process=Component.of(denoiser.process),
@@ -160,8 +173,15 @@ def _write_tokenizer(encoder: TextEncoder, file: Path) -> None:
     words.save(str(file))
 
 
-def _write(facts: ExportedFacts, folder: Path) -> None:
-    (folder / CONFIG).write_text(json.dumps(write(facts), indent=2) + "\n")
+def _write(facts: ExportedFacts, folder: Path) -> ExportedFacts:
+    """Say in the folder what is there, with checksums."""
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name not in (CONFIG, PICTURE)}
+    facts = replace(facts, files=files)
+    text = re.sub(
+        r"Infinity(,?)$", r"1e999\1", json.dumps(write(facts), indent=2), flags=re.MULTILINE
+    )  # as JSON has it
+    (folder / CONFIG).write_text(text + "\n")
+    return facts
 
 
 def _lines(instructions: list[Any]) -> str:

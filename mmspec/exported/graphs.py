@@ -15,6 +15,7 @@ from torch.export import Dim, ExportedProgram
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
+from mmspec.exported.attention import fused
 from mmspec.exported.model import DECODER, DENOISER
 from mmspec.exported.session import call, session
 from mmspec.exported.text import TEXT_ENCODER, TOKENS
@@ -130,7 +131,7 @@ def write_graph(part: ExportedPart, graph: ExportedProgram, folder: Path, form: 
     try:
         with quiet():
             program = torch.onnx.export(
-                graph, dynamo=True, opset_version=opset, input_names=list(part.inputs), verbose=False
+                fused(graph), dynamo=True, opset_version=opset, input_names=list(part.inputs), verbose=False
             )
     except ImportError as error:
         raise InputError(f"format=onnx needs {error.name}: pip install 'mmspec[export]'.") from None

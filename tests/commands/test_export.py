@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from mmspec.data import DatasetMeta, PackedDataset, write_packed
 from mmspec.data.mel import LogMel
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM, LDM
+from mmspec.errors import InputError
+from mmspec.exported.quantization import quantize
 from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, UNet
 from tests.tiny_clip import save_tiny_clip
 
@@ -100,6 +103,7 @@ def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
     assert config["signal"] == {"shape": [3, 8, 8], "sample_rate": None, "classes": ["a", "b", "c"]}
     assert (config["sigma_min"], config["sigma_max"], config["conditions"]) == (0.002, 80.0, {"labels": 3})
     assert (config["steps"], config["guidance"], config["sampler"]["type"]) == (2, 2, "heun")
+    assert "Infinity" not in (exported / "onnx" / "config.json").read_text()  # of which JSON knows nothing
     assert config["parity"]["model.onnx"] < 1e-4 and config["parity"]["samples"] < 1e-3
     assert {path.name for path in (exported / "onnx").iterdir()} == {"config.json", "samples.png", *config["files"]}
 
@@ -261,3 +265,53 @@ def test_what_is_told_of_augmentation_is_exported_too(tmp_path):
     assert main(["export", f"from={source}", f"out={out}", "steps=2"]) == 0
     wanted, found = sampled_by_both(source, out, "num=2", "steps=2", folder=tmp_path)
     assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 1
+
+
+def many_sounds(folder, count):
+    clips = np.random.default_rng(0).integers(-9000, 9000, (count, 800), dtype=np.int16)
+    write_packed(folder, clips, meta=DatasetMeta(modality="audio", source="test", sample_rate=8000))
+    return f"data={folder}"
+
+
+def test_int8_is_calibrated_measured_and_drawn_from(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra export)")
+    source, out, data = sounds(tmp_path / "saved"), tmp_path / "exported", many_sounds(tmp_path / "data", 20)
+    words = ["export", f"from={source}", "steps=2", "precision=int8", data]
+    assert main([*words, f"out={out}"]) == 0
+    assert "int8 moves the spectrum of 16 samples by" in capfd.readouterr().out
+    config = json.loads((out / "config.json").read_text())
+    found = config["int8"]
+    assert found["operators"] > 3 and found["calibrated_on"] == 20
+    assert 0 < found["log_spectral_distance"] < 20 and found["between_seeds"] > 0
+    assert config["parity"]["model.onnx"] < 1e-4  # of float32, before
+    kinds = Counter(node.op_type for node in onnx.load(out / "model.onnx").graph.node)
+    assert kinds["QuantizeLinear"] and kinds["DequantizeLinear"] > found["operators"]
+    words = ["sample", f"from={out}", f"out={tmp_path / 'samples'}", "num=2"]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert PackedDataset(tmp_path / "samples").data.std() > 0
+
+
+def test_what_int8_lacks_is_one_sentence_and_nothing_is_written(tmp_path, capfd):
+    source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
+    words = ("export", f"from={source}", f"out={out}", "steps=2", "precision=int8")
+    assert "calibrated on signals: give data=" in refusal(capfd, *words)
+    few = many_sounds(tmp_path / "few", 15)
+    assert "holds 15 signals, precision=int8 is calibrated on 16 or more" in refusal(capfd, *words, few)
+    assert "precision=int8 is of format=onnx" in refusal(capfd, *words, few, "format=torch")
+    assert not out.exists()
+
+
+def test_a_graph_without_anything_to_quantize_is_refused(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="graphs run in onnxruntime (the extra export)")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra export)")
+    helper, file = onnx.helper, tmp_path / "model.onnx"
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], name="relu")], "graph", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), file)
+    before = file.read_bytes()
+    with pytest.raises(InputError, match=r"model.onnx has no convolution or linear layer for int8"):
+        quantize(file, [{"x": np.ones((1, 2), np.float32)}])
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+    assert onnxruntime.InferenceSession(file).run(None, {"x": -np.ones((1, 2), np.float32)})[0].max() == 0
