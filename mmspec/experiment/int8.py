@@ -20,7 +20,8 @@ from mmspec.exported.quantization import quantize
 from mmspec.metrics.spectrum import MeanSpectrum, log_spectral_distance
 
 LEAST, MOST = 16, 64  # signals to calibrate by
-DRAWN, AT_ONCE = 16, 4  # samples that are compared, and how many of them are in memory
+DRAWN = 16  # samples that are compared
+AT_ONCE = 4  # of them, for memory
 
 Arrays = dict[str, np.ndarray]
 
@@ -97,7 +98,7 @@ class Calibration:
 
 
 def to_int8(
-    folder: Path, denoiser: Denoiser, calibration: Calibration, steps: int, write: Callable[[], None]
+    folder: Path, denoiser: Denoiser, calibration: Calibration, steps: int, write: Callable[[], object]
 ) -> Int8Facts:
     """Put 8-bit integers in the place of an export's float32, and compare the samples of both.
 

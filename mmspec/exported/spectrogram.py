@@ -6,15 +6,24 @@ from functools import cached_property
 
 import numpy as np
 
+from mmspec.data.mel_options import check_mel_options
+
 
 @dataclass(frozen=True)
 class SpectrogramFacts:
-    """The log-mel spectrogram of `mmspec.data.mel.LogMel`, whose options these are, by NumPy."""
+    """The log-mel spectrogram of `mmspec.data.mel.LogMel`, whose options these are, by NumPy.
+
+    Raises:
+        ValueError: as that.
+    """
 
     sample_rate: int
     n_fft: int
     hop_samples: int
     n_mels: int
+
+    def __post_init__(self) -> None:
+        check_mel_options(self.sample_rate, self.n_fft, self.hop_samples, self.n_mels)
 
     @property
     def margin(self) -> int:
