@@ -40,13 +40,15 @@ class Calibration:
 
     @classmethod
     def of(cls, denoiser: Denoiser, dataset: StoredDataset, text_encoder: str | None, source: str) -> "Calibration":
-        """Of a data set: signals from all over it, or stretches of recordings for a vocoder.
+        """Of a data set: signals from all over it, of recordings stretches.
 
         Raises:
             InputError: if there are fewer than `LEAST`, or they do not fit the denoiser.
         """
         shape = denoiser.signal_shape or ()
-        signals = training_signals(dataset, denoiser, shape[-1] if denoiser.conditioner is not None else None)
+        long = denoiser.sample_rate is not None and dataset.meta.shape != shape
+        crop = shape[-1] if long or denoiser.conditioner is not None else None
+        signals = training_signals(dataset, denoiser, crop)
         if len(signals) < LEAST:
             raise InputError(
                 f"{dataset.folder} holds {len(signals)} signals, precision=int8 is calibrated on {LEAST} or more: give "
@@ -78,7 +80,8 @@ class Calibration:
         for i in range(max(MOST, len(levels))):
             row, sigma = i % len(self.x0), levels[i % len(levels)]
             told = {name: value if name.startswith(NULL) else value[row : row + 1] for name, value in self.told.items()}
-            told = hide(told, torch.tensor([float(not guided or i // len(levels) % 2)]))
+            hidden = guided and (i + i // len(levels)) % 2 == 0  # at each level, in every other turn
+            told = hide(told, torch.tensor([float(not hidden)]))
             x = self.x0[row : row + 1] + sigma * torch.randn(1, *self.x0.shape[1:], generator=generator)
             found.append(
                 {name: _array(value) for name, value in {"x": x, "sigma": torch.tensor([sigma]), **told}.items()}
