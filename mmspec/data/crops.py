@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmspec.data.meta import DatasetMeta
@@ -101,32 +100,3 @@ def side_by_side(dataset: StoredDataset, indices: Tensor, crop: int | None) -> t
         return dataset, indices
     crops = Crops(dataset, crop, hop=crop)
     return crops, torch.from_numpy(crops.of(indices))
-
-
-class Recordings:
-    """Whole recordings of a data set, one at a time, each as long as it is.
-
-    Args:
-        dataset: of sound.
-        margin: so many samples of its reflection come before and behind each recording, for windowed transforms.
-
-    Attributes:
-        lengths: ``[N]``, in samples.
-        meta: of the data set.
-    """
-
-    def __init__(self, dataset: StoredDataset, margin: int = 0) -> None:
-        self.dataset = dataset
-        self.margin = margin
-        whole = np.full(len(dataset), dataset.meta.shape[-1])
-        self.lengths = whole if dataset.lengths is None else dataset.lengths
-        self.meta = dataset.meta
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Tensor:
-        """``[1, C, margin + T + margin]``; zeros behind a recording that is too short to be reflected."""
-        x = self.dataset.batch([index])[0][..., : self.lengths[index]]
-        x = F.pad(x, (0, max(0, self.margin + 1 - x.shape[-1])))
-        return F.pad(x, (self.margin, self.margin), mode="reflect")

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mmspec.components import Configured
+from mmspec.data.mel_options import check_mel_options
 from mmspec.errors import InputError
-
-MOST_MELS, MOST_FFT = 1024, 2**16  # beyond it the bands of the file of a stranger fill the memory
 
 
 class LogMel(Configured, nn.Module):
@@ -29,13 +28,7 @@ class LogMel(Configured, nn.Module):
         from torchaudio.transforms import MelSpectrogram
 
         super().__init__()
-        if not (1 <= n_mels <= MOST_MELS and 1 <= n_fft <= MOST_FFT and sample_rate >= 1):
-            raise ValueError(
-                f"n_mels must be from 1 to {MOST_MELS}, n_fft to {MOST_FFT}, and sample_rate 1 Hz or more, not "
-                f"{n_mels}, {n_fft} and {sample_rate}."
-            )
-        if not 0 < 4 * hop_samples <= n_fft:
-            raise ValueError(f"hop_samples={hop_samples} must be 1 or more and at most a quarter of n_fft={n_fft}.")
+        check_mel_options(sample_rate, n_fft, hop_samples, n_mels)
         self.sample_rate = sample_rate
         self.n_fft = n_fft
         self.hop_samples = hop_samples

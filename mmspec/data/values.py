@@ -30,6 +30,12 @@ def decode(stored: np.ndarray) -> "Tensor":
     return x.div_(127.5).sub_(1) if stored.dtype == np.uint8 else x.div_(32768)
 
 
+def decode_sound(stored: np.ndarray) -> np.ndarray:
+    """As `decode` of int16 ``[B, T]`` or ``[B, T, C]``, without torch: ``[B, C, T]`` float32."""
+    x = stored[:, None] if stored.ndim == 2 else np.moveaxis(stored, -1, 1)
+    return x.astype(np.float32) / np.float32(32768)
+
+
 def encode(x: "Tensor | np.ndarray") -> np.ndarray:
     """Signals as they are stored: the way back from `decode`.
 

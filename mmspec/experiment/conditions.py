@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmspec.data import StoredDataset, open_dataset
+from mmspec.data import StoredDataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Context
 from mmspec.errors import InputError
 from mmspec.experiment.classes import numbers_of
+from mmspec.experiment.texts import texts_of
 from mmspec.pretrained.clip import TextEncoder
 from mmspec.training.batches import Dataset, parts_of
 from mmspec.training.run import Run
@@ -97,7 +98,7 @@ def dataset_context(
             f"the network looks at texts (context_channels={denoiser.told['context']}), and {dataset.folder} has no "
             f"captions: prepare the data with --captions, or {'take another init_from' if source else f'set {other}'}."
         )
-    return [Context(dataset.captions, _encoder(denoiser, encoder, source))]
+    return [Context(dataset.captions, text_encoder(denoiser, encoder, source))]
 
 
 def sampling_context(
@@ -120,21 +121,17 @@ def sampling_context(
             if value is not None:
                 raise InputError(f"{key}={value}: this denoiser does not look at texts; leave {key} out.")
         return []
-    if text is not None and captions is not None:
-        raise InputError(f"text={text} and captions={captions} both say what samples show: give one of them.")
     run = Run.at(source)
-    folder = captions or (run.data("test") if run else None)
-    texts = [text] if text is not None else open_dataset(folder).captions if folder else None
-    if texts is None:
-        raise InputError(
-            "this denoiser looks at a text: give text=, what its samples shall show, or captions=, a packed data set "
-            "that was prepared with --captions."
-        )
-    return [Context([texts[i % len(texts)] for i in range(num)], _encoder(denoiser, encoder, source))]
+    texts = texts_of(text, captions, run.data("test") if run else None, num)
+    return [Context(texts, text_encoder(denoiser, encoder, source))]
 
 
-def _encoder(denoiser: Denoiser, folder: str | None, source: str | None) -> TextEncoder:
-    """The encoder in a folder, or else the run's."""
+def text_encoder(denoiser: Denoiser, folder: str | None, source: str | None) -> TextEncoder:
+    """The encoder in a folder, or else that of the run ``source``.
+
+    Raises:
+        InputError: if there is none, or it does not fit the network.
+    """
     run = Run.at(source)
     folder = folder or (run.config.get("text_encoder") if run else None)
     if folder is None:

@@ -1,8 +1,9 @@
 """A denoiser as graphs that run without mmspec or without torch, held against torch before they are written."""
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,14 @@ from mmspec.components import Component
 from mmspec.data import open_dataset
 from mmspec.data.media import overview
 from mmspec.diffusion import Denoiser, sample, seeded
-from mmspec.diffusion.conditions import AugmentLabels, Labels, hideable
+from mmspec.diffusion.conditions import NULL, Context, Labels, hideable
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
-from mmspec.experiment.sources import open_denoiser, require_rate
-from mmspec.exported.graphs import EARLIEST_OPSET, ExportedPart, parts, reader, traced, write_graph
+from mmspec.experiment.conditions import text_encoder
+from mmspec.experiment.int8 import Calibration, to_int8
+from mmspec.experiment.recordings import require_rate
+from mmspec.experiment.sources import open_denoiser
+from mmspec.exported.graphs import EARLIEST_OPSET, ExportedPart, examples, parts, reader, text_part, traced, write_graph
 from mmspec.exported.model import (
     CONFIG,
     DECODER,
@@ -33,7 +37,10 @@ from mmspec.exported.model import (
 )
 from mmspec.exported.noise import BLOCK
 from mmspec.exported.recording import recorded
+from mmspec.exported.spectrogram import SpectrogramFacts
+from mmspec.exported.text import TEXT_ENCODER, TOKENIZER
 from mmspec.files import sha256, staged
+from mmspec.pretrained.clip import TextEncoder
 from mmspec.training.run import Run
 from mmspec.typed import write
 
@@ -41,7 +48,6 @@ TOLERANCE = 1e-4  # of graphs, and of samples, whose walk adds up what each call
 TOLERANCE_OF_SAMPLES = 1e-3
 PICTURE = "samples.png"  # a sample by torch, and by what was exported
 LEVELS = 5  # noise levels at which both are compared, a signal each
-WITHOUT_TORCH = (Labels.name, AugmentLabels.name)  # conditions that `mmspec sample` makes without it
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,20 @@ class ExportOptions:
     out: Path
     sampler: Component
     format: Literal["onnx", "torch"] = "onnx"
+    precision: Literal["float32", "int8"] = "float32"
     steps: int = 18
     guidance: float | None = None
     opset: int = EARLIEST_OPSET
     data: str | None = None
+    text_encoder: str | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise InputError(f"steps must be 1 or more, not {self.steps}.")
         if self.opset < EARLIEST_OPSET:
             raise InputError(f"opset={self.opset} is too old: torch exports to {EARLIEST_OPSET} or later.")
+        if self.precision == "int8" and self.format != "onnx":
+            raise InputError("precision=int8 is of format=onnx: leave one of them out.")
 
 
 def export(options: ExportOptions) -> ExportedFacts:
@@ -85,29 +95,42 @@ def export(options: ExportOptions) -> ExportedFacts:
         )
     sampler = options.sampler.build(Sampler, "sampler")
     clean = _signals(options, denoiser)
+    encoder = _text_encoder(options, denoiser)
+    calibration = _calibration(options, denoiser) if options.precision == "int8" else None
     with staged(options.out) as folder:
         (folder / WALK).write_text(_lines(recorded(sampler, denoiser, options.steps)))
         parity = {}
-        for part in parts(denoiser):
+        found = parts(denoiser)
+        if encoder is not None:
+            _write_tokenizer(encoder, folder / TOKENIZER)
+            found.append(text_part(encoder.model, encoder.length))
+        for part in found:
             file = write_graph(part, traced(part), folder, options.format, options.opset)
             parity[file.name] = _parity(part, file, denoiser, clean)
-        facts = _facts(options, denoiser, parity, {path.name: sha256(path) for path in sorted(folder.iterdir())})
-        _write(facts, folder)
-        if options.format == "onnx" and set(denoiser.told) <= set(WITHOUT_TORCH):
+        facts = _write(_facts(options, denoiser, parity), folder)
+        if options.format == "onnx":
             parity["samples"] = _parity_of_samples(denoiser, sampler, options, folder)
-            _write(facts, folder)
-    return facts
+        if calibration is not None:
+            int8 = to_int8(folder, denoiser, calibration, options.steps, lambda: _write(facts, folder))
+            facts = replace(facts, int8=int8)
+        return _write(facts, folder)
 
 
-def _facts(
-    options: ExportOptions, denoiser: Denoiser, parity: dict[str, float], files: dict[str, str]
-) -> ExportedFacts:
+def _calibration(options: ExportOptions, denoiser: Denoiser) -> Calibration:
+    run = Run.at(options.from_)
+    folder = options.data or (run.data("test") if run else None)
+    if folder is None:
+        raise InputError("precision=int8 is calibrated on signals: give data=, a packed data set.")
+    return Calibration.of(denoiser, open_dataset(folder), options.text_encoder, options.from_)
+
+
+def _facts(options: ExportOptions, denoiser: Denoiser, parity: dict[str, float]) -> ExportedFacts:
     return ExportedFacts(
         format=FORMAT,
         mmspec=version("mmspec"),
         graph=options.format,
         opset=options.opset if options.format == "onnx" else None,
-        files=files,
+        files={},
         signal=SignalFacts(denoiser.signal_shape or (), denoiser.sample_rate, denoiser.classes),
         latent_shape=denoiser.latent_shape or (),
         process=Component.of(denoiser.process),
@@ -118,11 +141,47 @@ def _facts(
         steps=options.steps,
         guidance=options.guidance,
         parity=parity,
+        conditioner=_conditioner(denoiser),
     )
 
 
-def _write(facts: ExportedFacts, folder: Path) -> None:
-    (folder / CONFIG).write_text(json.dumps(write(facts), indent=2) + "\n")
+def _conditioner(denoiser: Denoiser) -> SpectrogramFacts | None:
+    return None if denoiser.conditioner is None else SpectrogramFacts(**denoiser.conditioner.config)
+
+
+def _text_encoder(options: ExportOptions, denoiser: Denoiser) -> TextEncoder | None:
+    """What makes texts into embeddings, where it is said which that is."""
+    run = Run.at(options.from_)
+    if Context.name in denoiser.told and (options.text_encoder or (run and run.config.get("text_encoder"))):
+        return text_encoder(denoiser, options.text_encoder, options.from_)
+    if options.text_encoder is not None:
+        raise InputError(
+            f"text_encoder={options.text_encoder}: this denoiser does not look at texts; leave text_encoder out."
+        )
+    return None
+
+
+def _write_tokenizer(encoder: TextEncoder, file: Path) -> None:
+    """As the package tokenizers reads it, filled up and cut as the encoder has it done."""
+    tokenizer = encoder.tokenizer
+    if (words := getattr(tokenizer, "backend_tokenizer", None)) is None:
+        raise InputError(
+            f"{type(tokenizer).__name__} has no form that the package tokenizers reads: it is not exported."
+        )
+    words.enable_truncation(encoder.length)
+    words.enable_padding(length=encoder.length, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    words.save(str(file))
+
+
+def _write(facts: ExportedFacts, folder: Path) -> ExportedFacts:
+    """Say in the folder what is there, with checksums."""
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name not in (CONFIG, PICTURE)}
+    facts = replace(facts, files=files)
+    text = re.sub(
+        r"Infinity(,?)$", r"1e999\1", json.dumps(write(facts), indent=2), flags=re.MULTILINE
+    )  # as JSON has it
+    (folder / CONFIG).write_text(text + "\n")
+    return facts
 
 
 def _lines(instructions: list[Any]) -> str:
@@ -180,8 +239,12 @@ def _inputs(part: ExportedPart, denoiser: Denoiser, clean: list[Tensor]) -> Iter
         if part.name == DECODER:
             yield {"z": x0}
             continue
+        if part.name == TEXT_ENCODER:
+            yield {name: value[:1].repeat_interleave(LEVELS, 0) for name, value in part.inputs.items()}
+            continue
         noise = torch.randn(x0.shape, generator=generator) * sigma.reshape(-1, *[1] * (x0.ndim - 1))
-        told = {name: value[:1].repeat_interleave(LEVELS, 0) for name, value in part.inputs.items()}
+        _, _, told = examples(denoiser, x0.shape[1:])
+        told = {name: value[:1].repeat_interleave(LEVELS, 0) for name, value in told.items()}
         yield {**told, "x": x0 + noise, "sigma": sigma}
 
 
@@ -201,8 +264,11 @@ def _held(difference: float, tolerance: float, what: str) -> float:
 
 def _parity_of_samples(denoiser: Denoiser, sampler: Any, options: ExportOptions, folder: Path) -> float:
     """The largest difference of a sample; both are drawn in `PICTURE`, torch's first."""
-    width = denoiser.told.get(Labels.name, 0)
-    told = {Labels.name: torch.eye(width)[:1]} if width else {}
+    _, _, told = examples(denoiser, denoiser.latent_shape or ())
+    told = {name: value[:1] for name, value in told.items()}
+    if width := denoiser.told.get(Labels.name):
+        told[Labels.name] = torch.eye(width)[:1]
+    nothing = {name: torch.zeros_like(value) for name, value in told.items() if name == Context.name}
     shape = (1, *(denoiser.signal_shape or ()))
     ours = sample(
         denoiser,
@@ -212,6 +278,7 @@ def _parity_of_samples(denoiser: Denoiser, sampler: Any, options: ExportOptions,
         guidance=options.guidance,
         generator=seeded([0]),
         **told,  # type: ignore[arg-type]
+        **{NULL + name: value for name, value in nothing.items()},  # type: ignore[arg-type]
     )
     theirs = ExportedDenoiser(folder).sample([0], {name: value.numpy() for name, value in told.items()})
     both = torch.cat([ours, torch.from_numpy(theirs)])

@@ -15,7 +15,7 @@ from mmspec.diffusion.conditions import Batch, Condition, Labels, said, tell
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import class_numbers, dataset_context
 from mmspec.experiment.figures.held_out import spread
-from mmspec.experiment.sources import require_rate
+from mmspec.experiment.recordings import require_rate
 from mmspec.metrics.report_card import FEWEST
 from mmspec.metrics.signals import SignalSet
 from mmspec.training.run import Run

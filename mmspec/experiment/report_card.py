@@ -9,8 +9,8 @@ import torch
 
 from mmspec.analysis.report_card_figures import card_figures
 from mmspec.data import DatasetMeta, StoredDataset
-from mmspec.data.crops import Recordings
 from mmspec.data.meta import FILE as META
+from mmspec.data.recordings import Recordings
 from mmspec.drawing.figure_page import write_figure_page
 from mmspec.drawing.pages import check_page
 from mmspec.drawing.tables import TextTable

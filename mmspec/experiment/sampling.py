@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mmspec.data import DatasetMeta
-from mmspec.data.crops import Recordings
 from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete
+from mmspec.data.recordings import Recordings
 from mmspec.data.values import decode, encode
 from mmspec.devices import refuse_missing_on
 from mmspec.diffusion import Denoiser, sample, seeded

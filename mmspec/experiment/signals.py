@@ -5,13 +5,14 @@ import math
 import numpy as np
 import torch
 
-from mmspec.data import StoredDataset, open_dataset
-from mmspec.data.crops import Crops, Recordings
+from mmspec.data import StoredDataset
+from mmspec.data.crops import Crops
 from mmspec.data.meta import FILE as META
+from mmspec.data.recordings import Recordings
 from mmspec.data.shards import ShardedDataset
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
-from mmspec.experiment.sources import require_rate
+from mmspec.experiment.recordings import recordings_for, require_rate
 from mmspec.networks import FirstStage
 from mmspec.training.run import Run
 from mmspec.typed import checked
@@ -111,10 +112,4 @@ def whole_recordings(denoiser: Denoiser, folder: str | None, source: str, num: i
         folder = run.data("test")
     if folder is None:
         raise InputError("this denoiser samples from spectrograms: give recordings=, a packed data set of sound.")
-    dataset = open_dataset(folder)
-    require_rate(dataset, denoiser)
-    if dataset.meta.shape[0] != 1:
-        raise InputError(f"{folder} has {dataset.meta.shape[0]} channels, a vocoder takes 1: prepare mono recordings.")
-    if isinstance(num, int) and num > len(dataset):
-        raise InputError(f"num={num}, but {folder} holds {len(dataset)} recordings: take fewer, or num=all.")
-    return Recordings(dataset, denoiser.conditioner.margin)
+    return recordings_for(denoiser, folder, num, denoiser.conditioner.margin)

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import torch
 
-from mmspec.data import StoredDataset
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.denoiser import WEIGHTS
-from mmspec.errors import InputError
 from mmspec.files import sha256
 from mmspec.training.run import find_denoiser
 
@@ -26,13 +24,3 @@ def weights_sha256(place: str | Path) -> str | None:
     """The SHA-256 of the weights of a denoiser's folder; None of one that is not on this machine."""
     weights = Path(place) / WEIGHTS
     return sha256(weights) if weights.is_file() else None
-
-
-def require_rate(dataset: StoredDataset, denoiser: Denoiser) -> None:
-    """Raise InputError unless sound has the sample rate of a denoiser, and pictures a denoiser of pictures."""
-    found, wanted = dataset.meta.sample_rate, denoiser.sample_rate
-    if found != wanted:
-        raise InputError(
-            f"{dataset.folder} holds {f'sound at {found} Hz' if found else 'pictures'}, the denoiser is for "
-            f"{f'sound at {wanted} Hz' if wanted else 'pictures'}: prepare the data for it."
-        )

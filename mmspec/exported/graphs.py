@@ -3,9 +3,9 @@
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,15 @@ from torch.export import Dim, ExportedProgram
 
 from mmspec.diffusion import Denoiser
 from mmspec.errors import InputError
-from mmspec.exported.model import DECODER, DENOISER, call, session
+from mmspec.exported.attention import fused
+from mmspec.exported.model import DECODER, DENOISER
+from mmspec.exported.session import call, session
+from mmspec.exported.text import TEXT_ENCODER, TOKENS
 from mmspec.metrics.cost import example
 
-TOKENS = 77  # of a text, as CLIP reads them
+NO_WHOLE_HOPS = 700  # samples of an example with spectrogram: what fits in whole hops is taken to do so always
+WORDS = 77  # of a text in examples, as CLIP reads it
+ANY_LENGTH = {"spectrogram": {"x": 2, "spectrogram": 2}, "context": {"context": 1}}  # condition -> axes by input
 EARLIEST_OPSET = 18  # that torch's exporter writes
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 
@@ -31,11 +36,13 @@ class ExportedPart:
         name: of its file, without the suffix.
         module: ``module(inputs)``, a tensor ``[B, ...]``.
         inputs: name -> an example, ``[2, ...]``.
+        free: name -> the axis that is of any length, besides the first.
     """
 
     name: str
     module: nn.Module
     inputs: Mapping[str, Tensor]
+    free: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Called(nn.Module):
@@ -49,14 +56,43 @@ class _Called(nn.Module):
         return getattr(self.module, self.method)(**inputs)
 
 
+class _LastHidden(nn.Module):
+    """The embeddings that a model of transformers puts out, ``[B, L, D]``."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: dict[str, Tensor]) -> Any:
+        return self.model(**inputs).last_hidden_state
+
+
+def examples(denoiser: Denoiser, shape: Sequence[int]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Arguments of a denoiser: x ``[2, *shape]``, sigma ``[2]``, and all that it is told, ``[2, ...]``."""
+    (x, sigma), told = example(denoiser.network, shape, 2, "cpu", context_length=WORDS)
+    return x, sigma, told
+
+
 def parts(denoiser: Denoiser) -> list[ExportedPart]:
     """The denoiser ``D(x, sigma, ...)``, and the decoder of its first stage."""
     shape = denoiser.latent_shape or ()
-    (x, sigma), told = example(denoiser.network, shape, 2, "cpu", context_length=TOKENS)
-    found = [ExportedPart(DENOISER, _Called(denoiser, "forward"), {"x": x, "sigma": sigma, **told})]
+    if "spectrogram" in denoiser.told:
+        shape = (*shape[:-1], NO_WHOLE_HOPS)
+    x, sigma, told = examples(denoiser, shape)
+    free = {name: axis for condition in told for name, axis in ANY_LENGTH.get(condition, {}).items()}
+    found = [ExportedPart(DENOISER, _Called(denoiser, "forward"), {"x": x, "sigma": sigma, **told}, free)]
     if denoiser.first_stage is not None:
         found.append(ExportedPart(DECODER, _Called(denoiser.first_stage, "decode"), {"z": x}))
     return found
+
+
+def text_part(model: nn.Module, length: int) -> ExportedPart:
+    """The encoder of texts of ``length`` tokens, ``[B, length]`` int64 -> ``[B, length, D]``.
+
+    Args:
+        model: of transformers, such as CLIP's.
+    """
+    return ExportedPart(TEXT_ENCODER, _LastHidden(model), {TOKENS: torch.arange(2 * length).reshape(2, -1) % 2})
 
 
 def traced(part: ExportedPart) -> ExportedProgram:
@@ -66,12 +102,16 @@ def traced(part: ExportedPart) -> ExportedProgram:
         InputError: if its code does what a graph cannot.
     """
     batch = Dim("batch", min=1)
-    shapes = ({name: {0: batch} for name in part.inputs},)
+    shapes = ({name: {0: batch, **_of_any_length(part.free.get(name))} for name in part.inputs},)
     try:
         with torch.no_grad(), quiet():
             return torch.export.export(part.module, (dict(part.inputs),), dynamic_shapes=shapes)
     except Exception as error:  # of many classes, from deep within
         raise InputError(_refused(part, "torch.export cannot follow", error)) from error
+
+
+def _of_any_length(axis: int | None) -> dict[int, Any]:
+    return {} if axis is None else {axis: Dim.DYNAMIC}
 
 
 def write_graph(part: ExportedPart, graph: ExportedProgram, folder: Path, form: str, opset: int) -> Path:
@@ -91,7 +131,7 @@ def write_graph(part: ExportedPart, graph: ExportedProgram, folder: Path, form: 
     try:
         with quiet():
             program = torch.onnx.export(
-                graph, dynamo=True, opset_version=opset, input_names=list(part.inputs), verbose=False
+                fused(graph), dynamo=True, opset_version=opset, input_names=list(part.inputs), verbose=False
             )
     except ImportError as error:
         raise InputError(f"format=onnx needs {error.name}: pip install 'mmspec[export]'.") from None

@@ -12,13 +12,15 @@ from mmspec.documents import parse_json, read_json
 from mmspec.errors import InputError
 from mmspec.exported import walk
 from mmspec.exported.noise import NormalNoise
+from mmspec.exported.session import AGAIN, call, session
+from mmspec.exported.spectrogram import SpectrogramFacts
+from mmspec.exported.text import TEXT_ENCODER, ExportedTextEncoder
 from mmspec.files import sha256
 from mmspec.strangers import read_document, shown
 from mmspec.typed import checked, read
 
 FORMAT = "mmspec-exported-1"
 CONFIG, WALK, DENOISER, DECODER = "config.json", "walk.json", "model", "decoder"
-AGAIN = "export it again"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,25 @@ class SignalFacts:
     shape: tuple[int, ...]
     sample_rate: int | None
     classes: list[str] | None
+
+
+@dataclass(frozen=True)
+class Int8Facts:
+    """What 8-bit integers change.
+
+    Attributes:
+        operators: that are of 8 bits.
+        calibrated_on: so many signals.
+        samples: that were drawn, each way.
+        log_spectral_distance: of the mean spectra of float32's and int8's samples of the same seeds, in dB.
+        between_seeds: the same of float32's samples of other seeds.
+    """
+
+    operators: int
+    calibrated_on: int
+    samples: int
+    log_spectral_distance: float
+    between_seeds: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,8 @@ class ExportedFacts:
         sampler, steps, guidance: of the walk.
         parity: by file, the largest difference from torch, of the largest value, or of 1 where that is less; of
             ``samples``, drawn by both.
+        conditioner: of a vocoder, what makes its spectrograms.
+        int8: of a denoiser in 8-bit integers, which was held against torch in float32 before.
     """
 
     format: str
@@ -65,6 +88,8 @@ class ExportedFacts:
     steps: int
     guidance: float | None
     parity: dict[str, float]
+    conditioner: SpectrogramFacts | None = None
+    int8: Int8Facts | None = None
 
 
 def is_exported(folder: str | Path) -> bool:
@@ -107,6 +132,19 @@ class ExportedDenoiser:
     def _session(self, name: str) -> Any:
         return session(self.folder / name, self._device)
 
+    def text_encoder(self) -> ExportedTextEncoder:
+        """What makes ``context`` of texts.
+
+        Raises:
+            InputError: if it was not exported along, or cannot be used.
+        """
+        if f"{TEXT_ENCODER}.onnx" not in self.facts.files:
+            raise InputError(
+                f"{self.folder} was exported without an encoder of texts: export it again with text_encoder=, the "
+                "folder of a CLIP model."
+            )
+        return ExportedTextEncoder(self.folder, self._device)
+
     def __call__(self, x: np.ndarray, sigma: np.ndarray, **told: np.ndarray) -> np.ndarray:
         """Of x ``[B, *latent_shape]``, sigma ``[B]``, conditions ``[B, ...]`` -> x0_hat like x, float32."""
         return call(self._denoiser, {"x": x, "sigma": sigma, **told})
@@ -117,31 +155,43 @@ class ExportedDenoiser:
             return z
         return np.concatenate([call(self._decoder, {"z": z[i : i + 1]}) for i in range(len(z))])
 
-    def sample(self, seeds: Sequence[int], told: Mapping[str, np.ndarray]) -> np.ndarray:
+    def sample(
+        self,
+        seeds: Sequence[int],
+        told: Mapping[str, np.ndarray],
+        nothing: Mapping[str, np.ndarray] | None = None,
+        length: int | None = None,
+    ) -> np.ndarray:
         """Samples, each by its seed alone, equal to torch's of these seeds to 1e-3.
 
         Args:
             seeds: one a sample.
-            told: conditions ``[B, ...]``; guidance puts zeros in their place.
+            told: conditions ``[B, ...]``.
+            nothing: what guidance puts in their place, ``[1, ...]``; zeros where that is not said.
+            length: of a recording in samples, where a vocoder makes one of another length than it was trained on.
 
         Returns:
             ``[B, C, *spatial]`` float32.
         """
         sources, shape = [NormalNoise(seed) for seed in seeds], self.facts.latent_shape
+        shape = shape if length is None else (*shape[:-1], length)
 
         def draw() -> np.ndarray:
             return np.stack([source.draw(shape) for source in sources]).astype(np.float64)
 
         def denoise(x: np.ndarray, sigma: float) -> np.ndarray:
-            return np.asarray(self._guided(x, np.full(len(x), sigma), told), np.float64)
+            return np.asarray(self._guided(x, np.full(len(x), sigma), told, nothing or {}), np.float64)
 
         return self.decode(walk.run(self._instructions, draw, denoise).astype(np.float32))
 
-    def _guided(self, x: np.ndarray, sigma: np.ndarray, told: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _guided(
+        self, x: np.ndarray, sigma: np.ndarray, told: Mapping[str, np.ndarray], nothing: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
         scale = self.facts.guidance
         if scale is None:
             return self(x, sigma, **told)
-        both = {name: np.concatenate([np.zeros_like(value), value]) for name, value in told.items()}
+        hidden = {name: nothing.get(name, np.float32(0)) + np.zeros_like(value) for name, value in told.items()}
+        both = {name: np.concatenate([hidden[name], value]) for name, value in told.items()}
         without, conditional = np.split(self(np.tile(x, (2,) + (1,) * (x.ndim - 1)), np.tile(sigma, 2), **both), 2)
         guided: np.ndarray = without + np.float32(scale) * (conditional - without)
         return guided
@@ -167,27 +217,3 @@ def read_facts(folder: Path) -> ExportedFacts:
     if (found := config.get("format")) != FORMAT:
         raise InputError(f"{folder / CONFIG} has format {shown(found)}, this mmspec reads {FORMAT!r}: {AGAIN}.")
     return read(ExportedFacts, config, f"{folder / CONFIG}:")
-
-
-def session(file: Path, device: str = "cpu") -> Any:
-    """A graph, ready to be run.
-
-    Raises:
-        InputError: if onnxruntime is missing, or refuses it.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError(f"{file} needs onnxruntime: pip install 'mmspec[export]'.") from None
-    providers = ["CPUExecutionProvider"] if device == "cpu" else onnxruntime.get_available_providers()
-    try:
-        return onnxruntime.InferenceSession(file, providers=providers)
-    except Exception as error:  # its classes are its own
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{file} is refused by onnxruntime {onnxruntime.__version__} ({reason}): {AGAIN}.") from None
-
-
-def call(graph: Any, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What a session puts out for inputs ``[B, ...]``, in float32 both."""
-    out: np.ndarray = graph.run(None, {name: value.astype(np.float32) for name, value in inputs.items()})[0]
-    return out

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mmspec.components import plugin_of
 from mmspec.data import StoredDataset
-from mmspec.data.crops import Recordings, side_by_side
+from mmspec.data.crops import side_by_side
+from mmspec.data.recordings import Recordings
 from mmspec.errors import TRACEBACK, InputError, name_of, sentence
 from mmspec.metrics.measure import Measure, Takes, Verdict
 from mmspec.metrics.signals import SignalSet

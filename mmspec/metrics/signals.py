@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mmspec.data import StoredDataset
-from mmspec.data.crops import Crops, Recordings
+from mmspec.data.crops import Crops
+from mmspec.data.recordings import Recordings
 from mmspec.files import replacing
 from mmspec.metrics.begun import BegunFeatures
 from mmspec.metrics.features import Extractor, extracted

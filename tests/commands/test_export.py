@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,13 @@ import torch
 
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
+from mmspec.data.mel import LogMel
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM, LDM
-from mmspec.networks import AutoencoderKL, DiffWave, UNet
+from mmspec.errors import InputError
+from mmspec.exported.quantization import quantize
+from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, UNet
+from tests.tiny_clip import save_tiny_clip
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"model_channels": 8, "channel_mult": (1, 1), "num_blocks": 1, "attention_levels": ()}
@@ -98,6 +103,7 @@ def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
     assert config["signal"] == {"shape": [3, 8, 8], "sample_rate": None, "classes": ["a", "b", "c"]}
     assert (config["sigma_min"], config["sigma_max"], config["conditions"]) == (0.002, 80.0, {"labels": 3})
     assert (config["steps"], config["guidance"], config["sampler"]["type"]) == (2, 2, "heun")
+    assert "Infinity" not in (exported / "onnx" / "config.json").read_text()  # of which JSON knows nothing
     assert config["parity"]["model.onnx"] < 1e-4 and config["parity"]["samples"] < 1e-3
     assert {path.name for path in (exported / "onnx").iterdir()} == {"config.json", "samples.png", *config["files"]}
 
@@ -108,7 +114,7 @@ def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
         (["steps=3"], "steps=3 is not what"),
         (["sampler=euler"], "sampler="),
         (["guidance=1"], "guidance=1 is not what"),
-        (["text=a"], "text is not of an exported denoiser"),
+        (["text=a"], "is told nothing of the kind; leave text out"),
         (["mixed_precision=bf16"], "mixed_precision is not of an exported denoiser"),
         (["num=all"], "num=all is of a vocoder"),
         (["labels=none"], "guidance=2, which needs classes"),
@@ -185,10 +191,127 @@ def test_real_signals_are_compared_too_and_what_differs_is_not_written(tmp_path,
     torch.testing.assert_close(seen[1][0, 0], torch.from_numpy(clips[0]) / 32768, atol=0.02, rtol=0)  # sigma_min on it
 
 
-def test_a_vocoder_is_exported_and_says_that_its_spectrograms_need_torch(tmp_path, capfd):
-    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+def vocoder(folder):
     network = DiffWave(residual_channels=8, residual_layers=2, n_mels=5)
-    source = save(Denoiser(network, EDM(), (1, 512), sample_rate=8000), tmp_path / "saved")
-    assert main(["export", f"from={source}", f"out={tmp_path / 'exported'}", "steps=2"]) == 0
-    said = refusal(capfd, "sample", f"from={tmp_path / 'exported'}", f"out={tmp_path / 'out'}")
-    assert "is told a spectrogram, which needs torch to be made" in said
+    mel = LogMel(sample_rate=8000, n_mels=5)
+    return save(Denoiser(network, EDM(), (1, 512), sample_rate=8000, conditioner=mel), folder)
+
+
+def recordings(folder):
+    clips = np.random.default_rng(0).integers(-9000, 9000, (2, 1400), dtype=np.int16)
+    clips[1, 777:] = 0
+    meta = DatasetMeta(modality="audio", source="test", sample_rate=8000)
+    write_packed(folder, clips, lengths=np.array([1400, 777]), meta=meta)
+    return str(folder)
+
+
+def sampled_by_both(source, out, *words, folder):
+    """Two folders of samples, by torch and without it."""
+    ours, theirs = folder / "torch", folder / "onnxruntime"
+    assert main(["sample", f"from={source}", f"out={ours}", "seed=7", *words]) == 0
+    free = [word for word in words if not word.startswith(("steps", "guidance", "text_encoder"))]
+    words = ["sample", f"from={out}", f"out={theirs}", "seed=7", *free]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return PackedDataset(ours), PackedDataset(theirs)
+
+
+def test_a_vocoder_makes_its_spectrograms_without_torch(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    source, out, data = vocoder(tmp_path / "saved"), tmp_path / "exported", recordings(tmp_path / "data")
+    assert main(["export", f"from={source}", f"out={out}", "steps=2", "guidance=2"]) == 0
+    assert "give recordings=, a packed data set of sound" in refusal(
+        capfd, "sample", f"from={out}", f"out={tmp_path / 'no'}"
+    )
+    words = ["num=all", "steps=2", "guidance=2", f"recordings={data}"]
+    wanted, found = sampled_by_both(source, out, *words, folder=tmp_path)
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 33 and wanted.data.std() > 0
+    np.testing.assert_array_equal(found.lengths, [1400, 777])
+    assert not found.data[1, 777:].any()
+    assert {path.name for path in found.folder.iterdir()} == {path.name for path in wanted.folder.iterdir()}
+
+
+def test_texts_are_read_without_torch(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    clip = save_tiny_clip(tmp_path)
+    attentive = SMALL | {"attention_levels": (1,)}
+    source = save(Denoiser(UNet(2, 3, **attentive, context_channels=16), EDM(), (3, 8, 8)), tmp_path / "saved")
+    blind, out = tmp_path / "blind", tmp_path / "exported"
+    export = ["export", f"from={source}", "steps=2", "guidance=3"]
+    assert main([*export, f"out={blind}"]) == 0
+    capfd.readouterr()
+    said = refusal(capfd, "sample", f"from={blind}", f"out={tmp_path / 'no'}", "text='a b'")
+    assert "exported without an encoder of texts: export it again with text_encoder=" in said
+    assert main([*export, f"out={out}", f"text_encoder={clip}"]) == 0
+    capfd.readouterr()
+    assert "give text=" in refusal(capfd, "sample", f"from={out}", f"out={tmp_path / 'no'}")
+    words = ["num=2", "steps=2", "guidance=3", "text='a b'", f"text_encoder={clip}"]
+    wanted, found = sampled_by_both(source, out, *words, folder=tmp_path)
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 1 and wanted.data.std() > 0
+    assert found.captions == wanted.captions == ["a b", "a b"]
+
+
+def test_an_encoder_of_texts_is_not_taken_along_for_nothing(tmp_path, capfd):
+    source = sounds(tmp_path / "saved")
+    said = refusal(capfd, "export", f"from={source}", f"out={tmp_path / 'out'}", f"text_encoder={tmp_path}")
+    assert "does not look at texts; leave text_encoder out" in said
+
+
+def test_what_is_told_of_augmentation_is_exported_too(tmp_path):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    small = {"model_channels": 8, "channel_mult": (1, 2), "num_blocks": 1, "attn_resolutions": (4,)}
+    source = save(Denoiser(EDMUNet(8, 3, None, 0, 9, **small), EDM(), (3, 8, 8)), tmp_path / "saved")
+    out = tmp_path / "exported"
+    assert main(["export", f"from={source}", f"out={out}", "steps=2"]) == 0
+    wanted, found = sampled_by_both(source, out, "num=2", "steps=2", folder=tmp_path)
+    assert np.abs(found.data.astype(int) - wanted.data.astype(int)).max() <= 1
+
+
+def many_sounds(folder, count):
+    clips = np.random.default_rng(0).integers(-9000, 9000, (count, 800), dtype=np.int16)
+    write_packed(folder, clips, meta=DatasetMeta(modality="audio", source="test", sample_rate=8000))
+    return f"data={folder}"
+
+
+def test_int8_is_calibrated_measured_and_drawn_from(tmp_path, capfd):
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra export)")
+    source, out, data = sounds(tmp_path / "saved"), tmp_path / "exported", many_sounds(tmp_path / "data", 20)
+    words = ["export", f"from={source}", "steps=2", "precision=int8", data]
+    assert main([*words, f"out={out}"]) == 0
+    assert "int8 moves the spectrum of 16 samples by" in capfd.readouterr().out
+    config = json.loads((out / "config.json").read_text())
+    found = config["int8"]
+    assert found["operators"] > 3 and found["calibrated_on"] == 20
+    assert 0 < found["log_spectral_distance"] < 20 and found["between_seeds"] > 0
+    assert config["parity"]["model.onnx"] < 1e-4  # of float32, before
+    kinds = Counter(node.op_type for node in onnx.load(out / "model.onnx").graph.node)
+    assert kinds["QuantizeLinear"] and kinds["DequantizeLinear"] > found["operators"]
+    words = ["sample", f"from={out}", f"out={tmp_path / 'samples'}", "num=2"]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert PackedDataset(tmp_path / "samples").data.std() > 0
+
+
+def test_what_int8_lacks_is_one_sentence_and_nothing_is_written(tmp_path, capfd):
+    source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
+    words = ("export", f"from={source}", f"out={out}", "steps=2", "precision=int8")
+    assert "calibrated on signals: give data=" in refusal(capfd, *words)
+    few = many_sounds(tmp_path / "few", 15)
+    assert "holds 15 signals, precision=int8 is calibrated on 16 or more" in refusal(capfd, *words, few)
+    assert "precision=int8 is of format=onnx" in refusal(capfd, *words, few, "format=torch")
+    assert not out.exists()
+
+
+def test_a_graph_without_anything_to_quantize_is_refused(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="graphs run in onnxruntime (the extra export)")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra export)")
+    helper, file = onnx.helper, tmp_path / "model.onnx"
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], name="relu")], "graph", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), file)
+    before = file.read_bytes()
+    with pytest.raises(InputError, match=r"model.onnx has no convolution or linear layer for int8"):
+        quantize(file, [{"x": np.ones((1, 2), np.float32)}])
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+    assert onnxruntime.InferenceSession(file).run(None, {"x": -np.ones((1, 2), np.float32)})[0].max() == 0

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
-from mmspec.data.crops import Crops, Recordings
+from mmspec.data.crops import Crops
 from mmspec.data.mel import LogMel
+from mmspec.data.recordings import Recordings
 from mmspec.errors import InputError
 
 LENGTHS = np.array([4000, 3300, 500, 2048])

@@ -83,9 +83,27 @@ def test_graphs_put_out_what_torch_does_for_any_number_of_samples(case, tmp_path
     hold(part, reader(write_graph(part, graph, tmp_path, "onnx", 18)))
 
 
+@pytest.mark.parametrize(("case", "count"), [("unet", 3), ("kl", 1)])
+def test_attention_is_one_operator(case, count, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra export)")
+    pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript (the extra export)")
+    part = parts(made(case))[-1]
+    nodes = onnx.load(write_graph(part, traced(part), tmp_path, "onnx", 18)).graph.node
+    kinds = [node.op_type for node in nodes]
+    assert kinds.count("MultiHeadAttention") == count and "Softmax" not in kinds
+
+
+def other_length(inputs):
+    """A vocoder's recordings and texts are of any length."""
+    if "spectrogram" in inputs:
+        x, mel = inputs["x"], inputs["spectrogram"]
+        return inputs | {"x": torch.cat([x, x[..., :77]], 2), "spectrogram": torch.cat([mel, mel[..., :1]], 2)}
+    return inputs | ({"context": inputs["context"][:, :5]} if "context" in inputs else {})
+
+
 def hold(part, graph):
-    for count in (1, 3):
-        inputs = other_batch(part, count)
+    for inputs in (other_batch(part, 1), other_batch(part, 3), other_length(other_batch(part, 2))):
+        count = len(next(iter(inputs.values())))
         with torch.no_grad():
             wanted, found = part.module(inputs), graph(inputs)
         assert wanted.shape == found.shape and len(found) == count

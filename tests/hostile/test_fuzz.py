@@ -29,7 +29,10 @@ EXAMPLES = 10 if not SECONDS else 50  # before another seed
 EXPORTED = {"format": "mmspec-exported-1", "mmspec": "0.1.0", "graph": "onnx", "opset": 20, "files": {},
             "signal": {"shape": [3, 8, 8], "sample_rate": None, "classes": None}, "latent_shape": [3, 8, 8],
             "process": {"type": "EDM"}, "sigma_min": 0.002, "sigma_max": 80.0, "conditions": {}, "steps": 4,
-            "sampler": {"type": "Heun"}, "guidance": None, "parity": {}}  # fmt: skip
+            "sampler": {"type": "Heun"}, "guidance": None, "parity": {},
+            "conditioner": {"sample_rate": 8000, "n_fft": 1024, "hop_samples": 256, "n_mels": 5},
+            "int8": {"operators": 9, "calibrated_on": 64, "samples": 16, "log_spectral_distance": 0.1,
+                     "between_seeds": 0.3}}  # fmt: skip
 SCHEDULER = {"_class_name": "DDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear", "steps_offset": 1,
              "beta_start": 0.0015, "num_train_timesteps": 1000, "prediction_type": "epsilon", "clip_sample": False,
              "trained_betas": None, "timestep_spacing": "leading", "set_alpha_to_one": True}  # fmt: skip

@@ -9,7 +9,8 @@ import torch
 import mmspec.experiment.measures  # all of ours  # noqa: F401
 from mmspec.components import choices
 from mmspec.data import PackedDataset
-from mmspec.data.crops import Crops, Recordings
+from mmspec.data.crops import Crops
+from mmspec.data.recordings import Recordings
 from mmspec.errors import InputError
 from mmspec.metrics.comparison import compare
 from mmspec.metrics.feature_distance import FeatureDistance

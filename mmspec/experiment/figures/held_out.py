@@ -13,7 +13,7 @@ from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import Batch, Labels, tell
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import class_numbers, dataset_context
-from mmspec.experiment.sources import require_rate
+from mmspec.experiment.recordings import require_rate
 from mmspec.training.run import Run
 
 
