@@ -57,7 +57,7 @@ def build(
         title: heading of the page.
         max_samples: shown of each set; None for 64 pictures or 6 clips.
         lead: what to see, in words; None for what a report is.
-        verifications: name -> what `mmspec verify` found, shown above the runs.
+        verifications: name -> what ``mmspec verify`` found, shown above the runs.
         table: of the experiment that the runs are part of, shown first.
         figures: of these runs, shown next.
 

@@ -189,7 +189,7 @@ def half_spectra(pieces: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def magnitudes(spectra: Tensor, floor: float) -> Tensor:
-    """Magnitudes of complex spectra, raised to ``floor``."""
+    """Magnitudes of complex spectra ``[...]``, raised to ``floor``."""
     # Arithmetic on separate real and imaginary parts is several times faster than abs().
     real, imag = spectra.real, spectra.imag.contiguous()
     return real.square().addcmul_(imag, imag).sqrt_().clamp_(min=floor)

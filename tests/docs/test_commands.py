@@ -23,7 +23,7 @@ RUN_ELSEWHERE = (TOUR, "docs/extending.md")
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "recipes").glob("*/README.md"))]
 PAGES = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in FILES}
 BLOCK = re.compile(r"^ *```(?:bash|text)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
-OTHERS = ("docker", "source", "export", "exit", "scontrol", "status=$?")  # no programs of ours
+OTHERS = ("cd", "docker", "source", "export", "exit", "ln", "npm", "scontrol", "status=$?")  # no programs of ours
 LAUNCHERS = ("accelerate", "torchrun", "srun")
 
 
