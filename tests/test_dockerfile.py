@@ -113,8 +113,9 @@ def test_what_is_installed_prepares_data_and_runs_recipes_in_an_empty_folder(ima
     run(image, "mmspec", "prepare", "images", "flat.zip", "data", "--size", "8", "--workers", "2", cwd=tmp_path)
     dataset = PackedDataset(tmp_path / "data")
     assert dataset.data.shape == (4, 8, 8, 3) and dataset.meta.classes is None
-    said = run(image, "mmspec", "compare", "flat.zip", "data", "size=8", cwd=tmp_path)  # decodes as data_prep does
-    assert "flat.zip" in said
+    compare = ["mmspec", "compare", "flat.zip", "data"]  # decodes as data_prep does
+    refused = subprocess.run(compare, cwd=tmp_path, env=image[1], capture_output=True, text=True)
+    assert "data has pictures of 8 x 8 pixels and flat.zip of 9 x 9" in refused.stderr
     assert " photographs " in run(image, "mmspec", "prepare", cwd=tmp_path)
     assert "usage: recipes/demo/run.sh" in run(image, "mmspec", "recipe", "demo", "--help", cwd=tmp_path)
     run(image, "mmspec", "recipe", "checkerboard", "--stop-stage", "1", "--size", "8", cwd=tmp_path)
