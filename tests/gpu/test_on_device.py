@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from mmspec.data.augment import EDMAugment
 from mmspec.diffusion import sample, seeded
@@ -103,6 +104,14 @@ def test_samples_are_those_of_the_cpu():
     torch.testing.assert_close(drawn[1].cpu(), drawn[0], rtol=1e-3, atol=1e-3)
 
 
+@pytest.fixture
+def own_precision():
+    """Accelerate has one a process, which tests after this one choose themselves."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("own_precision")
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 @pytest.mark.parametrize("case", TRAINED)
 def test_trainings_go_on_where_they_stopped(case, precision, tmp_path):
