@@ -349,4 +349,4 @@ def _write_page(found: Prescribed) -> None:
     figures = [] if seen is None else verification_figures(seen.arms, seen.judgements, seen.octaves)
     beside = f"{found.page.with_name('diagnosis.html')} has what was measured."
     title = f"Prescription for {run_of(found.options.from_).folder.resolve().name}"
-    write_figure_page(found.page, title, found.diagnosis, figures, table, [*found.sentences, beside])
+    write_figure_page(found.page, title, found.diagnosis, figures, [table], [*found.sentences, beside])
