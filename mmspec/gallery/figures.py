@@ -45,15 +45,20 @@ class Drawings:
 def standing_alone(figure: Figure) -> str:
     """A figure's drawing as a file that needs no page."""
     svg = str(figure.svg)  # as text, which is not escaped again
-    return svg.replace("<svg ", f"<svg {_NAMESPACES} ", 1).replace(">", f"><style>{colours()}</style>", 1)
+    style = colours() + _rules(r"@media \(max-width: 430px\) \{ svg text .*?\}$")
+    return svg.replace("<svg ", f"<svg {_NAMESPACES} ", 1).replace(">", f"><style>{style}</style>", 1)
+
+
+def colours() -> str:
+    """The variables of the pages' style sheet, in both modes."""
+    return _rules(r":root \{.*?^\}\n") + _rules(r"@media \(prefers-color-scheme: dark\) \{.*?^\}\n")
 
 
 @cache
-def colours() -> str:
-    """The variables of the pages' style sheet, in both modes."""
+def _rules(pattern: str) -> str:
+    """The first rules of the pages' style sheet that begin a line as a pattern says."""
     style = files("mmspec.drawing").joinpath("templates/style.css").read_text(encoding="utf-8")
-    light = re.search(r"^:root \{.*?^\}\n", style, re.MULTILINE | re.DOTALL)
-    dark = re.search(r"^@media \(prefers-color-scheme: dark\) \{.*?^\}\n", style, re.MULTILINE | re.DOTALL)
-    if light is None or dark is None:
-        raise ValueError("style.css defines no colours.")
-    return light[0] + dark[0]
+    found = re.search("^" + pattern, style, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"style.css has no {pattern}.")
+    return found[0]

@@ -25,7 +25,12 @@ from mmspec.gallery.figures import Drawings, colour, colours
 from mmspec.gallery.shown import Shown, facts, label
 
 HOST = "127.0.0.1"
-PAGE = {"index.html": "text/html", "gallery.js": "text/javascript", "gallery.css": "text/css"}
+PAGE = {
+    "index.html": "text/html",
+    "gallery.js": "text/javascript",
+    "gallery.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
 SELF = "script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'"
 POLICY = f"default-src 'none'; {SELF}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {

@@ -198,7 +198,7 @@ def test_the_page_keeps_its_own_policy(two):
     assert "innerHTML" not in script and "eval(" not in script and not re.search(r"""["']https?:""", script)
     style = two.get("/gallery.css").text
     assert set(re.findall(r"var\((--[\w-]+)\)", style)) <= set(re.findall(r"(--[\w-]+):", style))
-    assert {file.name for file in PAGE.iterdir()} == {"index.html", "gallery.js", "gallery.css"}
+    assert {file.name for file in PAGE.iterdir()} == {"index.html", "gallery.js", "gallery.css", "icon.svg"}
 
 
 def test_the_script_is_javascript():

@@ -44,11 +44,11 @@ def test_nothing_fails_and_everything_loads(seen):
 
 
 def test_sets_stand_side_by_side_and_are_paged_by_keys(seen):
-    assert seen["runs"] == ["run", "sound"] and seen["sections"] == ["run: final", "sound: sound"]
+    assert seen["runs"] == ["run", "sound"] and seen["sections"] == ["run", "sound"]
     assert seen["cells"] == 48 + 2 and seen["labels"] == ["#0 cat", "#1 <b>dog</b>"]
     assert seen["players"][1].startswith("api/runs/1/sets/sound/1/sound.wav")
     assert "/0/thumbnail.png" in seen["first"][0] and "/48/thumbnail.png" in seen["second"]
-    assert seen["without"] == ["run: final"]
+    assert seen["without"] == ["run"]
 
 
 def test_one_sample_is_compared_large_side_by_side_or_in_turn(seen):

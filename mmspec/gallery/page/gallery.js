@@ -56,7 +56,8 @@ function shownRuns() {
 
 function shownSets() {
   return shownRuns().flatMap((run) =>
-    Object.entries(run.sets).map(([name, set]) => ({ run, name, ...set, title: `${run.name}: ${name}` })));
+    Object.entries(run.sets).map(([name, set], _, all) =>
+      ({ run, name, ...set, title: all.length > 1 ? `${run.name}: ${name}` : run.name })));
 }
 
 function address(set, index, part) {
@@ -74,13 +75,13 @@ function samplesView() {
   if (!sets.length) return [make("p", {}, "No samples yet: `mmspec sample from=RUN` draws some.")];
   state.page = Math.min(state.page, pages() - 1);
   const jump = make("input", {
-    type: "number", min: 1, max: pages(), value: state.page + 1, "aria-label": "Page",
+    type: "number", min: 1, max: pages(), value: state.page + 1,
     onchange: () => turnTo(Number(jump.value) - 1),
   });
-  const bar = make("div", { className: "bar" },
-    make("button", { type: "button", onclick: () => turnTo(state.page - 1) }, "←"),
-    jump, ` of ${pages()} `,
-    make("button", { type: "button", onclick: () => turnTo(state.page + 1) }, "→"));
+  const bar = make("div", { className: "bar", hidden: pages() === 1 },
+    make("button", { type: "button", "aria-label": "Page before", onclick: () => turnTo(state.page - 1) }, "←"),
+    make("label", {}, "Page ", jump, ` of ${pages()}`),
+    make("button", { type: "button", "aria-label": "Next page", onclick: () => turnTo(state.page + 1) }, "→"));
   return [bar, make("div", { className: "sides" }, ...sets.map(setSection))];
 }
 
@@ -92,7 +93,7 @@ function setSection(set) {
   labelled(set, first, grid);
   const range = first < last ? `${first} to ${last - 1} of ${set.count.toLocaleString("en")}` : `${set.count} in all`;
   return make("section", { "aria-label": set.title },
-    make("h2", {}, chip(set.run.colour), set.title, " ", make("span", { className: "small" }, range)), grid);
+    make("h2", {}, chip(set.run.colour), set.title), make("p", { className: "small" }, range), grid);
 }
 
 function cell(set, index) {
@@ -144,14 +145,19 @@ function drawLarge() {
   });
   dialog.replaceChildren(
     make("div", { className: "bar" },
-      make("button", { type: "button", onclick: () => enlarge(state.large - 1) }, "←"), `sample ${state.large}`,
-      make("button", { type: "button", onclick: () => enlarge(state.large + 1) }, "→"), flipButton(),
+      make("button", { type: "button", "aria-label": "Sample before", onclick: () => enlarge(state.large - 1) }, "←"),
+      `sample ${state.large}`,
+      make("button", { type: "button", "aria-label": "Next sample", onclick: () => enlarge(state.large + 1) }, "→"),
+      ...turnButtons(),
       make("button", { type: "button", onclick: () => dialog.close() }, "Close")),
     make("div", { className: state.inTurn ? "sides inturn" : "sides" }, ...figures));
 }
 
-function flipButton() {
-  return make("button", { type: "button", "aria-pressed": String(state.inTurn), onclick: flip }, "in turn");
+function turnButtons() {
+  return [
+    make("button", { type: "button", "aria-pressed": String(state.inTurn), onclick: flip }, "one at a time"),
+    make("button", { type: "button", hidden: !state.inTurn, onclick: nextTurn }, "next"),
+  ];
 }
 
 function flip() {
@@ -175,7 +181,7 @@ function trainingView() {
   const runs = state.runs.map((run, index) => ({ ...run, index })).filter((run) => run.previews.length);
   if (!runs.length) return [make("p", {}, "No previews: train with trainer.sample_every=1000.")];
   const panes = state.panes.map((pane, i) => paneFigure(runs, pane, i));
-  return [make("div", { className: "bar" }, flipButton()),
+  return [make("div", { className: "bar" }, ...turnButtons()),
     make("div", { className: state.inTurn ? "sides inturn" : "sides" }, ...panes)];
 }
 
