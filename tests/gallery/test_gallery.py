@@ -2,11 +2,9 @@
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,6 +19,7 @@ from mmspec.cli import main, with_keys
 from mmspec.data import DatasetMeta, write_packed
 from mmspec.errors import InputError
 from mmspec.gallery.shown import shown
+from tests.gallery.serving import served
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "mmspec/gallery/page"
@@ -64,7 +63,7 @@ def pictures(folder, count=5):
 
 
 def clips(folder, lengths):
-    samples = (3000 * np.random.default_rng(0).standard_normal((len(lengths), 900))).astype(np.int16)
+    samples = (3000 * np.random.default_rng(0).standard_normal((len(lengths), max(lengths)))).astype(np.int16)
     meta = DatasetMeta(modality="audio", source="test", sample_rate=4000)
     write_packed(folder, samples, lengths=np.array(lengths), meta=meta)
 
@@ -210,23 +209,16 @@ def test_the_script_is_javascript():
 def test_ten_thousand_samples_fit_in_300_mb(tmp_path):
     """As a command: it says where it is, answers, and ends quietly when it is interrupted."""
     pictures(make_run(tmp_path / "a run, 'large'") / "samples/final", count=10_000)
-    command = [sys.executable, "-m", "mmspec", "gallery", str(tmp_path / "a run, 'large'"), "port=0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        address = process.stdout.readline().split()[0]
+    with served(tmp_path / "a run, 'large'") as (address, process):
         (run,) = json.load(urllib.request.urlopen(f"{address}api/runs", timeout=60))
         assert run["sets"]["final"]["count"] == 10_000
         for index in range(9_950, 9_998):
             content = urllib.request.urlopen(f"{address}api/runs/0/sets/final/{index}/thumbnail.png", timeout=60).read()
             assert content.startswith(b"\x89PNG")
         urllib.request.urlopen(f"{address}api/figures/1.svg?runs=0", timeout=60).read()
-        if (status := Path(f"/proc/{process.pid}/status")).exists():
+        if (status := Path(f"/proc/{process}/status")).exists():
             peak = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
             assert peak < 300_000
-    finally:
-        process.terminate()
-        assert process.wait(timeout=60) == 0
 
 
 def test_words_are_folders(tmp_path, capsys):
