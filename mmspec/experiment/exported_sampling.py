@@ -19,7 +19,7 @@ from mmspec.typed import write
 
 LABELS, ZERO = "labels", ("labels", "augment_labels")  # conditions, and those of which zeros say nothing
 FIXED = ("sampler", "steps", "guidance")  # at export
-NEEDS_TORCH = ("correction", "text", "captions", "text_encoder", "recordings")
+NEEDS_TORCH = ("correction", "text", "captions", "text_encoder", "recordings", "walk")
 
 
 def write_exported_draws(options: SampleOptions, defaults: SampleOptions) -> str:

@@ -6,6 +6,9 @@ from functools import cache
 from importlib.resources import files
 from threading import Lock
 
+import numpy as np
+
+from mmspec.analysis import walk_figures
 from mmspec.drawing.figure import Figure
 from mmspec.drawing.style import LINES
 from mmspec.gallery.shown import Shown
@@ -28,7 +31,8 @@ class Drawings:
         self._drawn: list[tuple[Figure, str]] = []
 
     def of(self, runs: Sequence[tuple[int, Shown]]) -> list[tuple[Figure, str]]:
-        """Spectra, and curves of training, of runs with their indices, each with its SVG file; what their files allow.
+        """Spectra, curves of training and gates along walks, of runs with their indices, each with its
+        SVG file; what their files allow.
 
         Raises:
             InputError: if a file cannot be read.
@@ -37,9 +41,24 @@ class Drawings:
             key = [(index, run.stamp()) for index, run in runs]
             if key != self._key:
                 reported = [(colour(index), run.reported()) for index, run in runs]
-                figures = [*spectrum_figures(reported), *training_figures(reported)]
+                figures = [*spectrum_figures(reported), *training_figures(reported), *_gates(runs)]
                 self._key, self._drawn = key, [(figure, standing_alone(figure)) for figure in figures]
             return self._drawn
+
+
+def _gates(runs: Sequence[tuple[int, Shown]]) -> list[Figure]:
+    """Of the networks whose walks were kept and that have any."""
+    return [
+        walk_figures.gates(
+            walk.sigmas,
+            {layer: np.array(gates) for layer, gates in walk.gates.items()},
+            walk.samples,
+            f"Gates of {run.name} ({name})",
+        )
+        for _, run in runs
+        for name, walk in run.walks().items()
+        if walk.gates
+    ]
 
 
 def standing_alone(figure: Figure) -> str:

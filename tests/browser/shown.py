@@ -17,6 +17,7 @@ class Shown:
         self.page, self.errors = page, []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda told: self.errors.append(told.text) if told.type in ("error", "warning") else None)
+        page.set_default_timeout(120_000)  # milliseconds; a busy machine is no fault of the page
         page.goto(address)
 
     def all(self, selector, script):

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.gallery.serving import served
-from tests.gallery.test_gallery import clips, make_run, pictures
+from tests.gallery.test_gallery import clips, make_run, pictures, walk
 
 pytest.importorskip("starlette", reason="the extra gallery is not installed")
 
-VIEWS = {"samples": "main section", "training": "main output", "curves": "main figcaption strong"}
+VIEWS = {
+    "samples": "main section",
+    "walk": "main output",
+    "training": "main output",
+    "curves": "main figcaption strong",
+}
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +23,7 @@ def address(chromium, tmp_path_factory):
     """A run with 100 pictures, and sound."""
     home = tmp_path_factory.mktemp("runs")
     pictures(make_run(home / "run") / "samples/final", count=100)
+    walk(home / "run/samples/final/walk")
     clips(home / "sound", [4000, 2000])
     with served(home / "run", home / "sound") as (address, _):
         yield address
@@ -78,16 +84,30 @@ def test_one_sample_is_compared_large_side_by_side_or_one_at_a_time(gallery):
     assert not page.locator("dialog").is_visible()
 
 
-def test_steps_of_training_and_curves_are_reached_by_keys(gallery):
+def test_a_slider_goes_along_the_walk(gallery):
     page = gallery.page
     page.keyboard.press("2")
+    where = page.locator("main output")
+    assert where.all_inner_texts() == ["step 1 of 3, σ = 9"] and all(gallery.loaded("main img"))
+    page.keyboard.press("ArrowRight")
+    assert where.all_inner_texts() == ["step 2 of 3, σ = 1"] and all(gallery.loaded("main img"))
+    page.get_by_label("Step of the sampler").fill("2")
+    assert where.all_inner_texts() == ["step 3 of 3, σ = 0.1"]
+    shown = gallery.all("main img", "(image) => image.src.match(/walks\\/final\\/(\\d+)/)[1]")
+    assert shown == ["2", "5"] and all(gallery.loaded("main img"))
+
+
+def test_steps_of_training_and_curves_are_reached_by_keys(gallery):
+    page = gallery.page
+    page.keyboard.press("3")
     steps = page.locator("main output")
     assert steps.all_inner_texts() == ["step 20", "step 20"] and all(gallery.loaded("main img"))
     page.keyboard.press("ArrowLeft")
     assert steps.all_inner_texts() == ["step 10", "step 10"] and all(gallery.loaded("main img"))
-    page.keyboard.press("3")
+    page.keyboard.press("4")
     page.wait_for_selector(VIEWS["curves"])
-    assert page.locator(VIEWS["curves"]).all_inner_texts() == ["Training loss by noise level", "Training loss"]
+    titles = ["Training loss by noise level", "Training loss", "Gates of run (final)"]
+    assert page.locator(VIEWS["curves"]).all_inner_texts() == titles
     assert all(gallery.loaded("main img"))
     page.keyboard.press("?")
     assert page.locator("#keys dl").is_visible()
