@@ -19,6 +19,9 @@ else
   # PESQ is compiled as it is installed; without a C compiler its metrics are left out.
   "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[eval-speech]" ||
     echo "mmspec works without PESQ and STOI, which need a C compiler and its Python headers." >&2
+  # Drives a Chromium that is on the machine; none is downloaded.
+  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[browser]" ||
+    echo "mmspec works without playwright, which has no package for this platform; its pages are then not tested." >&2
 fi
 
 # torchaudio's wheel links CUDA, so beside a CPU build of torch its import fails on its compiled files.

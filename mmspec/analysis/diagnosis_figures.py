@@ -59,6 +59,7 @@ def _map(title: str, axis: Axis, sigmas: Sequence[float], bias: Bias, counts: Te
     bar = drawing.colorbar(image, ax=axes, label="dB")
     bar.outline.set(visible=False)
     bar.ax.tick_params(color=MUTED, labelcolor=MUTED)
+    bar.ax.yaxis.label.set_color(INK)
     return Figure(title, drawing, f"{what} {MARKED}", LEGEND)
 
 

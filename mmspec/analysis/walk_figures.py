@@ -1,5 +1,7 @@
 """Figures of a sampler's walk: what the denoiser predicts on it, and which sub-bands its gates let pass."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from torch import Tensor
 
@@ -44,19 +46,19 @@ def predictions(trajectory: Trajectory, denoiser: Denoiser, shown: int, real: Te
     return Figure(title, drawing, caption, legend)
 
 
-def gates(trajectory: Trajectory, num: int, title: str) -> Figure:
+def gates(sigmas: Sequence[float], found: Mapping[str, np.ndarray], num: int, title: str) -> Figure:
     """Gates of the wavelet resampling layers (Diffusion Probabilistic Model Made Slim, figure 9).
 
     Args:
-        trajectory: of a walk of a denoiser that has such layers.
+        sigmas: noise levels of the walk, descending.
+        found: layer -> gates, ``[sigmas, bands]``; at least one.
         num: samples that walked.
         title: of the figure.
     """
-    found = {name.removeprefix("network."): values.numpy() for name, values in trajectory.mean_gates().items()}
     bands = next(iter(found.values())).shape[1]
     caption = f"Means over {num} samples; time runs to the right. An open gate is 1."
     legend = list(enumerate(BANDS.get(bands, tuple(f"band {i}" for i in range(bands))), start=1))
-    return Figure(title, figures.gate_values(trajectory.sigmas, found), caption, legend)
+    return Figure(title, figures.gate_values(sigmas, found), caption, legend)
 
 
 def _spectrum(x: Tensor, sample_rate: int | None) -> Spectrum:

@@ -45,13 +45,13 @@ def write_figure_page(
     title: str,
     lead: str,
     figures: Sequence[Figure],
-    table: TextTable | None = None,
+    tables: Sequence[TextTable] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """One HTML file with figures, and a table with notes below them.
+    """One HTML file with figures, tables, and notes below them.
 
     Raises:
         InputError: if a file is there that is no page of mmspec.
     """
     described = [replace(figure, description=f"{title}: {figure.title}") for figure in figures]
-    write_page(out, "figures.html", title, lead=lead, figures=described, table=table, notes=notes)
+    write_page(out, "figures.html", title, lead=lead, figures=described, tables=tables, notes=notes)

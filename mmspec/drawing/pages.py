@@ -1,11 +1,13 @@
 """The frame of all pages: one HTML file that needs nothing beside it, and says what made it."""
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from mmspec.drawing.own_files import refuse_other
 from mmspec.files import replace_text
@@ -58,10 +60,17 @@ def _is_page(file: Path) -> bool:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("mmspec.drawing"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(name: str) -> Markup:
+    """The name of a run or a key, which a narrow column breaks between its words."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._/-])(?=\w)", name))

@@ -68,6 +68,7 @@ def restrain(axes: "Axes") -> None:
     axes.tick_params(which="both", color=MUTED, labelcolor=MUTED, left=False, labelsize=10)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
+    axes.yaxis.labelpad = 10  # numbers grow on narrow screens
     axes.title.set_color(INK)
     axes.margins(x=0.01)
 

@@ -350,9 +350,9 @@ def _write_page(page: Path, found: Diagnosis) -> None:
     card = None if found.samples is None else found.samples
     figures = diagnosis_figures(found.denoising, found.decoded, found.loss, found.first_stage, card)
     rows = [[each.kind, each.sentence] for each in found.findings]
-    table = TextTable("Findings", ["what", "in words"], rows) if rows else None
+    tables = [TextTable("Findings", ["what", "in words"], rows)] if rows else []
     drawn = "" if card is None else f", {card.counts[1]} samples beside {card.counts[0]:,} real signals"
     notes = [
         f"Of {found.count} held-out signals{drawn}. Intervals hold at 95% for all octaves and noise levels together."
     ]
-    write_figure_page(page, f"Diagnosis of {Path(found.options.from_).name}", found.verdict, figures, table, notes)
+    write_figure_page(page, f"Diagnosis of {Path(found.options.from_).name}", found.verdict, figures, tables, notes)

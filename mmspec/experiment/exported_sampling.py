@@ -25,7 +25,7 @@ from mmspec.typed import write
 LABELS, CONTEXT, SPECTROGRAM = "labels", "context", "spectrogram"  # conditions
 KEYS = {"text": CONTEXT, "captions": CONTEXT, "recordings": SPECTROGRAM}  # options, and what they say
 FIXED = ("sampler", "steps", "guidance")  # at export
-NEEDS_TORCH = ("correction", "text_encoder")
+NEEDS_TORCH = ("correction", "text_encoder", "walk")
 
 
 @dataclass(frozen=True)

@@ -344,9 +344,9 @@ def _write_page(found: Prescribed) -> None:
     for each in found.prescriptions:
         judgement = found.judgement(each)
         rows.append([name(each), each.reason, "not verified" if judgement is None else judgement.verdict])
-    table = TextTable("Prescribed", ["treatment", "because", "verdict"], rows) if rows else None
+    tables = [TextTable("Prescribed", ["treatment", "because", "verdict"], rows)] if rows else []
     seen = found.verification
     figures = [] if seen is None else verification_figures(seen.arms, seen.judgements, seen.octaves)
     beside = f"{found.page.with_name('diagnosis.html')} has what was measured."
     title = f"Prescription for {run_of(found.options.from_).folder.resolve().name}"
-    write_figure_page(found.page, title, found.diagnosis, figures, table, [*found.sentences, beside])
+    write_figure_page(found.page, title, found.diagnosis, figures, tables, [*found.sentences, beside])

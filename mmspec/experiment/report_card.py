@@ -216,8 +216,6 @@ def rows(comparison: Comparison) -> tuple[TextTable, TextTable]:
 
 def _write_page(out: Path, comparison: Comparison) -> None:
     real, generated = comparison.card.counts
-    octaves, metrics = rows(comparison)
-    notes = [f"{row[0]}: {row[1]} (95% {row[2]}; of real halves {row[3]})." for row in metrics.rows]
     kept = (
         "Kurtosis and coherence of wavelet coefficients are medians of real and generated signals; noise has 3 and 0."
     )
@@ -226,6 +224,6 @@ def _write_page(out: Path, comparison: Comparison) -> None:
         f"{comparison.options.generated.name} against {comparison.options.real.name}",
         f"{comparison.verdict} ({generated:,} generated, {real:,} real signals.)",
         card_figures(comparison.card),
-        octaves,
-        [kept, *notes, *comparison.warnings],
+        rows(comparison),
+        [kept, *comparison.warnings],
     )

@@ -37,6 +37,7 @@ class SampleOptions:
     captions: str | None = None
     text_encoder: str | None = None
     recordings: str | None = None
+    walk: int = 0
     seed: int = 0
     batch_size: int = 64
     mixed_precision: Literal["no", "bf16"] = "no"
@@ -49,6 +50,8 @@ class SampleOptions:
             raise InputError(
                 f"num, steps and batch_size must be 1 or more, not {self.num}, {self.steps} and {self.batch_size}."
             )
+        if self.walk < 0:
+            raise InputError(f"walk must be 0 or more samples, not {self.walk}.")
         check_seed(self.seed)
 
     @property

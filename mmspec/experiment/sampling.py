@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,19 @@ from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete
 from mmspec.data.recordings import Recordings
 from mmspec.data.values import decode, encode
+from mmspec.data.walk import FOLDER as WALK
 from mmspec.devices import refuse_missing_on
 from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import Batch, Condition, Context, hideable, said, tell
 from mmspec.diffusion.correction import Correction
 from mmspec.diffusion.guidance import Guided
 from mmspec.diffusion.samplers import Sampler
+from mmspec.diffusion.samplers.sampler import OnStep
 from mmspec.errors import InputError
 from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.inference import EAGER, Way, compiled, fastest
+from mmspec.experiment.kept_walk import write_walks
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.sample_folder import FACTS, SHOWN, SampleOptions, refuse_foreign, write_record
 from mmspec.experiment.sampling_progress import sampling_progress
@@ -39,7 +43,7 @@ from mmspec.provenance import provenance
 from mmspec.training.run import find_denoiser
 from mmspec.typed import write
 
-FREE = ("from", "out", "batch_size", "device")  # what samples do not follow from; weights are known by content
+FREE = ("from", "out", "batch_size", "device", "walk")  # what samples do not follow from; weights are known by content
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,12 @@ class Draws:
                 done(before + steps)
                 yield batch.start, encode(samples)
 
-    def _samples(self, indices: range, on_step: Callable[[int, Tensor, Tensor], None]) -> Tensor:
+    @property
+    def walks(self) -> list[Callable[[OnStep], Tensor]]:
+        """The walks of the samples whose steps are kept."""
+        return [partial(self._samples, range(i, i + 1)) for i in range(min(self.options.walk, self.meta.count))]
+
+    def _samples(self, indices: range, on_step: OnStep) -> Tensor:
         batch = self._batch(indices)
         told: dict[str, Any] = {**tell(self.conditions, batch)}
         shape = (len(indices), *self.meta.shape) if batch.clips is None else self.denoiser.clean(batch.clips).shape
@@ -343,6 +352,8 @@ def _complete(draws: Draws, folder: Path) -> None:
     labels = None if draws.classes is None else draws.classes.numpy()
     lengths = draws.recordings.lengths[: draws.meta.count] if draws.recordings else None
     complete(folder, labels, lengths, draws.texts, meta=draws.meta)
+    if walks := draws.walks:
+        write_walks(folder / WALK, draws.denoiser, walks, draws.meta, labels, lengths)
     data = np.load(folder / "data.npy", mmap_mode="r")
     write_samples(decode(np.array(data[:SHOWN])), folder, draws.meta.sample_rate, lengths)
 

@@ -175,7 +175,7 @@ def write_outputs(verification: Verification) -> Path:
     )
     figures = verification_figures(verification.arms, verification.judgements, verification.octaves)
     page = out / "verification.html"
-    write_figure_page(page, f"Verification: {out.resolve().name}", lead, figures, table, verification.sentences)
+    write_figure_page(page, f"Verification: {out.resolve().name}", lead, figures, [table], verification.sentences)
     return page
 
 

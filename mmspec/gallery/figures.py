@@ -6,6 +6,9 @@ from functools import cache
 from importlib.resources import files
 from threading import Lock
 
+import numpy as np
+
+from mmspec.analysis import walk_figures
 from mmspec.drawing.figure import Figure
 from mmspec.drawing.style import LINES
 from mmspec.gallery.shown import Shown
@@ -28,7 +31,8 @@ class Drawings:
         self._drawn: list[tuple[Figure, str]] = []
 
     def of(self, runs: Sequence[tuple[int, Shown]]) -> list[tuple[Figure, str]]:
-        """Spectra, and curves of training, of runs with their indices, each with its SVG file; what their files allow.
+        """Spectra, curves of training and gates along walks, of runs with their indices, each with its
+        SVG file; what their files allow.
 
         Raises:
             InputError: if a file cannot be read.
@@ -37,23 +41,43 @@ class Drawings:
             key = [(index, run.stamp()) for index, run in runs]
             if key != self._key:
                 reported = [(colour(index), run.reported()) for index, run in runs]
-                figures = [*spectrum_figures(reported), *training_figures(reported)]
+                figures = [*spectrum_figures(reported), *training_figures(reported), *_gates(runs)]
                 self._key, self._drawn = key, [(figure, standing_alone(figure)) for figure in figures]
             return self._drawn
+
+
+def _gates(runs: Sequence[tuple[int, Shown]]) -> list[Figure]:
+    """Of the networks whose walks were kept and that have any."""
+    return [
+        walk_figures.gates(
+            walk.sigmas,
+            {layer: np.array(gates) for layer, gates in walk.gates.items()},
+            walk.samples,
+            f"Gates of {run.name} ({name})",
+        )
+        for _, run in runs
+        for name, walk in run.walks().items()
+        if walk.gates
+    ]
 
 
 def standing_alone(figure: Figure) -> str:
     """A figure's drawing as a file that needs no page."""
     svg = str(figure.svg)  # as text, which is not escaped again
-    return svg.replace("<svg ", f"<svg {_NAMESPACES} ", 1).replace(">", f"><style>{colours()}</style>", 1)
+    style = colours() + _rules(r"@media \(max-width: 430px\) \{ svg text .*?\}$")
+    return svg.replace("<svg ", f"<svg {_NAMESPACES} ", 1).replace(">", f"><style>{style}</style>", 1)
+
+
+def colours() -> str:
+    """The variables of the pages' style sheet, in both modes."""
+    return _rules(r":root \{.*?^\}\n") + _rules(r"@media \(prefers-color-scheme: dark\) \{.*?^\}\n")
 
 
 @cache
-def colours() -> str:
-    """The variables of the pages' style sheet, in both modes."""
+def _rules(pattern: str) -> str:
+    """The first rules of the pages' style sheet that begin a line as a pattern says."""
     style = files("mmspec.drawing").joinpath("templates/style.css").read_text(encoding="utf-8")
-    light = re.search(r"^:root \{.*?^\}\n", style, re.MULTILINE | re.DOTALL)
-    dark = re.search(r"^@media \(prefers-color-scheme: dark\) \{.*?^\}\n", style, re.MULTILINE | re.DOTALL)
-    if light is None or dark is None:
-        raise ValueError("style.css defines no colours.")
-    return light[0] + dark[0]
+    found = re.search("^" + pattern, style, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"style.css has no {pattern}.")
+    return found[0]

@@ -19,13 +19,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmspec.data import PackedDataset
+from mmspec.data.walk import Walk
 from mmspec.errors import InputError
 from mmspec.gallery import shown as shown_module
 from mmspec.gallery.figures import Drawings, colour, colours
 from mmspec.gallery.shown import Shown, facts, label
 
 HOST = "127.0.0.1"
-PAGE = {"index.html": "text/html", "gallery.js": "text/javascript", "gallery.css": "text/css"}
+PAGE = {
+    "index.html": "text/html",
+    "gallery.js": "text/javascript",
+    "gallery.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
 SELF = "script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'"
 POLICY = f"default-src 'none'; {SELF}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
@@ -69,6 +75,7 @@ def application(runs: Sequence[Shown]) -> Starlette:
         "/api/runs/{run:int}/previews/{step:int}.png": answers.preview,
         "/api/runs/{run:int}/sets/{set}/labels": answers.labels,
         "/api/runs/{run:int}/sets/{set}/{index:int}/{part}": answers.sample,
+        "/api/runs/{run:int}/walks/{set}/{index:int}/{part}": answers.step,
         "/": _file("index.html"),
         **{f"/{name}": _file(name) for name in PAGE},
     }
@@ -100,9 +107,10 @@ class Answers:
         answer: dict[str, Any] = {"name": run.name, "colour": colour(index), "stamp": run.stamp()}
         try:
             sets = {name: facts(dataset) for name, dataset in run.sets().items()}
+            walks = {name: {**facts(walk.dataset), **_steps(walk)} for name, walk in run.walks().items()}
         except InputError as error:
-            return {**answer, "sets": {}, "previews": [], "error": str(error)}
-        return {**answer, "sets": sets, "previews": list(run.previews())}
+            return {**answer, "sets": {}, "walks": {}, "previews": [], "error": str(error)}
+        return {**answer, "sets": sets, "walks": walks, "previews": list(run.previews())}
 
     def figures(self, request: Request) -> Response:
         """Titles, captions and legends of the figures of ``?runs=0,1``."""
@@ -132,13 +140,21 @@ class Answers:
 
     def sample(self, request: Request) -> Response:
         """A sample: ``thumbnail.png``, ``whole.png`` or ``sound.wav``."""
+        return self._part(request, self._of(request).sets().get(request.path_params["set"]))
+
+    def step(self, request: Request) -> Response:
+        """What was predicted at a step of a walk, in the same parts."""
+        walk = self._of(request).walks().get(request.path_params["set"])
+        return self._part(request, walk.dataset if walk is not None else None)
+
+    def _part(self, request: Request, dataset: PackedDataset | None) -> Response:
         parts = {
             "thumbnail.png": (shown_module.thumbnail, "image/png"),
             "whole.png": (shown_module.whole, "image/png"),
             "sound.wav": (shown_module.sound, "audio/wav"),
         }
-        dataset, index = self._set(request), request.path_params["index"]
-        if request.path_params["part"] not in parts or index >= len(dataset):
+        index = request.path_params["index"]
+        if dataset is None or request.path_params["part"] not in parts or index >= len(dataset):
             raise HTTPException(404)
         made, media_type = parts[request.path_params["part"]]
         try:
@@ -196,6 +212,10 @@ def _file(name: str) -> Callable[[Request], Response]:
         return Response(colours() + text if name.endswith(".css") else text, media_type=PAGE[name])
 
     return answer
+
+
+def _steps(walk: Walk) -> dict[str, Any]:
+    return {"count": walk.samples, "sigmas": walk.sigmas}
 
 
 def _whole_number(text: str) -> int:

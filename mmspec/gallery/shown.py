@@ -13,12 +13,14 @@ from PIL import Image
 
 from mmspec.data import PackedDataset
 from mmspec.data.media import picture, spectrogram, write_wav
+from mmspec.data.walk import FILE as WALK
+from mmspec.data.walk import FOLDER, Walk
 from mmspec.errors import InputError
 from mmspec.report.runs import ReportedRun, read_runs
 
 PREVIEW = re.compile(r"step_(\d{8})\.png")
 READ = ("config.yaml", "metrics.jsonl", "evaluation.json", "samples/final/sample.json")
-PACKED = ("meta.json", "data.npy", "labels.npy", "lengths.npy")
+PACKED = ("meta.json", "data.npy", "labels.npy", "lengths.npy", WALK)
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,16 @@ class Shown:
         Raises:
             InputError: if a set cannot be read.
         """
-        if (self.folder / "meta.json").is_file():
-            places = [self.folder]
-        else:
-            places = sorted(file.parent for file in self.folder.glob("samples/*/meta.json"))
-        return {place.name: _opened(place, _stamp(place / "meta.json")) for place in places if self._whole(place)}
+        return {place.name: _opened(place, _stamp(place / "meta.json")) for place in self._places()}
+
+    def walks(self) -> dict[str, Walk]:
+        """Walks of samples, by the name of their set.
+
+        Raises:
+            InputError: if one cannot be read.
+        """
+        kept = {place.name: place / FOLDER for place in self._places() if (place / FOLDER / WALK).is_file()}
+        return {name: _walked(place, _stamp(place / WALK)) for name, place in kept.items() if self._whole(place)}
 
     def previews(self) -> dict[int, Path]:
         """Step -> picture of samples that were drawn while training."""
@@ -65,6 +72,7 @@ class Shown:
     def stamp(self) -> str:
         """Changes when anything that is shown may have changed."""
         files = [*(self.folder / name for name in (*READ, "samples")), *self.folder.glob("samples/*/meta.json")]
+        files += [*self.folder.glob(f"samples/*/{FOLDER}/{WALK}"), self.folder / FOLDER / WALK]
         return "-".join(str(_stamp(file)) for file in files)
 
     def holds(self, path: Path) -> bool:
@@ -75,6 +83,14 @@ class Shown:
         folder = self.folder / name
         if folder.is_dir() and self.holds(folder):
             yield from (file for file in folder.iterdir() if file.is_file() and self.holds(file))
+
+    def _places(self) -> list[Path]:
+        """Of packed samples."""
+        if (self.folder / "meta.json").is_file():
+            places = [self.folder]
+        else:
+            places = sorted(file.parent for file in self.folder.glob("samples/*/meta.json"))
+        return [place for place in places if self._whole(place)]
 
     def _whole(self, place: Path) -> bool:
         return all(self.holds(place / name) for name in PACKED)
@@ -165,3 +181,8 @@ def _stamp(file: Path) -> int:
 @lru_cache(maxsize=64)
 def _opened(folder: Path, stamp: int) -> PackedDataset:
     return PackedDataset(folder)
+
+
+@lru_cache(maxsize=64)
+def _walked(folder: Path, stamp: int) -> Walk:
+    return Walk(folder)

@@ -44,7 +44,12 @@ def spectral_differences(lines: Sequence[Line], unit: str) -> "Figure":
 
 def loss_by_sigma(lines: Sequence[Line]) -> "Figure":
     """Training loss over the noise level sigma."""
-    return _plot(lines, "noise level σ", "log", ylabel="loss", yscale="log", marker="o")
+    figure = _plot(lines, "noise level σ", "log", ylabel="loss", yscale="log", marker="o")
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    if high > 1000 * low:  # numbers at 2 and 5, too, would touch
+        set_scale(axes, "x", "log", each=(1,))
+    return figure
 
 
 def loss_by_step(lines: Sequence[Line]) -> "Figure":

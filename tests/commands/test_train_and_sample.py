@@ -5,12 +5,16 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
 from PIL import Image
 
 from mmspec import from_pretrained
+from mmspec.analysis.trajectory import recorded
 from mmspec.cli import main
 from mmspec.data import DatasetMeta, PackedDataset, write_packed
+from mmspec.data.walk import Walk
+from mmspec.diffusion import sample, seeded
 
 SMALL = [
     "network.model_channels=8",
@@ -113,6 +117,27 @@ def test_samples_are_a_packed_set_and_files_for_people(run):
         assert rate == 8000 and len(clip) == 300
 
 
+def test_walks_of_the_first_samples_are_kept(run, tmp_path):
+    out = tmp_path / "drawn"
+    assert main(["sample", f"from={run}", f"out={out}", "num=3", "steps=3", "walk=2", "device=cpu"]) == 0
+    samples, walk, denoiser = PackedDataset(out), Walk(out / "walk"), from_pretrained(run).eval()
+    assert walk.samples == 2 and walk.dataset.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(walk.sigmas, denoiser.process.sampling_sigmas(3), rtol=1e-6)
+    predicted = walk.dataset.data.astype(int)
+    np.testing.assert_allclose(predicted[2::3], samples.data[:2].astype(int), atol=1)  # the last step ends there
+    assert (predicted[0::3] != predicted[2::3]).any()
+    with recorded(denoiser, predictions=False) as heard:
+        labels = torch.eye(2)
+        sample(denoiser, (2, *samples.meta.shape), sampler="heun", steps=3, labels=labels, generator=seeded([0, 1]))
+    assert {f"network.{name}" for name in walk.gates} == heard.gates.keys() != set()
+    for name, gates in walk.gates.items():  # heun calls twice a step
+        mean = heard.mean_gates()[f"network.{name}"][::2]
+        np.testing.assert_allclose(gates, mean, atol=1e-5)
+    assert "walk" in json.loads((out / "sample.json").read_text())["files"]
+    assert main(["sample", f"from={run}", f"out={out}", "num=3", "steps=3", "device=cpu"]) == 0
+    assert not (out / "walk").exists()
+
+
 def test_samples_do_not_depend_on_the_batch_size(run, tmp_path):
     def drawn(name, *overrides):
         out = tmp_path / name
@@ -146,6 +171,7 @@ def test_a_saved_denoiser_samples_and_fine_tunes_without_retyping_the_model(run,
             "sampler.type=rk4",
             "sampler.type=rk4 is unknown: expected one of DDIM, DDPM, DPMpp2M, Euler, Heun",
         ),
+        ("walk=-1", "walk must be 0 or more samples, not -1."),
         ("from=.", "holds no denoiser"),
     ],
 )

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from PIL import Image
 
@@ -15,11 +17,12 @@ def figure_of(title="A <line>"):
 
 
 def test_a_page_needs_nothing_beside_it(tmp_path):
-    table = TextTable("T", ["", "a"], [["x < y", "1"]])
-    write_figure_page(tmp_path / "deep/page.html", "Title", "Lead.", [figure_of()], table, ["a note"])
+    tables = [TextTable("T", ["", "a"], [["x < y", "1"]]), TextTable("U", ["b"], [["2"]])]
+    write_figure_page(tmp_path / "deep/page.html", "Title", "Lead.", [figure_of()], tables, ["a note"])
     html = (tmp_path / "deep/page.html").read_text()
     assert html.startswith("<!doctype html>") and "A &lt;line&gt;" in html and "x &lt; y" in html and "a note" in html
     assert "http" not in html.replace("http-equiv", "") and "<script" not in html and html.count("<svg") == 1
+    assert re.findall(r"<h2>(.*?)</h2>", html) == ["T", "U"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["page.html"]
 
 

@@ -91,7 +91,7 @@ def test_attention_is_one_operator(case, tmp_path):
     part = parts(made(case))[-1]
     nodes = onnx.load(write_graph(part, traced(part), tmp_path, "onnx", 18)).graph.node
     kinds = [node.op_type for node in nodes]
-    count = sum(isinstance(each, SelfAttention) for each in part.modules())
+    count = sum(isinstance(each, SelfAttention) for each in part.module.modules())
     assert kinds.count("MultiHeadAttention") == count > 0 and "Softmax" not in kinds
 
 

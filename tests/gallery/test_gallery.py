@@ -2,11 +2,9 @@
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,8 +17,10 @@ from PIL import Image
 
 from mmspec.cli import main, with_keys
 from mmspec.data import DatasetMeta, write_packed
+from mmspec.data.walk import write_walk_file
 from mmspec.errors import InputError
 from mmspec.gallery.shown import shown
+from tests.gallery.serving import served
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "mmspec/gallery/page"
@@ -63,8 +63,15 @@ def pictures(folder, count=5):
     write_packed(folder, pixels, labels, meta=meta)
 
 
+def walk(folder, samples=2, sigmas=(9.0, 1.0, 0.1)):
+    """Kept beside samples: at each step one grey level more."""
+    pixels = np.arange(samples * len(sigmas), dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 16, 3), np.uint8)
+    write_packed(folder, pixels, meta=DatasetMeta(modality="image", source="test"))
+    write_walk_file(folder, sigmas, {"down": [[0.1, 0.2, 0.3, 0.4]] * len(sigmas)})
+
+
 def clips(folder, lengths):
-    samples = (3000 * np.random.default_rng(0).standard_normal((len(lengths), 900))).astype(np.int16)
+    samples = (3000 * np.random.default_rng(0).standard_normal((len(lengths), max(lengths)))).astype(np.int16)
     meta = DatasetMeta(modality="audio", source="test", sample_rate=4000)
     write_packed(folder, samples, lengths=np.array(lengths), meta=meta)
 
@@ -83,6 +90,29 @@ def test_runs_say_what_they_hold(two):
     assert run["sets"]["final"]["count"] == 5 and run["sets"]["final"]["sampleRate"] is None
     assert sound["sets"]["sound"]["sampleRate"] == 4000 and sound["previews"] == []
     assert two.get("/api/runs/0/sets/final/labels?from=1&count=9").json() == ["<b>dog</b>", "cat", "<b>dog</b>", "cat"]
+
+
+def test_walks_are_shown_step_by_step(tmp_path):
+    pictures(make_run(tmp_path / "run") / "samples/final")
+    walk(tmp_path / "run/samples/final/walk")
+    asked = client(tmp_path / "run")
+    (run,) = asked.get("/api/runs").json()
+    kept = run["walks"]["final"]
+    assert list(run["sets"]) == ["final"] and kept["count"] == 2 and kept["sigmas"] == [9.0, 1.0, 0.1]
+    step = asked.get("/api/runs/0/walks/final/4/whole.png")
+    assert Image.open(io.BytesIO(step.content)).getpixel((0, 0)) == (4, 4, 4)
+    for absent in ("final/6/whole.png", "final/0/data.npy", "walk/0/whole.png", "..%2ffinal/0/whole.png"):
+        assert asked.get(f"/api/runs/0/walks/{absent}").status_code == 404
+    figures = asked.get("/api/figures?runs=0").json()
+    assert figures[-1]["title"] == "Gates of run (final)" and figures[-1]["legend"][0] == [1, "LL"]
+    before = run["stamp"]
+    (tmp_path / "run/samples/final/walk/walk.json").write_text('{"sigmas": [1.0, 0.1, 0.2, 0.3], "gates": {}}')
+    (run,) = asked.get("/api/runs").json()
+    assert run["stamp"] != before and "4 steps, which do not divide 6 signals" in run["error"]
+    (tmp_path / "run/samples/final/walk/walk.json").unlink()
+    (tmp_path / "run/samples/final/walk/walk.json").symlink_to(tmp_path / "elsewhere.json")
+    (tmp_path / "elsewhere.json").write_text('{"sigmas": [1.0], "gates": {}}')
+    assert asked.get("/api/runs").json()[0]["walks"] == {}
 
 
 def test_pictures_come_pixel_by_pixel_and_enlarged(two, tmp_path):
@@ -198,7 +228,7 @@ def test_the_page_keeps_its_own_policy(two):
     assert "innerHTML" not in script and "eval(" not in script and not re.search(r"""["']https?:""", script)
     style = two.get("/gallery.css").text
     assert set(re.findall(r"var\((--[\w-]+)\)", style)) <= set(re.findall(r"(--[\w-]+):", style))
-    assert {file.name for file in PAGE.iterdir()} == {"index.html", "gallery.js", "gallery.css"}
+    assert {file.name for file in PAGE.iterdir()} == {"index.html", "gallery.js", "gallery.css", "icon.svg"}
 
 
 def test_the_script_is_javascript():
@@ -210,23 +240,16 @@ def test_the_script_is_javascript():
 def test_ten_thousand_samples_fit_in_300_mb(tmp_path):
     """As a command: it says where it is, answers, and ends quietly when it is interrupted."""
     pictures(make_run(tmp_path / "a run, 'large'") / "samples/final", count=10_000)
-    command = [sys.executable, "-m", "mmspec", "gallery", str(tmp_path / "a run, 'large'"), "port=0"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        address = process.stdout.readline().split()[0]
+    with served(tmp_path / "a run, 'large'") as (address, process):
         (run,) = json.load(urllib.request.urlopen(f"{address}api/runs", timeout=60))
         assert run["sets"]["final"]["count"] == 10_000
         for index in range(9_950, 9_998):
             content = urllib.request.urlopen(f"{address}api/runs/0/sets/final/{index}/thumbnail.png", timeout=60).read()
             assert content.startswith(b"\x89PNG")
         urllib.request.urlopen(f"{address}api/figures/1.svg?runs=0", timeout=60).read()
-        if (status := Path(f"/proc/{process.pid}/status")).exists():
+        if (status := Path(f"/proc/{process}/status")).exists():
             peak = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
             assert peak < 300_000
-    finally:
-        process.terminate()
-        assert process.wait(timeout=60) == 0
 
 
 def test_words_are_folders(tmp_path, capsys):

@@ -178,6 +178,9 @@ FILES_OF_RUNS = [
     Hostile("layout_of_digits", "layout", content(seeds.LAYOUT.replace("digits: 2", "digits: 1000000000").encode())),
     Hostile("correction_of_texts", "correction", changed(seeds.correction, "", at("correction.gains", "x"))),
     Hostile("correction_of_1e999", "correction", changed(seeds.correction, "", at("correction.gains", [[1e999], [1]]))),
+    Hostile("walk_of_1e999", "walk", changed(seeds.walk, "walk.json", at("sigmas", [2.0, 1e999]))),
+    Hostile("walk_of_no_step", "walk", changed(seeds.walk, "walk.json", at("sigmas", []))),
+    Hostile("walk_of_torn_gates", "walk", changed(seeds.walk, "walk.json", at("gates.down", [[0.1], []]))),
     Hostile("correction_a_pipe", "correction", pipe(nothing, "")),
 ]  # fmt: skip
 HEADER = "{{'descr': {}, 'fortran_order': False, 'shape': {}, }}\n"

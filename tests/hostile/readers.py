@@ -16,6 +16,7 @@ from data_prep.labels import LabelRule
 from data_prep.samples import Rejected
 from data_prep.sources import open_source
 from mmspec.data import PackedDataset
+from mmspec.data.walk import Walk
 from mmspec.diffusion import Denoiser
 from mmspec.drawing.pictures import read_picture
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
@@ -99,6 +100,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "exported": ExportedDenoiser,
     "correction": correction,
     "packed": packed,
+    "walk": Walk,
     "npz": lambda path: _pack_array(path, path.with_name("packed")),
     "picture": lambda path: PICTURE(path.name, path.read_bytes()),
     "recording": lambda path: RECORDING(path.name, path.read_bytes()),

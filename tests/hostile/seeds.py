@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from safetensors.torch import save_file
 
 from mmspec.data import DatasetMeta
+from mmspec.data.walk import write_walk_file
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
 from mmspec.drawing.figure import Figure
@@ -79,6 +80,12 @@ def safetensors(path: Path) -> Path:
 
 def pictures(folder: Path) -> Path:
     return write_pictures(folder, np.arange(4 * 8 * 8 * 3).reshape(4, 8, 8, 3) % 256)
+
+
+def walk(folder: Path) -> Path:
+    pictures(folder)
+    write_walk_file(folder, [2.0, 1.0], {"down": [[0.1, 0.2], [0.3, 0.4]]})
+    return folder
 
 
 def clips(folder: Path) -> Path:

@@ -96,6 +96,7 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], Path], str, Callable[[], st.Searc
     "meta": ("packed", seeds.pictures, "meta.json", lambda: altered(json.loads(seeds.meta())).map(as_json)),
     "meta_of_sound": ("packed", seeds.clips, "meta.json",
                       lambda: altered(document(seeds.clips, "meta.json")).map(as_json)),
+    "walk": ("walk", seeds.walk, "walk.json", lambda: altered(document(seeds.walk, "walk.json")).map(as_json)),
     "array": ("packed", seeds.pictures, "data.npy",
               lambda: edited(seeds.npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (4, 8, 8, 3), }\n"))),
     "lengths": ("packed", seeds.clips, "lengths.npy",

@@ -85,7 +85,7 @@ class FrequencyBias(FigureOptions):
         outcomes = {name: [of_seed[name] for of_seed in made.values()] for name in made[self.seeds[0]]}
         table = outcome_table(self.seeds, {"real": list(real.values()), **outcomes})
         figures, notes = outcome_figures(real[self.seeds[0]], outcomes), self._notes()
-        write_figure_page(self.out, "Frequency bias", LEAD, figures, table, notes)
+        write_figure_page(self.out, "Frequency bias", LEAD, figures, [table], notes)
         write_markdown(self.out.with_suffix(".md"), markdown(table, notes))
         return self.out
 

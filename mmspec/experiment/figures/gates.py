@@ -15,5 +15,7 @@ class Gates(WalkFigure):
 
     def write(self, out: Path, denoiser: Denoiser) -> None:
         """Gates of every resampling layer, means over the samples."""
-        figure = walk_figures.gates(self.walk(denoiser, predictions=False), self.num, f"Gates of {self.name}")
+        trajectory = self.walk(denoiser, predictions=False)
+        found = {name.removeprefix("network."): values.numpy() for name, values in trajectory.mean_gates().items()}
+        figure = walk_figures.gates(trajectory.sigmas, found, self.num, f"Gates of {self.name}")
         write_figures(out, "Gates", f"Which sub-bands {self.from_} passes on while it samples.", [figure])

@@ -15,6 +15,7 @@ const state = {
   large: null, // index of the sample that is shown large
   inTurn: false, // at one place in turn, instead of side by side
   turn: 0,
+  at: 0, // of the walks; 0 the first step, 1 the last
   panes: [{ run: 0, at: 1 }, { run: 0, at: 1 }], // of the view of training; at: 0 the first preview, 1 the last
 };
 
@@ -54,13 +55,28 @@ function shownRuns() {
   return state.runs.map((run, index) => ({ ...run, index })).filter((run) => !state.off.has(run.index));
 }
 
-function shownSets() {
+function shownSets(kind = "sets") {
   return shownRuns().flatMap((run) =>
-    Object.entries(run.sets).map(([name, set]) => ({ run, name, ...set, title: `${run.name}: ${name}` })));
+    Object.entries(run[kind]).map(([name, set], _, all) =>
+      ({ kind, run, name, ...set, title: all.length > 1 ? `${run.name}: ${name}` : run.name })));
 }
 
 function address(set, index, part) {
-  return `api/runs/${set.run.index}/sets/${encodeURIComponent(set.name)}/${index}/${part}?v=${set.version}`;
+  return `api/runs/${set.run.index}/${set.kind}/${encodeURIComponent(set.name)}/${index}/${part}?v=${set.version}`;
+}
+
+// Side by side, or one at a time at the same place
+
+function sides(elements) {
+  elements.forEach((each, i) => { each.hidden = state.inTurn && i !== state.turn % elements.length; });
+  return make("div", { className: state.inTurn ? "sides inturn" : "sides" }, ...elements);
+}
+
+function turnButtons() {
+  return [
+    make("button", { type: "button", "aria-pressed": String(state.inTurn), onclick: flip }, "one at a time"),
+    make("button", { type: "button", hidden: !state.inTurn, onclick: nextTurn }, "next"),
+  ];
 }
 
 // Samples: a page of each set, the same indices in all
@@ -74,14 +90,14 @@ function samplesView() {
   if (!sets.length) return [make("p", {}, "No samples yet: `mmspec sample from=RUN` draws some.")];
   state.page = Math.min(state.page, pages() - 1);
   const jump = make("input", {
-    type: "number", min: 1, max: pages(), value: state.page + 1, "aria-label": "Page",
+    type: "number", min: 1, max: pages(), value: state.page + 1,
     onchange: () => turnTo(Number(jump.value) - 1),
   });
-  const bar = make("div", { className: "bar" },
-    make("button", { type: "button", onclick: () => turnTo(state.page - 1) }, "←"),
-    jump, ` of ${pages()} `,
-    make("button", { type: "button", onclick: () => turnTo(state.page + 1) }, "→"));
-  return [bar, make("div", { className: "sides" }, ...sets.map(setSection))];
+  const pager = make("div", { className: "bar", hidden: pages() === 1 },
+    make("button", { type: "button", "aria-label": "Page before", onclick: () => turnTo(state.page - 1) }, "←"),
+    make("label", {}, "Page ", jump, ` of ${pages()}`),
+    make("button", { type: "button", "aria-label": "Next page", onclick: () => turnTo(state.page + 1) }, "→"));
+  return [make("div", { className: "bar" }, pager, ...turnButtons()), sides(sets.map(setSection))];
 }
 
 function setSection(set) {
@@ -92,7 +108,7 @@ function setSection(set) {
   labelled(set, first, grid);
   const range = first < last ? `${first} to ${last - 1} of ${set.count.toLocaleString("en")}` : `${set.count} in all`;
   return make("section", { "aria-label": set.title },
-    make("h2", {}, chip(set.run.colour), set.title, " ", make("span", { className: "small" }, range)), grid);
+    make("h2", {}, chip(set.run.colour), set.title), make("p", { className: "small" }, range), grid);
 }
 
 function cell(set, index) {
@@ -134,24 +150,20 @@ function enlarge(index) {
 
 function drawLarge() {
   const sets = shownSets().filter((set) => state.large < set.count);
-  const figures = sets.map((set, i) => {
+  const figures = sets.map((set) => {
     const image = make("img", { src: address(set, state.large, "whole.png"), alt: `Sample ${state.large} of ${set.title}` });
     const sound = set.sampleRate ? [player(set, state.large)] : [];
     const caption = make("figcaption", {}, chip(set.run.colour), set.title);
-    const figure = make("figure", { className: set.sampleRate ? "" : "pixels" }, caption, image, ...sound);
-    figure.hidden = state.inTurn && i !== state.turn % sets.length;
-    return figure;
+    return make("figure", { className: set.sampleRate ? "" : "pixels" }, caption, image, ...sound);
   });
   dialog.replaceChildren(
     make("div", { className: "bar" },
-      make("button", { type: "button", onclick: () => enlarge(state.large - 1) }, "←"), `sample ${state.large}`,
-      make("button", { type: "button", onclick: () => enlarge(state.large + 1) }, "→"), flipButton(),
+      make("button", { type: "button", "aria-label": "Sample before", onclick: () => enlarge(state.large - 1) }, "←"),
+      `sample ${state.large}`,
+      make("button", { type: "button", "aria-label": "Next sample", onclick: () => enlarge(state.large + 1) }, "→"),
+      ...turnButtons(),
       make("button", { type: "button", onclick: () => dialog.close() }, "Close")),
-    make("div", { className: state.inTurn ? "sides inturn" : "sides" }, ...figures));
-}
-
-function flipButton() {
-  return make("button", { type: "button", "aria-pressed": String(state.inTurn), onclick: flip }, "in turn");
+    sides(figures));
 }
 
 function flip() {
@@ -169,14 +181,57 @@ function redraw() {
   else draw();
 }
 
+// Walks: what a denoiser predicts at each step of the sampler, the same share of the way in all
+
+function walkView() {
+  const walks = shownSets("walks");
+  if (!walks.length) return [make("p", {}, "No walk is kept: `mmspec sample from=RUN walk=8` keeps those of eight samples.")];
+  const drawn = walks.map(walkSection);
+  const slider = make("input", {
+    type: "range", min: 0, max: Math.max(...walks.map((walk) => walk.sigmas.length)) - 1, step: 1,
+    "aria-label": "Step of the sampler", oninput: () => show(),
+  });
+  const most = Number(slider.max);
+  const show = () => {
+    state.at = most ? Number(slider.value) / most : 1;
+    drawn.forEach(([, step]) => step(state.at));
+  };
+  slider.value = Math.round(state.at * most);
+  show();
+  return [
+    make("p", { className: "small" }, "The clean signal that is predicted at each step, from noise on the left to the sample on the right."),
+    make("div", { className: "bar" }, make("div", { className: "way" }, slider), ...turnButtons()),
+    sides(drawn.map(([section]) => section)),
+  ];
+}
+
+function walkSection(walk) {
+  const where = make("output", { className: "small" });
+  const steps = walk.sigmas.length;
+  const cells = Array.from({ length: walk.count }, (_, index) => {
+    const parts = [make("img", { alt: `Prediction ${index} of ${walk.title}` })];
+    if (walk.sampleRate) parts.push(player(walk, index * steps));
+    return make("div", { className: "cell" }, ...parts);
+  });
+  const step = (share) => {
+    const at = Math.round(share * (steps - 1));
+    where.textContent = `step ${at + 1} of ${steps}, σ = ${Number(walk.sigmas[at].toPrecision(2))}`;
+    cells.forEach((cell, index) => {
+      cell.firstChild.src = address(walk, index * steps + at, "thumbnail.png");
+      if (walk.sampleRate) cell.lastChild.src = address(walk, index * steps + at, "sound.wav");
+    });
+  };
+  const grid = make("div", { className: walk.sampleRate ? "grid sound" : "grid large" }, ...cells);
+  return [make("section", { "aria-label": walk.title }, make("h2", {}, chip(walk.run.colour), walk.title), where, grid), step];
+}
+
 // Training: two previews, of two runs or of two steps of one
 
 function trainingView() {
   const runs = state.runs.map((run, index) => ({ ...run, index })).filter((run) => run.previews.length);
   if (!runs.length) return [make("p", {}, "No previews: train with trainer.sample_every=1000.")];
   const panes = state.panes.map((pane, i) => paneFigure(runs, pane, i));
-  return [make("div", { className: "bar" }, flipButton()),
-    make("div", { className: state.inTurn ? "sides inturn" : "sides" }, ...panes)];
+  return [make("div", { className: "bar" }, ...turnButtons()), sides(panes)];
 }
 
 function paneFigure(runs, pane, i) {
@@ -199,9 +254,7 @@ function paneFigure(runs, pane, i) {
   });
   slider.value = Math.round(pane.at * most);
   show();
-  const figure = make("figure", {}, make("figcaption", {}, chip(run.colour), choice, " ", step), slider, image);
-  figure.hidden = state.inTurn && i !== state.turn % state.panes.length;
-  return figure;
+  return make("figure", {}, make("figcaption", {}, chip(run.colour), choice, " ", step), slider, image);
 }
 
 function moveSliders(by) {
@@ -228,7 +281,7 @@ async function curvesView() {
 
 // Drawing, looking at the disk, keys
 
-const VIEWS = { samples: samplesView, training: trainingView, curves: curvesView };
+const VIEWS = { samples: samplesView, walk: walkView, training: trainingView, curves: curvesView };
 let drawing = 0;
 
 async function draw() {
@@ -257,7 +310,7 @@ function drawRuns() {
 }
 
 // What of a run a view shows: if nothing of it has changed, sounds play on.
-const SEEN = { samples: (run) => run.sets, training: (run) => run.previews, curves: (run) => run.stamp };
+const SEEN = { samples: (run) => run.sets, walk: (run) => run.walks, training: (run) => run.previews, curves: (run) => run.stamp };
 
 function seen() {
   return JSON.stringify(state.runs.map((run) => [run.error, SEEN[state.view](run)]));
@@ -288,8 +341,9 @@ function show(name) {
 
 const KEYS = {
   1: () => show("samples"),
-  2: () => show("training"),
-  3: () => show("curves"),
+  2: () => show("walk"),
+  3: () => show("training"),
+  4: () => show("curves"),
   f: flip,
   "?": () => { const keys = document.getElementById("keys"); keys.open = !keys.open; },
   p: () => { const sound = dialog.querySelector("figure:not([hidden]) audio"); if (dialog.open && sound) sound.play(); },
@@ -301,7 +355,7 @@ const KEYS = {
 function move(by) {
   if (dialog.open) enlarge(state.large + by);
   else if (state.view === "samples") turnTo(state.page + by);
-  else if (state.view === "training") moveSliders(by);
+  else moveSliders(by);
 }
 
 document.addEventListener("keydown", (event) => {
