@@ -25,7 +25,7 @@ class Walk:
     """What was predicted of some samples at each step of a sampler; of sample i at step s, row ``i * steps + s``.
 
     Args:
-        folder: as `mmspec sample walk=N` writes it.
+        folder: as ``mmspec sample walk=N`` writes it.
 
     Attributes:
         dataset: the predictions x0_hat, packed.
