@@ -20,6 +20,8 @@ EXTRAS = {  # a module that is there where the extra is
     "gallery": "starlette",
     "wandb": "wandb",
     "mlflow": "mlflow",
+    "bench": "pytorch_wavelets",
+    "browser": "playwright",
     "docs": "mkdocs",
 }
 

@@ -52,7 +52,7 @@ def test_weights_and_logs_are_those_of_the_whole_batch(tmp_path, kind):
     for other in others:
         other.train()
         for a, b in zip(weights(one).values(), weights(other).values(), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)  # a hundredth of a step
         for expected, found in zip(lines(one.folder), lines(other.folder), strict=True):
             for name in (name for name in expected if not name.startswith("perf/")):
                 assert found[name] == pytest.approx(expected[name], rel=1e-3, abs=1e-7), name
