@@ -75,7 +75,8 @@ def test_training_says_what_it_does_and_what_to_type_next(run, tmp_path, capsys)
     assert train(tmp_path / "my run", run.parent / "data", *words) == 0
     out, err = capsys.readouterr()
     signals = f"{len(PackedDataset(run.parent / 'data'))} signals of "
-    assert " parameters and " in err and " MACs on cpu (" in err and signals in err and f"into {tmp_path / 'my run'}" in err
+    for words in (" parameters and ", " MACs on cpu (", signals, f"into {tmp_path / 'my run'}"):
+        assert words in err
     assert out.splitlines()[1] == f"  mmspec sample 'from={tmp_path / 'my run'}'"
     assert out.splitlines()[2] == f"  mmspec evaluate 'samples={tmp_path / 'my run'}' reference=FOLDER"
 
