@@ -186,7 +186,7 @@ def test_other_shards_than_those_of_the_index_are_refused(sets):
 def test_shards_without_an_index_are_told_how_to_get_one(sets, tmp_path):
     (tmp_path / "shard.tar").write_bytes((sets[1] / "shard-000000.tar").read_bytes())
     for named in (tmp_path, tmp_path / "shard-{0..9}.tar", "http://127.0.0.1:1/a.tar", "pipe:cat x"):
-        with pytest.raises(InputError, match="names tar shards without their index: .* `mmspec prepare shards "):
+        with pytest.raises(InputError, match=r"names tar shards without their index: .* `mmspec prepare shards "):
             open_dataset(str(named))
     with pytest.raises(InputError, match=r"holds no shards\.json, by which data\.shards=.* could be read: write one"):
         open_dataset(sets[0], str(tmp_path))
