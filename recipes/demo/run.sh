@@ -37,32 +37,32 @@ describe() { # DATASET: sets how it is learnt and, where regularizers are tried 
 }
 
 learn() { # DATASET: a model of it, and what it draws, or draws after training on with each regularizer and without
-  local training treating history="" packed home=$exp/$RECIPE/$1
+  local training treating history="" packed run=$exp/$RECIPE/$1
   describe "$1"
   packed=$(packed_folder "$1")
   once 1 "prepare-$1" python -m "data_prep.$1" "$packed"
-  once 2 "train-$1" mmspec train "run_dir=$home/base" "data.train=$packed/train" "data.test=$packed/test" \
+  once 2 "train-$1" mmspec train "run_dir=$run" "data.train=$packed/train" "data.test=$packed/test" \
     "${training[@]}" "${overrides[@]}"
   if ((${#treating[@]})); then
-    once 3 "treat-$1" mmspec verify "from=$home/base" "out=$home/arms" "${treating[@]}" "seeds=[$seeds]" "num=$num" \
+    once 3 "treat-$1" mmspec verify "from=$run" "out=$exp/$RECIPE/arms/$1" "${treating[@]}" "seeds=[$seeds]" "num=$num" \
       ${steps:+"steps=$steps"}
   else
-    once 4 "sample-$1" mmspec sample "from=$home/base" "num=$num"
-    once 5 "evaluate-$1" mmspec evaluate "samples=$home/base"
+    once 4 "sample-$1" mmspec sample "from=$run" "num=$num"
+    once 5 "evaluate-$1" mmspec evaluate "samples=$run"
   fi
 }
 
 show() { # DATASET...: a page of what they drew, of the first seed where there are several
-  local dataset home training treating runs=() names=() found=() kind
+  local dataset arms training treating runs=() names=() found=() kind
   for dataset; do
     describe "$dataset"
-    home=$exp/$RECIPE/$dataset
+    arms=$exp/$RECIPE/arms/$dataset
     if ((${#treating[@]})); then
-      for kind in none haar amplitude; do runs+=("$home/arms/$kind/seed_${seeds%%,*}"); done
+      for kind in none haar amplitude; do runs+=("$arms/$kind/seed_${seeds%%,*}"); done
       names+=("without a regularizer" "with Haar" "with amplitude")
-      found+=("$home/arms")
+      found+=("$arms")
     else
-      runs+=("$home/base")
+      runs+=("$exp/$RECIPE/$dataset")
       names+=("${dataset//_/ } by the model")
     fi
   done
