@@ -72,8 +72,8 @@ show() { # DATASET...: a page of what they drew, of the first seed where there a
 
 title="What small models make in minutes"
 lead="All of this was learnt from nothing in a few minutes: digits and notes by models that are told which one, and patches of \
-photographs. Look at the real ones first, then at what the models made, which are the same digits and notes in the same places. \
-Whether a regularizer helped the photographs is said first: over several seeds, beside none and beside a placebo."
+photographs. Look at the real ones first, then at what the models made of each digit and note in turn. Whether a regularizer \
+helped the photographs is said first: over several seeds, beside none and beside a placebo."
 
 parse_options "$@"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
