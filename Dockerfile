@@ -20,7 +20,7 @@ ENV HOME=/home/mmspec USER=mmspec
 WORKDIR /opt/mmspec
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-        extras = [p['optional-dependencies'][x] for x in ('trackers', 'eval-image', 'eval-speech', 'speech-demo')]; \
+        extras = [p['optional-dependencies'][x] for x in ('trackers', 'eval-image', 'eval-speech')]; \
         print(*p['dependencies'], *sum(extras, []), sep='\n')" > requirements.txt \
     && pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 

@@ -15,7 +15,7 @@ if [[ -f requirements.lock ]]; then
   "$venv/bin/python" -m pip install --quiet --require-hashes --requirement requirements.lock
   "$venv/bin/python" -m pip install --quiet --no-deps --editable .
 else
-  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,speech-demo,eval-image,text,gallery,docs,dev]"
+  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,eval-image,text,gallery,docs,dev]"
   # PESQ is compiled as it is installed; without a C compiler its metrics are left out.
   "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[eval-speech]" ||
     echo "mmspec works without PESQ and STOI, which need a C compiler and its Python headers." >&2

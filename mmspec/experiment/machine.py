@@ -14,7 +14,6 @@ EXTRAS = {  # a module that is there where the extra is
     "eval-image": "onnxruntime",
     "eval-speech": "pesq",
     "export": "onnxscript",
-    "speech-demo": "espeakng_loader",
     "text": "transformers",
     "diffusers": "diffusers",
     "gallery": "starlette",

@@ -45,7 +45,8 @@ class Gallery:
 def gallery(
     dataset: StoredDataset, owner: str, colour: int, made: Sequence[str] = (), max_samples: int | None = None
 ) -> Gallery:
-    """Show samples of a packed set, evenly spread over it.
+    """Show samples of a packed set, evenly spread over it; of each class in turn where it has classes, so that two sets
+    show the same at the same place.
 
     Args:
         made: phrases that say how the samples were made.
@@ -53,11 +54,12 @@ def gallery(
     """
     rate, classes = dataset.meta.sample_rate, dataset.meta.classes
     count = min(len(dataset), max_samples or (CLIPS if rate else PICTURES))
-    indices = np.linspace(0, len(dataset) - 1, count).round().astype(int)
+    indices, in_turn = _in_turn(dataset.labels, count) or (_spread(len(dataset), count), 1)
     x, labels = dataset.batch(indices)
-    caption = " · ".join([f"{count} of {len(dataset):,}", *made])
+    caption = " · ".join([f"{len(indices)} of {len(dataset):,}", *made])
     if rate is None:
-        columns = min(count, 8 if max(dataset.meta.shape[1:]) <= 96 else 4)
+        most = (8 if in_turn == 1 else 10) if max(dataset.meta.shape[1:]) <= 96 else 4
+        columns = min(len(indices), most // in_turn * in_turn or most)
         return Gallery(owner, colour, caption, image(tiled([picture(pixels) for pixels in encode(x)], columns)), ())
     names = [classes[label] for label in labels.tolist()] if labels is not None and classes else []
     lengths = np.full(len(dataset), x.shape[-1]) if dataset.lengths is None else dataset.lengths
@@ -72,3 +74,20 @@ def gallery(
         for i, index in enumerate(indices)
     ]
     return Gallery(owner, colour, caption, None, clips)
+
+
+def _in_turn(labels: np.ndarray | None, count: int) -> tuple[np.ndarray, int] | None:
+    """At most so many rows, one of each class in turn, and how many classes; None without classes, or if one is rare."""
+    if labels is None:
+        return None
+    classes = np.unique(labels)
+    classes = classes[_spread(len(classes), min(count, len(classes)))]
+    turns = count // len(classes)
+    members = [np.flatnonzero(labels == each) for each in classes]
+    if min(map(len, members)) < turns:
+        return None
+    return np.stack([rows[_spread(len(rows), turns)] for rows in members], axis=1).ravel(), len(classes)
+
+
+def _spread(length: int, count: int) -> np.ndarray:
+    return np.linspace(0, length - 1, count).round().astype(int)

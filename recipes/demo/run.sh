@@ -13,7 +13,7 @@ usage: recipes/$RECIPE/run.sh [options] [key=value ...]
   --stage N        first stage to run (default $stage)
   --stop-stage N   last stage to run (default $stop_stage)
                    1 prepare  2 train  3 train on with and without regularizers  4 sample  5 evaluate  6 report
-  --datasets LIST  all at the same time, a process of one thread each (default $datasets)
+  --datasets LIST  a process of one thread each, as many at a time as there are cores (default $datasets)
   --seeds LIST     of stage 3 (default $seeds)
   --steps N        of stage 3 (default: each data set's own)
   --num N          samples drawn from each model (default $num)
@@ -30,7 +30,7 @@ describe() { # DATASET: sets how it is learnt and, where regularizers are tried 
     drawn_digits | plucked_strings) training=("experiment=$1") treating=() ;;
     photographs) # with the network of recipes/sharpness, which is too noisy at first
       training=(experiment=sharpness trainer.max_steps=500)
-      treating=("treatments=[haar,amplitude]" strength.weight=0.3 steps=120 sampling.steps=12)
+      treating=("treatments=[haar,amplitude]" strength.weight=0.3 steps=80 sampling.steps=12)
       ;;
     *) die "--datasets $1: expected some of drawn_digits, plucked_strings, photographs." ;;
   esac
@@ -79,7 +79,9 @@ parse_options "$@"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 for dataset in ${datasets//,/ }; do describe "$dataset"; done
 if [[ $datasets == *,* ]]; then # threads of one process, which wait for each other, are slow on a busy machine
-  tr , '\n' <<<"$datasets" | xargs -P 3 -I DATASET "$here/run.sh" --stage "$stage" \
+  longest_first=""
+  for dataset in ${datasets//,/ }; do longest_first="$dataset $longest_first"; done
+  tr ' ' '\n' <<<"${longest_first% }" | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I DATASET "$here/run.sh" --stage "$stage" \
     --stop-stage "$((stop_stage < 5 ? stop_stage : 5))" --datasets DATASET --seeds "$seeds" --num "$num" --exp "$exp" \
     ${steps:+--steps "$steps"} "${overrides[@]}" || exit
 else
