@@ -12,18 +12,14 @@ from mmspec.config import compose, plain
 from mmspec.networks import WaveletDown, WaveletUp, make_network
 from mmspec.networks.gating import gated_inverse, gated_sum
 
-NETWORKS = {
-    "ldm_ffhq": ["network=ldm_ffhq"],
-    "lite_ldm_ffhq": ["network=lite_ldm_ffhq"],
-    "sd_ffhq": ["network=sd_ffhq"],
-    "literal": ["network=sd_ffhq", "network.reading=literal"],
-}
+NETWORKS = ("ldm_ffhq", "lite_ldm_ffhq", "sd_ffhq", "literal")
+LITERAL = ["network=sd_ffhq", "network.reading=literal"]
 SLIM = ("sd_ffhq", "literal")
 MODES = ("float32", "bf16")  # autocast for bf16
 
 
 def build(name: str) -> nn.Module:
-    config = plain(compose("info", NETWORKS[name]))
+    config = plain(compose("info", LITERAL if name == "literal" else [f"network={name}"]))
     network: nn.Module = make_network(Component.read(config["network"], "network"), config["shape"], config["classes"])
     return network.eval()
 

@@ -13,7 +13,8 @@ from mmspec.diffusion import Denoiser, Objective, sample
 from mmspec.diffusion.processes import EDM
 from mmspec.losses import FourierAmplitudeLoss, Regularizer
 from mmspec.networks import UNet
-from mmspec.training.trainer import Trainer, TrainerOptions
+from mmspec.training.options import TrainerOptions
+from mmspec.training.trainer import Trainer
 
 PACKAGE = Path(mmspec.__file__).parent
 ROWS = re.compile(r"^\| (\d+) \| `([\w/]+\.py)`: `([\w.]+)` \|", re.MULTILINE)

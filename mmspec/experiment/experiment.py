@@ -7,8 +7,8 @@ from mmspec.components import Component
 from mmspec.errors import InputError
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.objective import DistillationOptions, ObjectiveOptions, ProcessOptions, RegularizerOptions
+from mmspec.training.options import TrainerOptions
 from mmspec.training.run import FREE
-from mmspec.training.trainer import TrainerOptions
 
 
 @dataclass(frozen=True)

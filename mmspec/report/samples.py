@@ -77,7 +77,7 @@ def gallery(
 
 
 def _in_turn(labels: np.ndarray | None, count: int) -> tuple[np.ndarray, int] | None:
-    """At most so many rows, one of each class in turn, and how many classes; None without classes, or if one is rare."""
+    """Up to so many rows, one of each class in turn, and how many classes; None without classes, or if one is rare."""
     if labels is None:
         return None
     classes = np.unique(labels)

@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from accelerate import Accelerator
@@ -25,7 +25,7 @@ from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, tell
 from mmspec.diffusion.objective import Draw, LossTerms, Squares, add_squares
 from mmspec.errors import InputError
 from mmspec.interruption import Interrupted
-from mmspec.metrics.cost import count, short_count
+from mmspec.metrics.cost import short_count
 from mmspec.networks.dropout import seed_dropout
 from mmspec.training.batches import Batches, Dataset, sample_order, sample_seeds, step_seed
 from mmspec.training.checkpoint import (
@@ -37,80 +37,19 @@ from mmspec.training.checkpoint import (
     trained_parameters,
 )
 from mmspec.training.complete import complete_checkpoints, prune_checkpoints
-from mmspec.training.ema import ema_decay, update_ema
+from mmspec.training.ema import update_ema
 from mmspec.training.finite import FiniteGuard, not_finite
 from mmspec.training.interruption import StopRequest
 from mmspec.training.log import RunLog
 from mmspec.training.meters import Meters
+from mmspec.training.options import TrainerOptions
 from mmspec.training.recompute import recompute_blocks
-from mmspec.training.run import FREE
 from mmspec.training.sharding import gradient_norm, host_copy, local, shard, sync_gradients
-from mmspec.training.trackers import TrackerName, make_trackers
-from mmspec.training.utilization import flops_per_signal, peak_of
+from mmspec.training.trackers import make_trackers
+from mmspec.training.utilization import cost_per_signal, flops_of, peak_of
 from mmspec.training.writer import CheckpointWriter
 
 Told: TypeAlias = tuple[Tensor, dict[str, Tensor]]  # clean signals, and what the network is told of them
-NOT_NEGATIVE = ("learning_rate", "learning_rate_end", "warmup_steps", "weight_decay", "grad_clip", "ema_halflife_nimg")
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    """How to train; conf/trainer/default.yaml explains each and holds the defaults of the commands."""
-
-    max_steps: int = field(metadata=FREE)
-    batch_size: int = 64
-    accumulation: int = 1
-    learning_rate: float = 2e-4
-    warmup_steps: int = 0
-    learning_rate_end: float | None = None
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    grad_clip: float | None = 1.0
-    ema_halflife_nimg: float = 500_000
-    ema_rampup: float = 0.05
-    mixed_precision: Literal["no", "bf16"] = "no"
-    compile: bool = False
-    channels_last: bool = False
-    activation_checkpointing: bool = field(default=False, metadata=FREE)
-    fsdp: bool = field(default=False, metadata=FREE)
-    device: Literal["auto", "cpu", "mps"] = field(default="auto", metadata=FREE)
-    log_every: int = field(default=50, metadata=FREE)
-    sample_every: int | None = field(default=None, metadata=FREE)
-    checkpoint_every: int = field(default=1000, metadata=FREE)
-    keep_last: int = field(default=2, metadata=FREE)
-    keep_every: int | None = field(default=None, metadata=FREE)
-    max_nonfinite: int = 10
-    tensorboard: bool | Literal["auto"] = field(default=False, metadata=FREE)
-    trackers: tuple[TrackerName, ...] = field(default=(), metadata=FREE)
-
-    def __post_init__(self) -> None:
-        for name in (
-            "max_steps",
-            "batch_size",
-            "accumulation",
-            "log_every",
-            "checkpoint_every",
-            "keep_last",
-            "max_nonfinite",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}.")
-        for name in (*NOT_NEGATIVE, "ema_rampup", "sample_every", "keep_every"):
-            if not (getattr(self, name) or 0) >= 0:
-                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}.")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas must be from 0 to below 1, not {list(self.betas)}.")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
-        rate = self.learning_rate
-        if self.learning_rate_end is not None:
-            rate += (self.learning_rate_end - rate) * step / self.max_steps
-        return rate * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else rate
-
-    def decay(self, step: int) -> float:
-        """Of the averaged weights, at a step."""
-        return ema_decay((step + 1) * self.batch_size, self.batch_size, self.ema_halflife_nimg, self.ema_rampup)
 
 
 class Trainer:
@@ -176,14 +115,13 @@ class Trainer:
         if conditions is None:
             conditions = [*denoiser.conditions, *([AugmentLabels(augment)] if augment is not None else [])]
         self.conditions = [condition.to(self.device) for condition in conditions]
-        self.macs = _macs(denoiser) if self.accelerator.is_main_process else ""
+        self.cost = cost_per_signal(denoiser)
         if options.channels_last:
             for module in (denoiser, objective):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.denoiser = denoiser.to(self.device)
         self.objective = objective.to(self.device)
         self.ema = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
-        self.flops = flops_per_signal(self.denoiser) if peak_of(self.device) else None
         self._divide()
         self.objective_weights = list(trained_parameters(self.objective).values())
         optimizer = torch.optim.AdamW(
@@ -261,8 +199,9 @@ class Trainer:
         weights = sum(parameter.numel() for parameter in self.denoiser.parameters() if parameter.requires_grad)
         processes = self.accelerator.num_processes
         where = f"{_name_of(self.device)}{f' and {processes - 1} more' if processes > 1 else ''}"
+        macs = f" and {short_count(self.cost.macs)} MACs" if self.cost else ""
         return (
-            f"training {type(self.denoiser.network).__name__} of {weights:,} parameters{self.macs} on {where}, with "
+            f"training {type(self.denoiser.network).__name__} of {weights:,} parameters{macs} on {where}, with "
             f"{len(self.dataset):,} signals of {_times(self.denoiser.signal_shape)}, from step {step:,} to "
             f"{self.options.max_steps:,}, {self.options.batch_size} at a time, into {self.folder}"
         )
@@ -414,8 +353,8 @@ class Trainer:
         now = time.perf_counter()
         values["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         values["perf/samples_per_sec"] = (step - last[0]) * self.options.batch_size / (now - last[1])
-        if (peak := peak_of(self.device)) and self.flops:
-            reached = values["perf/samples_per_sec"] * self.flops
+        if self.cost and (peak := peak_of(self.device)):
+            reached = values["perf/samples_per_sec"] * flops_of(self.cost)
             values["perf/mfu"] = reached / (peak * self.accelerator.num_processes)
         values["perf/max_memory_gb"] = _max_memory_gb(self.device)
         log.scalars(step, step * self.options.batch_size, values)
@@ -488,16 +427,6 @@ def _name_of(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
-
-
-def _macs(denoiser: Denoiser) -> str:
-    """`` and 21.1M MACs``; nothing for signals of any size, or a network that cannot be followed without its values."""
-    if denoiser.latent_shape is None:
-        return ""
-    try:
-        return f" and {short_count(count(denoiser.network, denoiser.latent_shape).macs)} MACs"
-    except Exception:  # whatever a network of one's own may raise: it is trained without the figure
-        return ""
 
 
 def _times(shape: Sequence[int] | None) -> str:

@@ -3,7 +3,7 @@
 import torch
 
 from mmspec.diffusion import Denoiser
-from mmspec.metrics.cost import count
+from mmspec.metrics.cost import Cost, count
 
 # Operations a second of dense bf16 products, of the makers' data sheets; the first name that is in a device's.
 PEAKS = {
@@ -29,13 +29,21 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for part, peak in PEAKS.items() if part in name), None)
 
 
-def flops_per_signal(denoiser: Denoiser) -> float | None:
-    """Operations of a training step for each signal, two a multiply-accumulate, without what is computed twice; a text
-    counts as one word. None where the shape of signals is not known.
+def cost_per_signal(denoiser: Denoiser) -> Cost | None:
+    """Of the network, a text counting as one word; None where the shape of signals is not known, or for a network that
+    cannot be followed without its values.
     """
     if denoiser.latent_shape is None:
         return None
     network, trains = denoiser.network, denoiser.network.training
-    products = count(network.eval(), denoiser.latent_shape).macs_with_attention  # without dropout, which has seeds
-    network.train(trains)
-    return 2.0 * TRAINING * products
+    try:
+        return count(network.eval(), denoiser.latent_shape)  # without dropout, which has seeds
+    except Exception:  # whatever a network of one's own may raise: it is trained without the figure
+        return None
+    finally:
+        network.train(trains)
+
+
+def flops_of(cost: Cost) -> float:
+    """Operations of a training step for each signal, two a multiply-accumulate, without what is computed twice."""
+    return 2.0 * TRAINING * cost.macs_with_attention

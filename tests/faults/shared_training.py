@@ -16,7 +16,8 @@ from mmspec.diffusion.processes import EDM
 from mmspec.losses import Regularizer
 from mmspec.losses.weighting import EDMWeight, InverseSigmaGate
 from mmspec.networks import UNet
-from mmspec.training.trainer import Trainer, TrainerOptions
+from mmspec.training.options import TrainerOptions
+from mmspec.training.trainer import Trainer
 from tests.losses.test_contract import REGULARIZERS
 
 CASES: dict[str, dict] = {

@@ -12,7 +12,8 @@ from mmspec.losses import FourierAmplitudeLoss, Regularizer, WaveletLoss
 from mmspec.losses.weighting import EDMWeight, InverseSigmaGate
 from mmspec.networks import UNet
 from mmspec.training.complete import newest_whole
-from mmspec.training.trainer import Trainer, TrainerOptions
+from mmspec.training.options import TrainerOptions
+from mmspec.training.trainer import Trainer
 from tests.programs import two_processes
 from tests.training.test_trainer import Waves, same, weights
 

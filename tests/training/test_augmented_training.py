@@ -8,7 +8,8 @@ from mmspec.diffusion.processes import EDM
 from mmspec.networks import Network
 from mmspec.training.batches import step_seed
 from mmspec.training.complete import newest_whole
-from mmspec.training.trainer import Trainer, TrainerOptions
+from mmspec.training.options import TrainerOptions
+from mmspec.training.trainer import Trainer
 
 
 class Pictures:

@@ -10,7 +10,8 @@ from mmspec.diffusion.processes import EDM
 from mmspec.errors import InputError
 from mmspec.networks import UNet
 from mmspec.training.complete import newest_whole
-from mmspec.training.trainer import Trainer, TrainerOptions
+from mmspec.training.options import TrainerOptions
+from mmspec.training.trainer import Trainer
 from tests.programs import two_processes
 from tests.training.test_trainer import Waves, same, weights
 

@@ -15,7 +15,8 @@ from mmspec.losses.regularizer import Regularizer
 from mmspec.metrics.cost import count
 from mmspec.networks import UNet
 from mmspec.training.complete import newest_whole
-from mmspec.training.trainer import Trainer, TrainerOptions
+from mmspec.training.options import TrainerOptions
+from mmspec.training.trainer import Trainer
 from tests.programs import python, two_processes
 
 

@@ -21,10 +21,16 @@ class OneConvolution(nn.Module):
         return self.conv(x)
 
 
+class ByValue(OneConvolution):
+    def forward(self, x, c_noise):
+        return self.conv(x) if float(c_noise.mean()) > 0 else x
+
+
 def test_a_step_is_three_passes_of_two_operations_a_product():
     one = Denoiser(OneConvolution(), EDM(), (3, 8, 9))
-    assert utilization.flops_per_signal(one) == 6 * (8 * 9 * 3) * (5 * 5 * 3)
-    assert utilization.flops_per_signal(Denoiser(OneConvolution(), EDM())) is None
+    assert utilization.flops_of(utilization.cost_per_signal(one)) == 6 * (8 * 9 * 3) * (5 * 5 * 3)
+    assert utilization.cost_per_signal(Denoiser(OneConvolution(), EDM())) is None
+    assert utilization.cost_per_signal(Denoiser(ByValue(), EDM(), (3, 8, 9))) is None
 
 
 def test_only_of_devices_whose_peak_is_known(monkeypatch):
@@ -39,7 +45,8 @@ def test_only_of_devices_whose_peak_is_known(monkeypatch):
 def test_the_log_has_it_beside_throughput_and_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "peak_of", lambda device: 1e12)
     make_trainer(tmp_path).train()
+    flops = utilization.flops_of(utilization.cost_per_signal(denoiser(0)))
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
         said = json.loads(line)
-        reached = said["perf/samples_per_sec"] * utilization.flops_per_signal(denoiser(0))
+        reached = said["perf/samples_per_sec"] * flops
         assert said["perf/mfu"] == pytest.approx(reached / 1e12) and said["perf/max_memory_gb"] > 0
