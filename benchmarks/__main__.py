@@ -14,7 +14,7 @@ import benchmarks
 from benchmarks import goals, record
 from mmspec.allocator import keep_freed_memory
 
-NOT_BENCHMARKS = {"__main__", "timing", "record", "goals", "page", "gpu"}
+NOT_BENCHMARKS = {"__main__", "timing", "record", "goals", "page", "gpu", "on_paper"}
 
 
 def known() -> list[str]:

@@ -5,9 +5,10 @@ import inspect
 import json
 import time
 
+import pytest
 import torch
 
-from benchmarks import gpu, page, record
+from benchmarks import gpu, on_paper, page, record
 from benchmarks.__main__ import known
 from benchmarks.goals import GOALS, Goal, table
 from benchmarks.record import Findings, Table
@@ -58,6 +59,16 @@ def test_ratios_are_medians_of_rounds_by_the_clock_that_counts():
     clock = iter(range(1000))
     times = interleave({"a": lambda: None, "b": lambda: time.sleep(1e-4)}, 3, 0, 0.0, lambda: next(clock))
     assert times.ratios("a", "b")[0] == 1.0 and times.ratios("b", "a")[1] > 1.0
+
+
+def test_what_many_gpus_wait_for_is_what_the_step_does_not_hide():
+    step = on_paper.Step(seconds=1.0, parameters=1e9)
+    assert step.ddp(1, 1e9) == step.fsdp(1, 1e9) == 1
+    sent = 2 * (3 / 4) * 4e9 / 1e9  # three quarters of the gradients, there and back
+    assert step.ddp(4, 1e9, hidden=0, latency=0) == pytest.approx(1 / (1 + sent))
+    assert step.ddp(4, 1e9, hidden=0.5, latency=0) == pytest.approx(1 / (1 + sent - 0.5))
+    assert step.fsdp(4, 1e9, latency=0) == pytest.approx(1 / (1 + (3 / 4) * 8e9 / 1e9 - 1))
+    assert step.ddp(1024, 1e9) < step.ddp(8, 1e9) < step.ddp(8, 1e10)
 
 
 def test_without_a_gpu_there_is_one_sentence(monkeypatch, capsys):
