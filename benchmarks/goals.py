@@ -93,6 +93,7 @@ GOALS = (
     Goal("the same with bf16", "edm_unet", "* training bf16", 2.5),
     Goal("each term but STFT, of a plain step", "term_cost", "*: [!s]*", 0.001, "%"),
     Goal("multi-resolution STFT, of the same", "term_cost", "*: stft", 0.005, "%"),
+    Goal("`mmspec gallery` of 10,000 samples, from its start to the first page", "gallery", "opened", 2, "s"),
     Goal("lost to the other of two ranks by gloo, 15M parameters", "ranks", "lost", 0.15, "%"),
 )  # fmt: skip
 

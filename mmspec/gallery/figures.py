@@ -1,32 +1,24 @@
 """Figures of the runs that are chosen, as SVG files that follow the reader's light or dark mode."""
 
-import re
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from threading import Lock
 
 import numpy as np
 
 from mmspec.analysis import walk_figures
 from mmspec.drawing.figure import Figure
-from mmspec.drawing.style import LINES
+from mmspec.gallery.colours import colour, colours, rules
 from mmspec.gallery.shown import Shown
 from mmspec.report.curves import spectrum_figures, training_figures
 
+_LOCK = Lock()  # matplotlib's settings are the process's
 _NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-
-
-def colour(index: int) -> int:
-    """Of the run at an index, as `mmspec.drawing.style.line_colour` counts them."""
-    return 1 + index % (len(LINES) - 1)
 
 
 class Drawings:
     """Figures of runs as they were last asked for, drawn once."""
 
     def __init__(self) -> None:
-        self._lock = Lock()  # matplotlib's settings are the process's
         self._key: object = None
         self._drawn: list[tuple[Figure, str]] = []
 
@@ -37,7 +29,7 @@ class Drawings:
         Raises:
             InputError: if a file cannot be read.
         """
-        with self._lock:
+        with _LOCK:
             key = [(index, run.stamp()) for index, run in runs]
             if key != self._key:
                 reported = [(colour(index), run.reported()) for index, run in runs]
@@ -64,20 +56,5 @@ def _gates(runs: Sequence[tuple[int, Shown]]) -> list[Figure]:
 def standing_alone(figure: Figure) -> str:
     """A figure's drawing as a file that needs no page."""
     svg = str(figure.svg)  # as text, which is not escaped again
-    style = colours() + _rules(r"@media \(max-width: 430px\) \{ svg text .*?\}$")
+    style = colours() + rules(r"@media \(max-width: 430px\) \{ svg text .*?\}$")
     return svg.replace("<svg ", f"<svg {_NAMESPACES} ", 1).replace(">", f"><style>{style}</style>", 1)
-
-
-def colours() -> str:
-    """The variables of the pages' style sheet, in both modes."""
-    return _rules(r":root \{.*?^\}\n") + _rules(r"@media \(prefers-color-scheme: dark\) \{.*?^\}\n")
-
-
-@cache
-def _rules(pattern: str) -> str:
-    """The first rules of the pages' style sheet that begin a line as a pattern says."""
-    style = files("mmspec.drawing").joinpath("templates/style.css").read_text(encoding="utf-8")
-    found = re.search("^" + pattern, style, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise ValueError(f"style.css has no {pattern}.")
-    return found[0]

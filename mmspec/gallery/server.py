@@ -6,8 +6,9 @@ browser shows can neither read answers (the Host header is checked, which stops 
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,8 +23,11 @@ from mmspec.data import PackedDataset
 from mmspec.data.walk import Walk
 from mmspec.errors import InputError
 from mmspec.gallery import shown as shown_module
-from mmspec.gallery.figures import Drawings, colour, colours
+from mmspec.gallery.colours import colour, colours
 from mmspec.gallery.shown import Shown, facts, label
+
+if TYPE_CHECKING:
+    from mmspec.gallery.figures import Drawings
 
 HOST = "127.0.0.1"
 PAGE = {
@@ -97,7 +101,14 @@ class Answers:
     """
 
     def __init__(self, shown: Sequence[Shown]) -> None:
-        self.shown, self.drawings = shown, Drawings()
+        self.shown = shown
+
+    @cached_property
+    def drawings(self) -> "Drawings":
+        """Of figures, when the first is asked for: they need torch, whose import takes seconds."""
+        from mmspec.gallery.figures import Drawings
+
+        return Drawings()
 
     def runs(self, request: Request) -> Response:
         """All runs, with what each holds now."""

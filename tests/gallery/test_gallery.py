@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from xml.etree import ElementTree
@@ -90,6 +91,18 @@ def test_runs_say_what_they_hold(two):
     assert run["sets"]["final"]["count"] == 5 and run["sets"]["final"]["sampleRate"] is None
     assert sound["sets"]["sound"]["sampleRate"] == 4000 and sound["previews"] == []
     assert two.get("/api/runs/0/sets/final/labels?from=1&count=9").json() == ["<b>dog</b>", "cat", "<b>dog</b>", "cat"]
+
+
+def test_the_first_page_is_shown_without_torch_which_takes_seconds_to_import(tmp_path):
+    pictures(make_run(tmp_path / "run") / "samples/final")
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['matplotlib'] = None;"
+        "from tests.gallery.test_gallery import client; asked = client(sys.argv[1]);"
+        "first = ['/', '/gallery.css', '/api/runs', '/api/runs/0/sets/final/1/thumbnail.png'];"
+        "print([asked.get(address).status_code for address in first])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[200, 200, 200, 200]\n", done.stderr
 
 
 def test_walks_are_shown_step_by_step(tmp_path):
