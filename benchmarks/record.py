@@ -15,7 +15,7 @@ from benchmarks.timing import markdown
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (  # whose versions a time depends on: ours and the peers'
-    "mmspec", "torch", "auraloss", "pytorch_wavelets", "focal-frequency-loss", "onnxruntime",
+    "mmspec", "torch", "auraloss", "pytorch_wavelets", "ptwt", "focal-frequency-loss", "diffusers", "onnxruntime",
 )  # fmt: skip
 Figures = dict[str, tuple[float, float | None]]  # name -> by the clock that counts, by the wall clock
 UNITS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")  # of a processor, the first that it has says most
