@@ -43,7 +43,7 @@ def sample(
         denoiser: a `mmspec.diffusion.Denoiser`, or any ``D(x, sigma, **cond)``; the latter needs ``sigmas``.
         start: shape ``(B, C, *spatial)`` of the samples; or standard normal noise, in the shape of the latents where
             the denoiser has a first stage.
-        sampler: "ddpm", "ddim", "euler", "heun", "dpmpp_2m", or a `Sampler` with options of its own.
+        sampler: "ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc", or a `Sampler` with options of its own.
         steps: number of steps; heun calls the denoiser ``2 steps - 1`` times, the others ``steps`` times.
         sigmas: noise levels, descending, without the final 0; None takes the denoiser's own grid.
         labels: one-hot ``[B, classes]``, or int64 ``[B]`` without guidance; None is unconditional.

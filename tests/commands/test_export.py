@@ -69,7 +69,7 @@ def refusal(capfd, *words):
 
 CASES = {
     "pictures": (pictures, ["guidance=2"], ["labels=b"]),
-    "sounds": (sounds, ["sampler=dpmpp_2m"], []),
+    "sounds": (sounds, ["sampler=unipc"], []),
     "latents": (latents, ["sampler=ddpm"], []),
 }
 

@@ -170,7 +170,7 @@ def test_a_saved_denoiser_samples_and_fine_tunes_without_retyping_the_model(run,
         ("num=0", "num, steps and batch_size must be 1 or more, not 0, "),
         (
             "sampler.type=rk4",
-            "sampler.type=rk4 is unknown: expected one of DDIM, DDPM, DPMpp2M, Euler, Heun",
+            "sampler.type=rk4 is unknown: expected one of DDIM, DDPM, DPMpp2M, Euler, Heun, UniPC",
         ),
         ("walk=-1", "walk must be 0 or more samples, not -1."),
         ("from=.", "holds no denoiser"),

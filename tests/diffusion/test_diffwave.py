@@ -115,7 +115,7 @@ def test_a_regularizer_joins_diffwaves_objective(denoiser):
     assert denoiser.network.spectrogram_upsampler.conv1.weight.grad.any()
 
 
-@pytest.mark.parametrize("name", ["ddpm", "ddim", "euler", "heun", "dpmpp_2m"])
+@pytest.mark.parametrize("name", ["ddpm", "ddim", "euler", "heun", "dpmpp_2m", "unipc"])
 def test_every_sampler_takes_it(denoiser, golden, name):
     spectrogram = torch.from_numpy(golden["spectrogram"])
     generators = [torch.Generator().manual_seed(i) for i in range(2)]

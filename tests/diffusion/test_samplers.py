@@ -8,7 +8,7 @@ from mmspec.components import choices
 from mmspec.diffusion import sample, seeded
 from mmspec.diffusion.processes import DDPM as DDPMProcess
 from mmspec.diffusion.processes.process import karras_sigmas
-from mmspec.diffusion.samplers import DDIM, DDPM, ConditionedDenoiser, Heun, Sampler
+from mmspec.diffusion.samplers import DDIM, DDPM, ConditionedDenoiser, Heun, Sampler, UniPC
 from tests.oracles import Gaussian, TwoPoints
 
 SHAPES = [(3, 1, 33), (3, 2, 5, 7)]
@@ -28,7 +28,7 @@ def test_one_step_is_the_prediction_at_the_highest_noise(name, shape):
     torch.testing.assert_close(out, expected)
 
 
-@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("ddim", 1), ("heun", 2), ("dpmpp_2m", 2)])
+@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("ddim", 1), ("heun", 2), ("dpmpp_2m", 2), ("unipc", 3)])
 def test_deterministic_samplers_converge_to_the_closed_form_at_their_order(name, order):
     noise = torch.randn(4, 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     exact = 10 * noise * exact_scale(10)
@@ -40,6 +40,51 @@ def test_deterministic_samplers_converge_to_the_closed_form_at_their_order(name,
     measured = math.log2(error(40) / error(80))
     assert error(80) < 0.05
     assert measured > order - 0.35
+
+
+LEVELS = [157.407272, 48.16684, 17.246983, 7.18614, 3.442967, 1.801236, 0.958034, 0.429943]  # of diffusers, 8 steps
+ENDS = {  # of its UniPCMultistepScheduler 0.42.1 with TwoPoints, from -1 to 1 in five times the highest level
+    1: [-0.485297, -0.3186836, 0.0, 0.3186836, 0.485297],
+    2: [-0.5022775, -0.3386539, 0.0, 0.3386539, 0.5022775],
+    3: [-0.5028237, -0.339386, 0.0, 0.339386, 0.5028237],
+}
+
+
+@pytest.mark.parametrize("order", ENDS)
+def test_unipc_ends_where_that_of_diffusers_does(order):
+    noise = torch.linspace(-1, 1, 5, dtype=torch.float64).reshape(1, 1, 5)
+    out = sample(TwoPoints(), noise, sampler=UniPC(order), sigmas=LEVELS)
+    np.testing.assert_allclose(out.flatten(), ENDS[order], atol=2e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 20])
+@pytest.mark.parametrize("order", ENDS)
+def test_unipc_is_that_of_diffusers_where_it_is_installed(order, steps):
+    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (the extra diffusers)")
+    scheduler = diffusers.UniPCMultistepScheduler(
+        solver_order=order, prediction_type="sample", final_sigmas_type="zero"
+    )
+    scheduler.set_timesteps(steps)
+    sigmas = scheduler.sigmas[:-1].double()
+    scale = 1 / (1 + sigmas**2).sqrt()
+    noise = torch.randn(2, 1, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = noise * sigmas[0] * scale[0]
+    for alpha, sigma, timestep in zip(scale, sigmas, scheduler.timesteps, strict=True):
+        x = scheduler.step(TwoPoints()(x / alpha, sigma.expand(2)), timestep, x).prev_sample
+    torch.testing.assert_close(sample(TwoPoints(), noise, sampler=UniPC(order), sigmas=sigmas), x, atol=1e-6, rtol=0)
+
+
+def test_unipc_errs_less_than_heun_for_equally_many_calls():
+    noise = torch.randn(4, 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def error(sampler: str, steps: int) -> float:
+        out = sample(Gaussian(), noise, sampler=sampler, sigmas=karras_sigmas(steps, 0.002, 10))
+        return (out - 10 * noise * exact_scale(10)).abs().max().item()
+
+    for steps in (5, 10, 20):
+        assert error("unipc", 2 * steps - 1) < error("heun", steps) / 5
+    with pytest.raises(ValueError, match="order must be 1, 2 or 3, not 4"):
+        UniPC(4)
 
 
 def test_ancestral_sampling_reaches_the_variance_of_the_data():

@@ -5,5 +5,6 @@ from mmspec.diffusion.samplers.dpmpp_2m import DPMpp2M
 from mmspec.diffusion.samplers.euler import Euler
 from mmspec.diffusion.samplers.heun import Heun
 from mmspec.diffusion.samplers.sampler import ConditionedDenoiser, Sampler
+from mmspec.diffusion.samplers.unipc import UniPC
 
-__all__ = ["DDIM", "DDPM", "ConditionedDenoiser", "DPMpp2M", "Euler", "Heun", "Sampler"]
+__all__ = ["DDIM", "DDPM", "ConditionedDenoiser", "DPMpp2M", "Euler", "Heun", "Sampler", "UniPC"]
