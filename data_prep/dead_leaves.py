@@ -4,22 +4,25 @@ The model of natural images of Matheron (1968) and Lee, Mumford and Huang (2001)
 that all scales have as many edges, and a power spectrum that is known (`covariance`).
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.options import add_output_option, whole_number
-from data_prep.packing import Plan, pack
-from data_prep.preparation import run
+from data_prep.drawn import DrawnSet, add_size_option
 from data_prep.samples import Sample
-from data_prep.splitting import TEST, TRAIN, first_folder
+from data_prep.splitting import TEST, TRAIN
 
 SEEDS = {TRAIN: 0, TEST: 1}
 RADII = (2.0, 16.0)  # in pixels, of a picture of any size
 FINER = 2  # pixels a side that become one by their mean, so that edges are no stairs
 AT_ONCE = 64
+SET = DrawnSet(
+    name="dead_leaves",
+    does="Draw discs that hide one another",
+    example="--size 32",
+    source="dead leaves drawn at random",
+)
 
 
 def leaves(size: int, counts: dict[str, int]) -> Iterator[tuple[str, Sample]]:
@@ -73,22 +76,10 @@ def covariance(distance: np.ndarray, radii: tuple[float, float]) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepare dead leaves; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "mmspec prepare dead_leaves",
-        description="Draw discs that hide one another, into OUT/train and OUT/test.",
-        epilog="example:\n  mmspec prepare dead_leaves data/dead_leaves --size 32",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_output_option(parser)
-    parser.add_argument("--size", type=whole_number, default=32, metavar="PIXELS", help="of a picture (default: 32)")
-    parser.add_argument("--train", type=whole_number, default=4096, metavar="N", help="pictures (default: 4096)")
-    parser.add_argument("--test", type=whole_number, default=1024, metavar="N", help="pictures (default: 1024)")
+    parser = SET.parser()
+    add_size_option(parser, 32)
     options = parser.parse_args(arguments)
-    counts = {TRAIN: options.train, TEST: options.test}
-    settings = {"program": "data_prep.dead_leaves", "--size": options.size}
-    settings |= {f"--{part}": count for part, count in counts.items()}
-    plan = Plan("image", settings, source="dead leaves drawn at random")
-    return run(lambda: pack(options.out, leaves(options.size, counts), first_folder, tuple(counts), plan))
+    return SET.prepare(options, lambda counts: leaves(options.size, counts), {"--size": options.size})
 
 
 if __name__ == "__main__":

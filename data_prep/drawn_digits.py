@@ -4,7 +4,6 @@ White on black, near the middle. Sharp edges put energy at all frequencies, and 
 whether a digit is one.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,9 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from data_prep.options import add_output_option, whole_number
-from data_prep.packing import Plan, pack
-from data_prep.preparation import run
+from data_prep.drawn import DrawnSet, add_size_option
 from data_prep.samples import Sample
-from data_prep.splitting import TEST, TRAIN, first_folder
+from data_prep.splitting import TEST, TRAIN
 
 TYPEFACES = (
     *(f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique", "Mono", "Mono-Bold")),
@@ -28,6 +25,14 @@ TYPEFACES = (
 HEIGHTS = (0.6, 0.75)  # of a digit, of the picture's
 SHIFT = 1.5  # pixels from the middle, at most
 SEEDS = {TRAIN: 0, TEST: 1}
+SET = DrawnSet(
+    name="drawn_digits",
+    does="Draw the ten digits in the typefaces that matplotlib brings",
+    example="--size 32",
+    source="digits in matplotlib's typefaces",
+    train=8192,
+    test=1000,
+)
 
 
 def digits(size: int, counts: dict[str, int]) -> Iterator[tuple[str, Sample]]:
@@ -61,21 +66,10 @@ def _height(digit: str, typeface: Path) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepare drawn digits; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "mmspec prepare drawn_digits",
-        description="Draw the ten digits in the typefaces that matplotlib brings, into OUT/train and OUT/test.",
-        epilog="example:\n  mmspec prepare drawn_digits data/drawn_digits --size 32",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_output_option(parser)
-    parser.add_argument("--size", type=whole_number, default=32, metavar="PIXELS", help="of a picture (default: 32)")
-    parser.add_argument("--train", type=whole_number, default=8192, metavar="N", help="pictures (default: 8192)")
-    parser.add_argument("--test", type=whole_number, default=1000, metavar="N", help="pictures (default: 1000)")
+    parser = SET.parser()
+    add_size_option(parser, 32)
     options = parser.parse_args(arguments)
-    counts = {TRAIN: options.train, TEST: options.test}
-    settings = {"program": "data_prep.drawn_digits", "--size": options.size, **{f"--{k}": n for k, n in counts.items()}}
-    plan = Plan("image", settings, source="digits in matplotlib's typefaces")
-    return run(lambda: pack(options.out, digits(options.size, counts), first_folder, tuple(counts), plan))
+    return SET.prepare(options, lambda counts: digits(options.size, counts), {"--size": options.size})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ a picture of 32 pixels from a photograph at full size is mostly sky or petal, an
 the most contrast is taken.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -14,17 +13,23 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from data_prep.options import add_output_option, whole_number
-from data_prep.packing import Plan, pack
-from data_prep.preparation import run
+from data_prep.drawn import DrawnSet, add_size_option
 from data_prep.samples import Sample
-from data_prep.splitting import TEST, TRAIN, first_folder
+from data_prep.splitting import TRAIN
 from mmspec.errors import InputError
 
 HELD_OUT = (0.5, 0.7)  # of the width
 SCALES = (1, 2, 3)
 CANDIDATES = 5
 SEED = 0
+SET = DrawnSet(
+    name="photographs",
+    does="Cut patches out of the two photographs that scikit-learn brings",
+    example="--size 32",
+    source="scikit-learn's sample photographs",
+    unit="patches",
+    test=512,
+)
 
 
 def patches(size: int, counts: dict[str, int]) -> Iterator[tuple[str, Sample]]:
@@ -82,21 +87,10 @@ def reduced(pixels: np.ndarray, scale: int) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepare patches; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "mmspec prepare photographs",
-        description="Cut patches out of the two photographs that scikit-learn brings, into OUT/train and OUT/test.",
-        epilog="example:\n  mmspec prepare photographs data/photographs --size 32",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_output_option(parser)
-    parser.add_argument("--size", type=whole_number, default=32, metavar="PIXELS", help="of a patch (default: 32)")
-    parser.add_argument("--train", type=whole_number, default=4096, metavar="N", help="patches (default: 4096)")
-    parser.add_argument("--test", type=whole_number, default=512, metavar="N", help="patches (default: 512)")
+    parser = SET.parser()
+    add_size_option(parser, 32, of="a patch")
     options = parser.parse_args(arguments)
-    counts = {TRAIN: options.train, TEST: options.test}
-    settings = {"program": "data_prep.photographs", "--size": options.size, **{f"--{k}": n for k, n in counts.items()}}
-    plan = Plan("image", settings, source="scikit-learn's sample photographs")
-    return run(lambda: pack(options.out, patches(options.size, counts), first_folder, tuple(counts), plan))
+    return SET.prepare(options, lambda counts: patches(options.size, counts), {"--size": options.size})
 
 
 if __name__ == "__main__":

@@ -4,17 +4,15 @@ An ideal string that is plucked at a point sounds in harmonics whose amplitudes 
 length), here with friction that damps high ones sooner. Anyone hears whether a note is one.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.options import add_output_option, number, whole_number
-from data_prep.packing import Plan, pack
-from data_prep.preparation import run
+from data_prep.drawn import DrawnSet
+from data_prep.options import number, whole_number
 from data_prep.samples import Sample
-from data_prep.splitting import TEST, TRAIN, first_folder
+from data_prep.splitting import TEST, TRAIN
 
 NOTES = {"a3": 57, "b3": 59, "c4": 60, "d4": 62, "e4": 64, "f4": 65, "g4": 67}  # MIDI's numbers
 PLUCKED_AT = (0.08, 0.35)  # of the string's length
@@ -22,6 +20,15 @@ DAMPING = (3.0, 6.0)  # of the fundamental, nepers a second
 DETUNED = 0.1  # semitones, at most
 PEAK = 0.9
 SEEDS = {TRAIN: 0, TEST: 1}
+SET = DrawnSet(
+    name="plucked_strings",
+    does="Pluck strings, seven notes from a3 to g4",
+    example="--sample-rate 8000 --seconds 0.512",
+    source="plucked strings",
+    unit="notes",
+    train=4200,
+    test=490,
+)
 
 
 def notes(sample_rate: int, samples: int, counts: dict[str, int]) -> Iterator[tuple[str, Sample]]:
@@ -50,32 +57,16 @@ def pluck(note: int, sample_rate: int, samples: int, draw: np.random.Generator) 
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepare plucked strings; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "mmspec prepare plucked_strings",
-        description="Pluck strings, seven notes from a3 to g4, into OUT/train and OUT/test.",
-        epilog="example:\n  mmspec prepare plucked_strings data/plucked_strings --sample-rate 8000 --seconds 0.512",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_output_option(parser)
+    parser = SET.parser()
     parser.add_argument("--sample-rate", type=whole_number, default=8000, metavar="HZ", help="default: 8000")
     parser.add_argument(
         "--seconds", type=lambda text: number(text, 0, 60), default=0.512, metavar="S", help="default: 0.512"
     )
-    parser.add_argument("--train", type=whole_number, default=4200, metavar="N", help="notes (default: 4200)")
-    parser.add_argument("--test", type=whole_number, default=490, metavar="N", help="notes (default: 490)")
     options = parser.parse_args(arguments)
-    samples = max(1, round(options.seconds * options.sample_rate))
-    counts = {TRAIN: options.train, TEST: options.test}
-    settings = {
-        "program": "data_prep.plucked_strings",
-        "--sample-rate": options.sample_rate,
-        "--seconds": samples / options.sample_rate,
-        **{f"--{part}": count for part, count in counts.items()},
-    }
-    plan = Plan("audio", settings, source="plucked strings", sample_rate=options.sample_rate)
-    return run(
-        lambda: pack(options.out, notes(options.sample_rate, samples, counts), first_folder, tuple(counts), plan)
-    )
+    rate = options.sample_rate
+    samples = max(1, round(options.seconds * rate))
+    own = {"--sample-rate": rate, "--seconds": samples / rate}
+    return SET.prepare(options, lambda counts: notes(rate, samples, counts), own, sample_rate=rate)
 
 
 if __name__ == "__main__":
