@@ -87,7 +87,7 @@ def row(name: str, work: Callable[..., None], batch: int, rounds: int, figures: 
     ]
 
 
-def main(rounds: int = 3, batch: int = 2) -> Findings:
+def main(rounds: int = 3, batch: int = 1) -> Findings:
     figures: Figures = {}
     rows = [row(name, work, batch, rounds, figures) for name in NETWORKS for work in (sampling, training)]
     header = ["network", "plain", "mmspec", "mmspec bf16", "faster (error)", "faster with bf16 (error)"]

@@ -167,7 +167,7 @@ def denoisers(rounds: int) -> Findings:
     return Findings([Table(["denoiser", "a call", *ratios, "GMAC/s", f"of a {MATRICES}"], rows), operators], figures)
 
 
-def main(rounds: int = 9) -> Findings:
+def main(rounds: int = 5) -> Findings:
     found = denoisers(rounds)
     counted, passed = picture(3)
     row = [f"{STUDENT}, 64x64, 10 steps", f"{counted:.1f} s", f"{passed:.1f} s"]

@@ -73,7 +73,7 @@ def row(mode: str, batch: int, rounds: int, figures: Figures) -> list[str]:
 
 
 @torch.inference_mode()
-def main(rounds: int = 5) -> Findings:
+def main(rounds: int = 3) -> Findings:
     figures: Figures = {}
     rows = [row(mode, batch, rounds, figures) for mode in MODES for batch in (1, 4)]
     faster = [f"{name} faster than LDM, Lite-LDM" for name in SLIM]

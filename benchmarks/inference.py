@@ -20,7 +20,7 @@ WAYS = [Way(channels_last, compile) for compile in (False, True) for channels_la
 
 
 @torch.no_grad()
-def main(rounds: int = 5) -> Findings:
+def main(rounds: int = 3) -> Findings:
     torch.manual_seed(0)
     x, sigma = torch.randn(1, *SHAPE), torch.ones(1)
     large, slim = (Denoiser(build(name), LDM(), SHAPE).eval() for name in (LARGE, SLIM))

@@ -44,7 +44,7 @@ def rows_of(
     ]
 
 
-def main(rounds: int = 5) -> Findings:
+def main(rounds: int = 3) -> Findings:
     figures: Figures = {}
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}
     crop, spectrogram = torch.randn(2, 1, 62 * 256), torch.rand(2, 80, 62)
