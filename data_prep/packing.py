@@ -238,7 +238,7 @@ def is_done(out: Path, sides: Sequence[str], settings: dict[str, Any], rules: Se
     mend = "delete it to make it again, or give another OUT"
     made = [folder for folder in (out, out / TRAIN) if (folder / "meta.json").exists()]
     if not made:
-        raise InputError(f"{out} exists and is not a packed data set: {mend}.")
+        raise InputError(f"{out} exists and is not a packed data set: give another OUT.")
     found = DatasetMeta.read(made[0]).preparation
     for key, wanted in settings.items():
         if found.get(key) == wanted or (key == "--label" and found.get(key) in rules):

@@ -52,7 +52,7 @@ def run_program(program: str, words: Sequence[str]) -> int:
         sys.stdout.write("\n".join([f"usage: mmspec {program} NAME ..., and --help behind a NAME", "", *lines, ""]))
         return 0
     if name not in known:
-        raise InputError(f"mmspec {program} knows no {name}: {nearest(name, known)}{', '.join(known)}.")
+        raise InputError(f"there is no {name}: {nearest(name, known)}{', '.join(known)}.")
     return _prepare(name, options) if program == "prepare" else _recipe(name, options)
 
 
@@ -86,4 +86,8 @@ def _recipe(name: str, options: list[str]) -> int:
         raise InputError("recipes need bash, which is not on the PATH: on Windows run mmspec in WSL.")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # of python and mmspec
     sys.stdout.flush()
-    os.execve(bash, [bash, str(folder() / "recipes" / name / "run.sh"), *options], {**os.environ, "PATH": path})
+    os.execve(
+        bash,
+        [bash, str(folder() / "recipes" / name / "run.sh"), *options],
+        {**os.environ, "PATH": path, "MMSPEC_PROGRAM": f"mmspec recipe {name}"},
+    )

@@ -15,8 +15,8 @@ def test_programs_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["prepare", "image"], "mmspec prepare knows no image: did you mean images? Expected one of audio, "),
-        (["recipe", "../demo"], "mmspec recipe knows no ../demo: did you mean demo?"),
+        (["prepare", "image"], "mmspec prepare: there is no image: did you mean images? Expected one of audio, "),
+        (["recipe", "../demo"], "mmspec recipe: there is no ../demo: did you mean demo?"),
         (["recpe"], "'recpe' is no verb of mmspec: did you mean recipe? Expected one of prepare, recipe, train, "),
     ],
 )

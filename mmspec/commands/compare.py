@@ -4,11 +4,9 @@ import json
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
 
 from mmspec.config import plain
-from mmspec.drawing.tables import TextTable
+from mmspec.drawing.tables import TextTable, columns
 from mmspec.experiment.report_card import CompareOptions, Comparison, compare_sets, rows
 from mmspec.typed import read
 
@@ -31,22 +29,15 @@ def run(cfg: DictConfig) -> None:
 
 
 def _print(comparison: Comparison) -> None:
-    console = Console(highlight=False)
-    console.print(comparison.verdict, soft_wrap=True, markup=False)
     octaves, metrics = rows(comparison)
-    console.print(_rich(octaves, SHOWN), _rich(metrics))
-    for warning in comparison.warnings:
-        console.print(f"warning: {warning}", soft_wrap=True, markup=False)
-    if comparison.options.out is not None:
-        console.print(f"{comparison.options.out}", soft_wrap=True, markup=False)
+    tables = [columns(_with(octaves, SHOWN)), columns(metrics)]
+    warnings = [f"warning: {warning}" for warning in comparison.warnings]
+    page = [] if comparison.options.out is None else [str(comparison.options.out)]
+    print("\n".join([comparison.verdict, "", *tables, *warnings, *page]))
 
 
-def _rich(table: TextTable, shown: Sequence[str] = ()) -> Table:
-    """The columns of which a heading is shown, or all of them."""
-    kept = [i for i, heading in enumerate(table.headings) if i == 0 or not shown or heading in shown]
-    found = Table()
-    for i in kept:
-        found.add_column(table.headings[i], justify="left" if i == 0 else "right", no_wrap=True)
-    for row in table.rows:
-        found.add_row(*(row[i] for i in kept))
-    return found
+def _with(table: TextTable, shown: Sequence[str]) -> TextTable:
+    """The first column, and those of which the headings are shown."""
+    kept = [i for i, heading in enumerate(table.headings) if i == 0 or heading in shown]
+    headings, *found = [[row[i] for i in kept] for row in (table.headings, *table.rows)]
+    return TextTable(table.title, headings, found)

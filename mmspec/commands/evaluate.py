@@ -4,10 +4,9 @@ import json
 import shutil
 
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
 
 from mmspec.config import plain
+from mmspec.drawing.tables import TextTable, columns
 from mmspec.errors import InputError
 from mmspec.experiment.evaluation import Evaluation, EvaluationOptions, begun_features, evaluate, find_sources
 from mmspec.files import replace_text
@@ -41,17 +40,9 @@ def run(cfg: DictConfig) -> None:
 
 
 def _print(evaluation: Evaluation) -> None:
-    console, sources = Console(highlight=False), evaluation.sources
-    console.print(f"{sources.samples} against {sources.reference}", soft_wrap=True, markup=False)
-    table = Table()
-    table.add_column("metric")
-    table.add_column("generated", justify="right")
-    other = {metric.name: f"{metric.value:.4g}" for metric in evaluation.of_train or []}
-    if other:
-        table.add_column("real (train)", justify="right")
-    for metric in evaluation.metrics:
-        table.add_row(metric.name, f"{metric.value:.4g}", *([other.get(metric.name, "")] if other else []))
-    console.print(table)
-    for warning in evaluation.warnings:
-        console.print(f"warning: {warning}", soft_wrap=True, markup=False)
-    console.print(f"{sources.out}", soft_wrap=True, markup=False)
+    sources, of_train = evaluation.sources, {metric.name: f"{metric.value:.4g}" for metric in evaluation.of_train or []}
+    headings = ["metric", "generated", *(["real (train)"] if of_train else [])]
+    found = [[each.name, f"{each.value:.4g}", of_train.get(each.name, "")] for each in evaluation.metrics]
+    table = columns(TextTable("", headings, [row[: len(headings)] for row in found]))
+    warnings = [f"warning: {warning}" for warning in evaluation.warnings]
+    print("\n".join([f"{sources.samples} against {sources.reference}", "", table, *warnings, str(sources.out)]))

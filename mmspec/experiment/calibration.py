@@ -1,6 +1,5 @@
 """From the configuration of ``mmspec calibrate`` to a correction's file."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from mmspec.data import StoredDataset, open_dataset
+from mmspec.data import open_dataset
 from mmspec.diagnosis.calibration import calibrate
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.conditions import hideable, said
@@ -22,8 +21,8 @@ from mmspec.experiment.figures.held_out import held_out, held_out_batches
 from mmspec.experiment.launch import Launch
 from mmspec.experiment.machine import check_seed
 from mmspec.experiment.sources import open_denoiser
+from mmspec.experiment.training_signals import refuse_training_signals
 from mmspec.provenance import provenance
-from mmspec.training.run import Run
 
 Told = list[tuple[Tensor, dict[str, Tensor]]]  # signals, and what is said of them
 
@@ -68,7 +67,7 @@ def write_correction(options: CalibrateOptions) -> str:
     if folder is None:
         raise InputError(f"{options.from_} has no data.test: give data=FOLDER, a packed data set of held-out signals.")
     dataset = open_dataset(folder)
-    refuse_training_signals(dataset, options)
+    refuse_training_signals(dataset, options.from_, train=options.train)
     batches = held_out_batches(
         denoiser, dataset, options.num, options.batch_size, encoder=options.text_encoder, source=options.from_
     )
@@ -93,31 +92,6 @@ def _as_sampled(denoiser: Denoiser, told: Told, guidance: float | None) -> tuple
     if not hideable(told[0][1]):
         raise InputError(f"guidance={guidance} needs classes, texts or recordings to follow: leave it out.")
     return Guided(denoiser, guidance), told
-
-
-def refuse_training_signals(dataset: StoredDataset, options: CalibrateOptions) -> None:
-    """Raise InputError if a calibration set, or one of its signals, is what the denoiser was trained on.
-
-    By checksum: of the sets, where the run recorded that of its own; of each signal, where the training set is here.
-    """
-    mend = "on them a denoiser looks better than it is, so give data=FOLDER, of others"
-    run = Run.at(options.from_)
-    if run is not None and run.data("sha256") == dataset.meta.sha256:
-        raise InputError(f"{dataset.folder} holds the signals that {options.from_} was trained on: {mend}.")
-    folder = options.train or (run.data("train") if run is not None else None)
-    if folder is None or (options.train is None and not Path(folder).is_dir()):
-        return
-    trained = open_dataset(folder)
-    if shared := len(_digests(dataset) & _digests(trained)):
-        raise InputError(f"{shared} of the signals in {dataset.folder} are in {folder}, which was trained on: {mend}.")
-
-
-def _digests(dataset: StoredDataset) -> set[bytes]:
-    """Of each signal, without the silence behind it; of none that is one value throughout, as a white sky may be."""
-    ends = [None] * len(dataset) if dataset.lengths is None else dataset.lengths.tolist()
-    stored = (dataset.stored(np.array([row]))[0] for row in range(len(dataset)))
-    signals = (row[:end].reshape(-1, dataset.meta.shape[0]) for row, end in zip(stored, ends, strict=True))
-    return {hashlib.sha256(np.ascontiguousarray(x).data).digest() for x in signals if (x != x[0]).any()}
 
 
 def _summary(correction: Correction) -> str:

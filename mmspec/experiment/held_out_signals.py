@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,9 +15,9 @@ from mmspec.errors import InputError
 from mmspec.experiment.conditions import class_numbers, dataset_context
 from mmspec.experiment.figures.held_out import spread
 from mmspec.experiment.recordings import require_rate
+from mmspec.experiment.training_signals import refuse_training_signals
 from mmspec.metrics.report_card import FEWEST
 from mmspec.metrics.signals import SignalSet
-from mmspec.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def held_out_signals(dataset: StoredDataset, denoiser: Denoiser, source: str) ->
     """Signals of a data set, once it is seen that they fit a denoiser and that it was not trained on them.
 
     Raises:
-        InputError: if the signals are of another rate, shape or number of channels, too few, or the training set.
+        InputError: if the signals are of another rate, shape or number of channels, too few, or were trained on.
     """
     held_out, wanted, found = HeldOut(dataset, denoiser), denoiser.signal_shape, dataset.meta.shape
     if wanted is None:
@@ -103,11 +102,7 @@ def held_out_signals(dataset: StoredDataset, denoiser: Denoiser, source: str) ->
             f"data={dataset.folder} holds {dataset.meta.modality} signals {list(found)}, the denoiser is for "
             f"{list(wanted)}: prepare the data as for its training."
         )
-    if (run := Run.around(Path(source))) is not None and run.data("sha256") == dataset.meta.sha256:
-        raise InputError(
-            f"data={dataset.folder} is what {run.folder} was trained on, of which it may know more than of others: "
-            "give held-out signals."
-        )
+    refuse_training_signals(dataset, source)
     if (count := min(len(dataset), len(held_out.signals))) < FEWEST:
         raise InputError(
             f"data={dataset.folder} holds {count} signals, too few for intervals: {FEWEST} are needed, hundreds are "

@@ -25,9 +25,10 @@ from mmspec.drawing.figure_page import write_figure_page
 from mmspec.drawing.pages import check_page
 from mmspec.drawing.tables import TextTable
 from mmspec.errors import InputError
-from mmspec.experiment.calibration import CalibrateOptions, refuse_training_signals, write_correction
+from mmspec.experiment.calibration import CalibrateOptions, write_correction
 from mmspec.experiment.diagnosis import DiagnoseOptions, Diagnosis, diagnose
 from mmspec.experiment.sources import open_denoiser
+from mmspec.experiment.training_signals import refuse_training_signals
 from mmspec.experiment.treatments import TRAIN_ON
 from mmspec.experiment.verification import (
     SamplingOptions,
@@ -194,8 +195,7 @@ class _Halves:
                 f"data.test={folder} holds {len(whole)} signals, of which half are diagnosed and half verify: "
                 f"{2 * FEWEST} are needed, hundreds are better."
             )
-        given = {"out": "unused", "data": str(folder), "train": options.data.train}
-        refuse_training_signals(whole, read(CalibrateOptions, {**options.of("calibrate", "out=."), **given}))
+        refuse_training_signals(whole, options.from_, "data.test", options.data.train)
         return cls(whole, options.folder / "held_out")
 
     def part(self, which: Literal["diagnosed", "verifying"]) -> str:

@@ -6,9 +6,11 @@ measured. What is there already is not done again; several processes on one fold
 
 import json
 import re
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -230,9 +232,11 @@ def run_arms(trial: Trial) -> None:
     if Launch.current().count > 1:
         raise InputError("verify is one process: start it several times with the same out, and they share the arms.")
     _open(trial)
-    for seed in trial.seeds:
-        for arm in trial.arms:
-            _finish(trial, arm, seed)
+    every = list(product(trial.seeds, trial.arms))
+    for number, (seed, arm) in enumerate(every, start=1):
+        if not trial.result(arm.name, seed).is_file():
+            sys.stderr.write(f"arm {number} of {len(every)}: {arm.name}, seed {seed}\n")
+        _finish(trial, arm, seed)
 
 
 def _untreated(options: VerifyOptions, run: Run) -> Experiment:

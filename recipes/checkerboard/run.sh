@@ -6,6 +6,7 @@ source "$common/recipe.sh"
 source "$common/table.sh"
 seeds=0,1,2 strengths=balanced,unweighted regularizers=none,amplitude_phase size=64
 OPTIONS=(stage stop_stage num gpus nodes exp seeds strengths regularizers size)
+WHOLE+=(size)
 
 more_usage() {
   cat <<EOF
@@ -25,5 +26,4 @@ prepare() { # FOLDER
 bases() { :; } # every run starts from scratch, in stage 3
 
 parse_options "$@"
-[[ $size =~ ^[0-9]+$ ]] || die "--size must be a whole number, not '$size'."
 table_recipe

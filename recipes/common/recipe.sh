@@ -12,6 +12,8 @@ trap : TERM HUP USR1 USR2 # a scheduler tells commands too: they save and end wi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 # data_prep and recipes are those beside this file
 
+program=${MMSPEC_PROGRAM:-recipes/$RECIPE/run.sh} # as it was called: `mmspec recipe` says how
+readme=$root/recipes/$RECIPE/README.md
 stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
 [[ ${DATASETS+set} ]] || DATASETS=()
 [[ ${REGULARIZERS+set} ]] || REGULARIZERS=()
@@ -19,11 +21,13 @@ stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
 [[ ${EVALUATION+set} ]] || EVALUATION=()
 overrides=()
 OPTIONS=(stage stop_stage data num gpus nodes exp)
+WHOLE=(stage stop_stage num gpus nodes) # options that are a whole number
+LIST='^[0-9]+(,[0-9]+)*$'               # what seeds are
 more_usage() { :; } # help on options that a recipe adds to OPTIONS
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh [options] [key=value ...]
+usage: $program [options] [key=value ...]
 
   --stage N        first stage to run (default $stage)
   --stop-stage N   last stage to run (default $stop_stage)
@@ -39,11 +43,12 @@ $(more_usage)
                    sample.key=value and evaluate.key=value are for the commands of stages 4 and 5
 
 A stage whose command was run before with the same inputs is skipped; one that was cut off goes on where it stopped.
+What it learns, from which data, and what was found: $readme
 EOF
 }
 
 die() {
-  echo "recipes/$RECIPE/run.sh: $*" >&2
+  echo "$program: $*" >&2
   exit 2
 }
 
@@ -56,7 +61,7 @@ parse_options() {
       -h | --help) usage; exit 0 ;;
       --*)
         [[ " ${OPTIONS[*]} " == *" $name "* ]] || die "unknown option $1 (see --help)."
-        (($# > 1)) || die "$1 needs a value (see --help)."
+        [[ -n ${2-} ]] || die "$1 needs a value (see --help)."
         printf -v "$name" %s "$2"
         shift 2
         ;;
@@ -67,9 +72,11 @@ parse_options() {
       *) die "$1 is neither an option nor key=value (see --help)." ;;
     esac
   done
-  for option in stage stop_stage num gpus nodes; do
-    [[ ${!option} =~ ^[0-9]+$ || $option == num && $num == "${NUM-}" ]] || die "--${option//_/-} must be a whole number, not '${!option}'."
+  for option in "${WHOLE[@]}"; do
+    [[ -z ${!option} || ${!option} =~ ^[0-9]+$ || $option == num && $num == "${NUM-}" ]] ||
+      die "--${option//_/-} must be a whole number, not '${!option}'."
   done
+  [[ ${seeds-0} =~ $LIST ]] || die "--seeds must be whole numbers, such as 0,1,2, not '$seeds'."
   [[ -z $data || -e $data ]] || die "--data $data: no such file or folder."
   command -v mmspec >/dev/null || die "mmspec is not on the PATH: activate its environment first (source .venv/bin/activate)."
 }

@@ -9,12 +9,13 @@ kinds=spatial,frequency,both seeds=0,1,2,3,4 steps=200 num=128 sampling=18
 fast=(teacher_budget=400 student_budget=300 "seeds=0,1" steps=30 num=64 sampling=6)
 teacher_budget="" student_budget=""
 OPTIONS=(stage stop_stage data results teacher students kinds seeds steps num sampling exp)
+WHOLE+=(steps sampling)
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh --data PATH [options] [key=value ...]
+usage: $program --data PATH [options] [key=value ...]
 
-  --data PATH      pictures or recordings: a folder, .tar, .tar.gz or .zip; README.md says which
+  --data PATH      pictures or recordings: a folder, .tar, .tar.gz or .zip; $readme says which
   --fast           a look at two seeds and few steps, in a folder of its own
   --stage N        first stage to run (default $stage)
   --stop-stage N   last stage to run (default $stop_stage)
@@ -47,20 +48,30 @@ students_recipe() { # OPTIONS...
     fi
   done
   parse_options "${arguments[@]}"
-  [[ -n $data ]] || die "give what is to be learnt with --data PATH: README.md says which."
+  [[ -n $data ]] || die "give what is to be learnt with --data PATH: $readme says which."
   [[ -z $teacher || -e $teacher ]] || die "--teacher $teacher: no such run or folder."
   for kind in ${kinds//,/ }; do
     [[ " spatial frequency both " == *" $kind "* ]] || die "--kinds $kind: expected some of spatial, frequency, both."
   done
+  [[ $seeds == *,* ]] || die "--seeds $seeds: one seed is too few for an interval, give 2 or better 5."
+  ((stage > 2)) || mmspec info "network=$students" ${DIMS:+"shape=[1,8192]"} >/dev/null # before a teacher is trained for them
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   packed=$(packed_folder "$RECIPE") home=$exp/$RECIPE results=${results:-$exp/$RECIPE/results} history="$data "
   once 1 prepare prepare "$packed"
+  enough_held_out
   [[ -n $teacher ]] || alone teacher "${RECIPE%-fast}_teacher" "$teacher_budget"
   teacher=${teacher:-$home/teacher}
   for network in ${students//,/ }; do
     alone "$network" "${RECIPE%-fast}" "$student_budget" "network=$network"
   done
   for network in ${students//,/ }; do distil "$network"; done
+}
+
+enough_held_out() { # for stage 3, before hours of training
+  local meta=$packed/test/meta.json count
+  [[ -f $meta ]] || return 0
+  count=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["count"])' "$meta")
+  ((count >= 20)) || die "$data: $count signals are held out, 20 are needed to diagnose, hundreds are better: give more."
 }
 
 alone() { # NAME EXPERIMENT STEPS [key=value ...]

@@ -5,10 +5,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../common/recipe.sh"
 datasets=drawn_digits,plucked_strings,photographs seeds=0,1,2 steps="" num=60
 OPTIONS=(stage stop_stage datasets seeds steps num exp)
+WHOLE+=(steps)
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh [options] [key=value ...]
+usage: $program [options] [key=value ...]
 
   --stage N        first stage to run (default $stage)
   --stop-stage N   last stage to run (default $stop_stage)

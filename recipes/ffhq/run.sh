@@ -8,7 +8,7 @@ source "$common/download.sh"
 source "$common/table.sh"
 
 fetch() {
-  [[ -n $data ]] || die "give the pictures with --data PATH: README.md says where to get them."
+  [[ -n $data ]] || die "give the pictures with --data PATH: $readme says where to get them."
 }
 
 prepare() { # FOLDER

@@ -28,7 +28,7 @@ EOF
 }
 
 fetch() {
-  [[ -n $data ]] || die "give the pictures with --data PATH: README.md says where to get them."
+  [[ -n $data ]] || die "give the pictures with --data PATH: $readme says where to get them."
 }
 
 prepare() { # FOLDER

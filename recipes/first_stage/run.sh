@@ -8,7 +8,7 @@ OPTIONS=(stage stop_stage data first_stage size results pictures seeds arms step
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh --data PATH --first-stage PATH [options]
+usage: $program --data PATH --first-stage PATH [options]
 
   --data PATH      pictures: a folder, .tar, .tar.gz or .zip; a fifth is held out
   --first-stage PATH   of the pictures, such as taef2_encoder.pth with taef2_decoder.pth beside it

@@ -7,7 +7,7 @@ OPTIONS=(seeds exp)
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh [options] [key=value ...]
+usage: $program [options] [key=value ...]
 
   --seeds LIST     of weights, training and samples (default $seeds)
   --exp DIR        where everything is written (default $exp)

@@ -6,7 +6,7 @@ REGULARIZERS=(amplitude_phase)
 source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
 
 fetch() {
-  [[ -n $data ]] || die "give the recordings with --data PATH: README.md says where to get them."
+  [[ -n $data ]] || die "give the recordings with --data PATH: $readme says where to get them."
 }
 
 prepare() { # DATASET FOLDER

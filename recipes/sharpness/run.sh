@@ -7,7 +7,7 @@ OPTIONS=(stage stop_stage data results networks count leaves seeds steps long br
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh --data PATH [options]
+usage: $program --data PATH [options]
 
   --data PATH      photographs: a folder, .tar, .tar.gz or .zip; a fifth is held out
   --fast           a look at two seeds and few steps, in a folder of its own

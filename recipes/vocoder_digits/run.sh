@@ -4,10 +4,11 @@ RECIPE=vocoder_digits NUM=all
 source "$(dirname "${BASH_SOURCE[0]}")/../common/recipe.sh"
 results="" seeds=0,1,2,3,4 steps=300 treatments=amplitude,amplitude_phase,stft
 OPTIONS=(stage stop_stage data results seeds steps treatments num exp)
+WHOLE+=(steps)
 
 usage() {
   cat <<EOF
-usage: recipes/$RECIPE/run.sh --data PATH [options] [key=value ...]
+usage: $program --data PATH [options] [key=value ...]
 
   --data PATH      recordings of digits, such as the Free Spoken Digit Dataset's: a folder, .tar, .tar.gz or .zip
   --fast           a look at two seeds and few steps, in a folder of its own

@@ -114,7 +114,14 @@ def test_what_it_was_trained_on_is_refused(pictures, tmp_path, capsys):
     sha256 = PackedDataset(data).meta.sha256
     (run / "config.yaml").write_text(yaml.safe_dump({"data": {"train": "gone", "sha256": sha256}}))
     assert main(["diagnose", f"from={run}", f"data={data}", *QUICK]) == 2
-    assert "was trained on, of which it may know more than of others: give held-out signals" in capsys.readouterr().err
+    mend = "on them a denoiser looks better than it is, so give data=FOLDER, of others."
+    assert f"{data} holds the signals that {run} was trained on: {mend}" in capsys.readouterr().err
+    shared = PackedDataset(data)
+    write_pictures(tmp_path / "train", shared.stored(np.arange(5)))
+    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"train": str(tmp_path / "train")}}))
+    assert main(["diagnose", f"from={run}", f"data={data}", *QUICK]) == 2
+    said = f"5 of the signals in {data} are in {tmp_path}/train, which was trained on: {mend}"
+    assert said in capsys.readouterr().err
 
 
 def pixels(count, *shape):

@@ -24,10 +24,10 @@ LOOK += ["network.channel_mult=[2,2]", "network.attention_levels=[]"]
 ARMS = ("before", "none", "placebo_of_frequency", "placebo_of_both", "frequency", "both")
 
 
-def pictures(folder):
+def pictures(folder, count=300):
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for index in range(300):
+    for index in range(count):
         Image.fromarray(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)).save(folder / f"{index}.png")
     return folder
 
@@ -87,6 +87,11 @@ def test_a_given_teacher_is_not_trained_and_what_is_done_is_skipped(tmp_path):
         assert out.count("done before, skipped") == skipped
 
 
+def test_too_few_signals_are_told_before_a_teacher_is_trained(tmp_path):
+    code, _, error = run("distill_demo", "--data", pictures(tmp_path / "source", 60), "--stop-stage", 1, cwd=tmp_path)
+    assert code == 2 and "signals are held out, 20 are needed to diagnose, hundreds are better: give more." in error
+
+
 def test_octaves_are_said_and_kept(tmp_path, capsys):
     (tmp_path / "look.json").write_text(knowing([1]))
     assert teaching.main([str(tmp_path / "look.json"), str(tmp_path / "unet")]) == 0
@@ -110,6 +115,10 @@ def test_octaves_are_said_and_kept(tmp_path, capsys):
         (["--data", "."], "--kinds haar: expected some of spatial, frequency, both."),
         (["--teacher", "nowhere", "--data", "."], "--teacher nowhere: no such run or folder."),
         (["--fast", "--num", "many"], "--num must be a whole number, not 'many'."),
+        (["--steps", "x"], "--steps must be a whole number, not 'x'."),
+        (["--seeds", "0,b"], "--seeds must be whole numbers, such as 0,1,2, not '0,b'."),
+        (["--seeds", "0", "--data", "."], "--seeds 0: one seed is too few for an interval, give 2 or better 5."),
+        (["--students", "nope", "--data", "."], "network=nope is unknown"),
         (["--strengths", "weighted"], "unknown option --strengths"),
     ],
 )
