@@ -117,7 +117,7 @@ def test_what_is_installed_prepares_data_and_runs_recipes_in_an_empty_folder(ima
     refused = subprocess.run(compare, cwd=tmp_path, env=image[1], capture_output=True, text=True)
     assert "data has pictures of 8 x 8 pixels and flat.zip of 9 x 9" in refused.stderr
     assert " photographs " in run(image, "mmspec", "prepare", cwd=tmp_path)
-    assert "usage: recipes/demo/run.sh" in run(image, "mmspec", "recipe", "demo", "--help", cwd=tmp_path)
+    assert "usage: mmspec recipe demo" in run(image, "mmspec", "recipe", "demo", "--help", cwd=tmp_path)
     run(image, "mmspec", "recipe", "checkerboard", "--stop-stage", "1", "--size", "8", cwd=tmp_path)
     assert (tmp_path / "exp/data/checkerboard/train").is_dir()
 

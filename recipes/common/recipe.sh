@@ -22,7 +22,7 @@ stage=0 stop_stage=6 data="" gpus=1 nodes=1 num=${NUM:-256} exp=exp
 overrides=()
 OPTIONS=(stage stop_stage data num gpus nodes exp)
 WHOLE=(stage stop_stage num gpus nodes) # options that are a whole number
-LIST='^[0-9]+(,[0-9]+)*$'               # what seeds are
+LIST='^[0-9]+(,[0-9]+)*$'               # what seeds are; bash 3.2 reads it from a variable alone
 more_usage() { :; } # help on options that a recipe adds to OPTIONS
 
 usage() {

@@ -21,7 +21,5 @@ EOF
 }
 
 parse_options "$@"
-numbers='^[0-9]+(,[0-9]+)*$' # bash 3.2 reads it from a variable alone
-[[ $seeds =~ $numbers ]] || die "--seeds must be whole numbers such as 0,1,2, not '$seeds'."
 history=""
 once 2 analyze mmspec analyze frequency_bias "seeds=[$seeds]" "out=$exp/$RECIPE/report.html" "${overrides[@]}"

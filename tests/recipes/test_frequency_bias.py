@@ -24,7 +24,7 @@ def test_it_writes_a_page_and_a_table_with_a_row_a_model(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "a"], "--seeds must be whole numbers such as 0,1,2, not 'a'."),
+        (["--seeds", "a"], "--seeds must be whole numbers, such as 0,1,2, not 'a'."),
         (["--data", "x"], "unknown option --data (see --help)."),
         (["training.stepz=3"], "training.stepz"),
     ],
