@@ -31,7 +31,7 @@ describe() { # DATASET: sets how it is learnt and, where regularizers are tried 
     drawn_digits | plucked_strings) training=("experiment=$1") treating=() ;;
     photographs) # with the network of recipes/sharpness, which is too noisy at first
       training=(experiment=sharpness trainer.max_steps=500)
-      treating=("treatments=[haar,amplitude]" strength.weight=0.3 steps=80 sampling.steps=12)
+      treating=("treatments=[haar,amplitude]" strength.weight=0.3 steps=120 sampling.steps=12)
       ;;
     *) die "--datasets $1: expected some of drawn_digits, plucked_strings, photographs." ;;
   esac
