@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_prep.preparation import run
 from mmspec.documents import read_json
-from mmspec.drawing.tables import markdown
+from mmspec.drawing.tables import TextTable, markdown
 from mmspec.errors import InputError
 from mmspec.experiment.treatments import BEFORE, PLACEBO, TRAIN_ON, UNTREATED, Controls
 from mmspec.experiment.verification import RECORD, RecordFile, changes
@@ -46,8 +48,22 @@ def keep(folder: Path, results: Path) -> str:
     octaves = read_json(verification)["octaves"] if verification.is_file() else ()
     judgements, notes = judged(found, controls_of(found), octaves)
     sentences = [*(each.sentence for each in judgements), *notes]
-    replace_text(page, f"{TITLE}\n#{markdown(rows(judgements), sentences)}")
+    replace_text(page, f"{TITLE}\n#{markdown(rows(judgements), sentences)}\n#{markdown(means(found))}")
     return f"{page}: {sum(map(len, found.values()))} arms"
+
+
+def means(found: Mapping[str, Mapping[int, ArmFile]]) -> TextTable:
+    """What was measured of each arm, its mean over seeds, and over signals where each has a value."""
+    measures = list(dict.fromkeys(name for seeds in found.values() for row in seeds.values() for name in row["values"]))
+    cells = [
+        [name, *(_mean([row["values"].get(each) for row in seeds.values()]) for each in measures)]
+        for name, seeds in found.items()
+    ]
+    return TextTable("Means over seeds", ["arm", *measures], cells)
+
+
+def _mean(values: list[Any]) -> str:
+    return "" if None in values else f"{np.mean([np.mean(value) for value in values]):.4g}"
 
 
 def _same_verification(record: Path, results: Path) -> None:
