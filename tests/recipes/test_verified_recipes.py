@@ -102,11 +102,19 @@ def test_arms_are_judged_by_what_they_differ_from_in_one_thing(tmp_path):
     (tmp_path / "out/trial.json").write_text(json.dumps(record))
     keep(tmp_path / "out", tmp_path / "results")
     page = (tmp_path / "results/results.md").read_text()
-    rows = {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:]]
-        for line in page.splitlines()
-        if line.startswith("| ")
-    }
+    judged, means_of = page.split("\n## Means over seeds")
+    rows, measured = (
+        {
+            line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:]]
+            for line in table.splitlines()
+            if line.startswith("| ")
+        }
+        for table in (judged, means_of)
+    )
+    haar = [json.loads((tmp_path / f"out/arms/haar-{seed}.json").read_text())["values"] for seed in range(5)]
+    error = np.mean([values["octave_error"] for values in haar])
+    assert measured["arm"][::3] == ["octave_error", "denoising_error"]
+    assert measured["haar"][::3] == [f"{error:.4g}", f"{1.5 * error:.4g}"] and measured["correction"][3] == ""
     assert rows["haar"][:2] == ["helps", "none"] and rows["haar"][2].startswith("-2.0")
     assert rows["haar"][3].startswith("-1.9")
     assert rows["correction"][:2] == ["harms", "before"] and rows["correction"][3] == ""
