@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checkerboards: a DDPM from scratch with and without amplitude and phase, over seeds; figures 1 and 2 of the paper.
+# Checkerboards: a DDPM from scratch with and without amplitude and phase, and a placebo, over seeds; figures 1 and 2 of the paper.
 RECIPE=checkerboard NUM=96 SPLIT=yes TUNING=checkerboard SAMPLING=(sampler=ddpm sampler.clip_denoised=true steps=100)
 common=$(dirname "${BASH_SOURCE[0]}")/../common
 source "$common/recipe.sh"
 source "$common/table.sh"
-seeds=0,1,2 strengths=balanced,unweighted regularizers=none,amplitude_phase size=64
+seeds=0,1,2,3,4 strengths=balanced,unweighted regularizers=none,placebo,amplitude_phase size=64
 OPTIONS=(stage stop_stage num gpus nodes exp seeds strengths regularizers size)
 WHOLE+=(size)
 
@@ -24,6 +24,13 @@ prepare() { # FOLDER
 }
 
 bases() { :; } # every run starts from scratch, in stage 3
+
+draw_figures() { # none; but a table of what pairs, seed by seed
+  local treated=amplitude_phase-balanced
+  python -m recipes.common.paired "$home/runs" "$home/paired.md" \
+    --pairs "$treated:none" "$treated:placebo-balanced" placebo-balanced:none amplitude_phase-unweighted:none \
+    --metrics log_spectral_distance frequency_error_low frequency_error_high
+}
 
 parse_options "$@"
 table_recipe
