@@ -78,8 +78,14 @@ def test_checkerboards_are_drawn_and_learnt_from_scratch(tmp_path):
     train, _ = PackedDataset(tmp_path / "exp/data/checkerboard/train").batch(np.arange(100))
     assert train.shape == (100, 1, 16, 16) and set(train.unique().tolist()) == {-1.0, 1.0}
     table = read_table(tmp_path / "exp/checkerboard/table.json")
-    plain, gated, everywhere = (row[0] for row in table.rows.values())
-    assert plain.mean > 0 and gated.mean > 0 and everywhere.mean is None and plain.deviation > 0
+    plain, placebo, gated, everywhere, _ = (row[0] for row in table.rows.values())
+    assert plain.mean > 0 and gated.mean > 0 and plain.deviation > 0
+    assert placebo.mean is None and everywhere.mean is None
+    paired = (tmp_path / "exp/checkerboard/paired.md").read_text()
+    row = next(line for line in paired.splitlines() if "log_spectral_distance" in line).split("|")
+    assert [cell.strip() for cell in row[1:3]] == ["amplitude_phase-balanced", "none"]
+    assert float(row[4]) == pytest.approx(gated.mean - plain.mean, abs=0.006)
+    assert "placebo-balanced against none: fewer than 2 seeds" in paired
     runs = {file.parent.name for file in (tmp_path / "exp/checkerboard/runs").glob("*/evaluation.json")}
     assert runs == {"none-0", "none-1", "amplitude_phase-balanced-0", "amplitude_phase-balanced-1"}
 
