@@ -11,16 +11,20 @@ if sys.version_info < (3, 11):
     sys.exit(f"mmspec needs Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=/path/to/python3.11")
 PY
 "${PYTHON:-python3}" -m venv "$venv"
+install() { # Python compiles what is imported when it is, most of these files never
+  "$venv/bin/python" -m pip install --quiet --no-compile "$@"
+}
+
 if [[ -f requirements.lock ]]; then
-  "$venv/bin/python" -m pip install --quiet --require-hashes --requirement requirements.lock
-  "$venv/bin/python" -m pip install --quiet --no-deps --editable .
+  install --require-hashes --requirement requirements.lock
+  install --no-deps --editable .
 else
-  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[trackers,eval-image,text,gallery,docs,dev]"
+  install --constraint constraints.txt --editable ".[trackers,eval-image,text,gallery,docs,dev]"
   # PESQ is compiled as it is installed; without a C compiler its metrics are left out.
-  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[eval-speech]" ||
+  install --constraint constraints.txt --editable ".[eval-speech]" ||
     echo "mmspec works without PESQ and STOI, which need a C compiler and its Python headers." >&2
   # Drives a Chromium that is on the machine; none is downloaded.
-  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[browser]" ||
+  install --constraint constraints.txt --editable ".[browser]" ||
     echo "mmspec works without playwright, which has no package for this platform; its pages are then not tested." >&2
 fi
 
