@@ -74,6 +74,15 @@ def test_each_picture_stands_below_or_above_the_command_that_draws_it():
             assert re.search(rf"^mmspec analyze .*out=\S*\b{file.name}$", text.replace("\\\n", " "), re.MULTILINE), file
 
 
+def test_what_helps_where_in_the_readme_is_what_its_page_says():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"^\| where \| treatment .*?\n\n", readme, re.MULTILINE | re.DOTALL)[0]
+    page = PAGES["what_helps_where"].replace(" dB", "")
+    figures = re.findall(r"[+-]\d\.\d\d \[.*?\]", table)
+    assert len(figures) > 10
+    assert [each for each in figures if each not in page] == []
+
+
 @pytest.mark.parametrize("name", ["amplitude", "stft"])
 def test_a_command_draws_the_figures_of_its_picture(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
