@@ -4,7 +4,6 @@ import io
 from dataclasses import dataclass, fields
 
 import numpy as np
-import soundfile
 from PIL import Image
 
 from data_prep.decoding import Decoder
@@ -55,6 +54,8 @@ class EncodingDecoder:
         if sample.data.shape[1] > MOST_FLAC_CHANNELS:
             raise Rejected("too many channels", f"{sample.data.shape[1]}, and FLAC keeps {MOST_FLAC_CHANNELS}")
         file = io.BytesIO()
+        import soundfile  # which pictures do not need
+
         soundfile.write(file, sample.data[: sample.length], self.sample_rate, format="FLAC", subtype="PCM_16")
         return file.getvalue()
 

@@ -1,7 +1,10 @@
 """EDM's loss (Karras et al. 2022), of a network that is a denoiser already.
 
+``python examples/edm_loss.py 20`` trains for 20 steps.
 The lines marked mmspec are what it adds.
 """
+
+import sys
 
 import torch
 from torch import nn
@@ -51,4 +54,4 @@ def train(steps: int = 1000, size: int = 32, width: int = 64, sigma_data: float 
 
 
 if __name__ == "__main__":
-    train()
+    train(*map(int, sys.argv[1:2]))

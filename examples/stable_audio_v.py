@@ -1,7 +1,10 @@
 """v-prediction on sound as stable-audio-tools trains it: ``alpha = cos(t pi / 2)``.
 
+``python examples/stable_audio_v.py 20`` trains for 20 steps.
 The lines marked mmspec are what it adds.
 """
+
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -38,4 +41,4 @@ def train(steps: int = 1000, length: int = 8192, width: int = 64) -> nn.Module:
 
 
 if __name__ == "__main__":
-    train()
+    train(*map(int, sys.argv[1:2]))

@@ -11,18 +11,21 @@ def find_device(wanted: str) -> torch.device:
     """The device of a name.
 
     Args:
-        wanted: "auto" for a GPU of CUDA where there is one, else the CPU; "cpu"; or "mps" for an Apple GPU.
+        wanted: "auto" for a GPU of CUDA where there is one, else the CPU; "cpu"; "cuda"; or "mps" for an Apple GPU.
 
     Raises:
-        InputError: for "mps" where torch finds no Apple GPU, or in a launch of several processes.
+        InputError: for a GPU that torch does not find, or an Apple one in a launch of several processes.
     """
     if wanted == "mps":
         if not torch.backends.mps.is_available():
             raise InputError("device=mps is an Apple GPU, which torch does not find here: give auto or cpu.")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise InputError("device=mps is one GPU, which several processes cannot share out: start one process.")
-    cuda = wanted == "auto" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "mps" if wanted == "mps" else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("device=cuda is a GPU of CUDA, which torch does not find here: give auto or cpu.")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
 
 
 def refuse_missing_on(

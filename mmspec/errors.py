@@ -77,7 +77,17 @@ def sentence(error: BaseException) -> str | None:
         return f"weights cannot be read or written ({text}): make room, or copy them again."
     if type(error).__name__ in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in text:
         return f"there is too little memory ({text[:200] or 'none is left'}): lower the batch size."
-    return text if isinstance(error, ValueError) and _raised_by_us(error.__traceback__) else fault_of_plugin(error)
+    if isinstance(error, ValueError) and _raised_by_us(error.__traceback__):
+        return text
+    return fault_of_plugin(error) or _missing_package(error)
+
+
+def _missing_package(error: BaseException) -> str | None:
+    """What to do about a package of others' that is not installed, as where only what is exported is run."""
+    package = (getattr(error, "name", None) or OURS[0]).split(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package in OURS:
+        return None
+    return f"this needs {package}, which is not installed: pip install it, or mmspec with all that it depends on."
 
 
 def _raised_by_us(traceback: TracebackType | None) -> bool:

@@ -10,6 +10,12 @@ from tests.commands.test_train_and_sample import packed
 MPS = torch.device("mps")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="device=cuda is a GPU of CUDA, which torch does not find here"):
+        find_device("cuda")
+
+
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is an Apple GPU")
 def test_an_apple_gpu_that_is_not_there_is_refused_in_words(tmp_path, capsys):
     data = packed(tmp_path / "data", "image")

@@ -1,6 +1,6 @@
 // An exported denoiser and its sampler's walk: what mmspec/exported/model.py does, in the browser.
 
-const FORMAT = "mmspec-exported-1";
+const FORMAT = "mmspec-exported-2";
 
 /** Standard normal numbers of a seed: other ones than torch draws, so other samples of the same kind. */
 export function noise(seed) {

@@ -18,7 +18,8 @@ def run(cfg: DictConfig) -> None:
     options = read(ExportOptions, plain(cfg))
     facts = export(options)
     parity = ", ".join(f"{name} {difference:.0e}" for name, difference in facts.parity.items())
-    print(f"{options.out} holds the denoiser for {options.format}; it differs from torch by: {parity}")
+    in_float32 = "" if facts.int8 is None else "in float32, before, "
+    print(f"{options.out} holds the denoiser for {options.format}; {in_float32}it differs from torch by: {parity}")
     if facts.int8 is not None:
         print(
             f"int8 moves the spectrum of {facts.int8.samples} samples by {facts.int8.log_spectral_distance:.2f} dB, "

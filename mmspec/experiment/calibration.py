@@ -45,7 +45,7 @@ class CalibrateOptions:
     text_encoder: str | None = None
     seed: int = 0
     batch_size: int = 64
-    device: Literal["auto", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         if min(self.levels, self.num, self.batch_size) < 1:

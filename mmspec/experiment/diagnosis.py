@@ -81,7 +81,7 @@ class DiagnoseOptions:
     text_encoder: str | None
     format: Literal["text", "json"]
     seed: int
-    device: Literal["auto", "cpu"]
+    device: Literal["auto", "cpu", "cuda"]
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

@@ -44,7 +44,7 @@ class EvaluationOptions(MeasureOptions):
     paired: Literal["auto"] | Path | None
     batch_size: int
     seed: int
-    device: Literal["auto", "cpu"]
+    device: Literal["auto", "cpu", "cuda"]
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

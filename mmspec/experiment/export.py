@@ -23,7 +23,7 @@ from mmspec.experiment.conditions import text_encoder
 from mmspec.experiment.int8 import Calibration, to_int8
 from mmspec.experiment.recordings import require_rate
 from mmspec.experiment.sources import open_denoiser
-from mmspec.exported.graphs import EARLIEST_OPSET, ExportedPart, examples, parts, reader, text_part, traced, write_graph
+from mmspec.exported.graphs import OPSETS, ExportedPart, examples, parts, reader, text_part, traced, write_graph
 from mmspec.exported.model import (
     CONFIG,
     DECODER,
@@ -32,6 +32,7 @@ from mmspec.exported.model import (
     ExportedDenoiser,
     ExportedFacts,
     SignalFacts,
+    checksum,
     is_exported,
     read_facts,
 )
@@ -61,15 +62,15 @@ class ExportOptions:
     precision: Literal["float32", "int8"] = "float32"
     steps: int = 18
     guidance: float | None = None
-    opset: int = EARLIEST_OPSET
+    opset: int = OPSETS[0]
     data: str | None = None
     text_encoder: str | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise InputError(f"steps must be 1 or more, not {self.steps}.")
-        if self.opset < EARLIEST_OPSET:
-            raise InputError(f"opset={self.opset} is too old: torch exports to {EARLIEST_OPSET} or later.")
+        if not OPSETS[0] <= self.opset <= OPSETS[1]:
+            raise InputError(f"opset={self.opset} is too old or too new: torch exports to {OPSETS[0]} to {OPSETS[1]}.")
         if self.precision == "int8" and self.format != "onnx":
             raise InputError("precision=int8 is of format=onnx: leave one of them out.")
 
@@ -177,6 +178,7 @@ def _write(facts: ExportedFacts, folder: Path) -> ExportedFacts:
     """Say in the folder what is there, with checksums."""
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name not in (CONFIG, PICTURE)}
     facts = replace(facts, files=files)
+    facts = replace(facts, checksum=checksum(json.loads(json.dumps(write(facts)))))
     text = re.sub(
         r"Infinity(,?)$", r"1e999\1", json.dumps(write(facts), indent=2), flags=re.MULTILINE
     )  # as JSON has it

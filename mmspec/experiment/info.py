@@ -46,6 +46,8 @@ class InfoOptions:
 
 def facts(options: InfoOptions) -> dict[str, Any]:
     """What the options ask for: of a denoiser, a first stage, a network, or else of the machine."""
+    if options.from_ is not None and options.network is not None:
+        raise InputError(f"from={options.from_} brings its own network: leave network out, or from.")
     if options.from_ is not None:
         if is_saved_first_stage(Path(options.from_)):
             return _first_stage_facts(FirstStage.from_pretrained(options.from_))

@@ -67,7 +67,7 @@ class PrescribeOptions:
     num: int | Literal["all"] = 256
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     format: Literal["text", "json"] = "text"
-    device: Literal["auto", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         seeds_of(self.seeds)

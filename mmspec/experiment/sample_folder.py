@@ -43,7 +43,7 @@ class SampleOptions:
     mixed_precision: Literal["no", "bf16"] = "no"
     channels_last: bool | Literal["auto"] = False
     compile: bool | Literal["auto"] = False
-    device: Literal["auto", "cpu", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.steps < 1 or (self.num != "all" and self.num < 1):

@@ -100,8 +100,9 @@ def _train(experiment: Experiment) -> str | None:
 
 def _next_commands(experiment: Experiment) -> str:
     given, folder = experiment.data.test is not None, experiment.run_dir
+    few = experiment.distillation.steps
     commands = [
-        ["sample", f"from={folder}"],
+        ["sample", f"from={folder}", *([] if few is None else ["sampler=euler", f"steps={few}"])],
         ["evaluate", f"samples={folder}", *([] if given else ["reference=FOLDER"])],
         ["report", f"runs={folder}", "out=report.html"],
         ["diagnose", f"from={folder}", *([] if given else ["data=FOLDER"])],
@@ -289,6 +290,11 @@ def _objective(
     objective = experiment.objective.build(denoiser.process, process.noise, experiment.regularizer)
     refuse_unfit(objective, denoiser.latent_shape or ())
     if not experiment.distillation.active:
+        if experiment.distillation.teacher is not None:
+            unused = (
+                f"distillation.teacher={experiment.distillation.teacher} is not used: nothing is to be learnt of it"
+            )
+            sys.stderr.write(f"{unused}; say what by distillation=both, spatial, frequency or steps\n")
         return experiment, objective
     teacher, fingerprint = open_denoiser(str(experiment.distillation.teacher))
     if experiment.data.augment is not None and "augment_labels" not in teacher.told:

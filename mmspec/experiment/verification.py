@@ -87,7 +87,7 @@ class VerifyOptions:
     learning_rate_end: float | None = None
     num: int | Literal["all"] = 256
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    device: Literal["auto", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         if self.steps < 1:

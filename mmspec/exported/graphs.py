@@ -24,7 +24,7 @@ from mmspec.metrics.cost import example
 NO_WHOLE_HOPS = 700  # samples of an example with spectrogram: what fits in whole hops is taken to do so always
 WORDS = 77  # of a text in examples, as CLIP reads it
 ANY_LENGTH = {"spectrogram": {"x": 2, "spectrogram": 2}, "context": {"context": 1}}  # condition -> axes by input
-EARLIEST_OPSET = 18  # that torch's exporter writes
+OPSETS = (18, 25)  # of ONNX, that torch's exporter writes
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 
 
@@ -138,6 +138,8 @@ def write_graph(part: ExportedPart, graph: ExportedProgram, folder: Path, form: 
     except Exception as error:
         raise InputError(_refused(part, f"ONNX (opset {opset}) lacks an operator for", error)) from error
     assert program is not None
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # where in whose files each was called from: most of the file
     program.save(file)
     return file
 

@@ -1,5 +1,7 @@
 """An exported denoiser as it is run: by ONNX Runtime and NumPy, without torch."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from mmspec.files import sha256
 from mmspec.strangers import read_document, shown
 from mmspec.typed import checked, read
 
-FORMAT = "mmspec-exported-1"
+FORMAT = "mmspec-exported-2"
 CONFIG, WALK, DENOISER, DECODER = "config.json", "walk.json", "model", "decoder"
 
 
@@ -71,6 +73,7 @@ class ExportedFacts:
             ``samples``, drawn by both.
         conditioner: of a vocoder, what makes its spectrograms.
         int8: of a denoiser in 8-bit integers, which was held against torch in float32 before.
+        checksum: of all the others, as the graphs were made for these and no others.
     """
 
     format: str
@@ -90,11 +93,18 @@ class ExportedFacts:
     parity: dict[str, float]
     conditioner: SpectrogramFacts | None = None
     int8: Int8Facts | None = None
+    checksum: str = ""
 
 
 def is_exported(folder: str | Path) -> bool:
-    """Whether a folder is of ``mmspec export``."""
-    return (Path(folder) / WALK).is_file()
+    """Whether a folder is of ``mmspec export``, whole or not."""
+    return any((Path(folder) / name).is_file() for name in (WALK, f"{DENOISER}.onnx", f"{DENOISER}.pt2"))
+
+
+def checksum(config: Mapping[str, Any]) -> str:
+    """SHA-256 of what config.json says besides its checksum."""
+    rest = {key: value for key, value in config.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 class ExportedDenoiser:
@@ -216,4 +226,7 @@ def read_facts(folder: Path) -> ExportedFacts:
     config = read_json(folder / CONFIG, mend=AGAIN)
     if (found := config.get("format")) != FORMAT:
         raise InputError(f"{folder / CONFIG} has format {shown(found)}, this mmspec reads {FORMAT!r}: {AGAIN}.")
-    return read(ExportedFacts, config, f"{folder / CONFIG}:")
+    facts = read(ExportedFacts, config, f"{folder / CONFIG}:")
+    if facts.checksum != checksum(config):
+        raise InputError(f"{folder / CONFIG} was changed since, which its graphs were not: {AGAIN}.")
+    return facts

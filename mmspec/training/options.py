@@ -30,7 +30,7 @@ class TrainerOptions:
     channels_last: bool = False
     activation_checkpointing: bool = field(default=False, metadata=FREE)
     fsdp: bool = field(default=False, metadata=FREE)
-    device: Literal["auto", "cpu", "mps"] = field(default="auto", metadata=FREE)
+    device: Literal["auto", "cpu", "cuda", "mps"] = field(default="auto", metadata=FREE)
     log_every: int = field(default=50, metadata=FREE)
     sample_every: int | None = field(default=None, metadata=FREE)
     checkpoint_every: int = field(default=1000, metadata=FREE)

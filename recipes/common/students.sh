@@ -79,14 +79,14 @@ alone() { # NAME EXPERIMENT STEPS [key=value ...]
     ${3:+"trainer.max_steps=$3"} "${@:4}" "${overrides[@]}"
 }
 
-look() { # NETWORK: a JSON of both by octave, on held-out signals
+compare() { # NETWORK: a JSON of both by octave, on held-out signals
   mmspec diagnose "from=$home/$1" "teacher=$teacher" samples=0 num=128 format=json "out=$home/teaching-$1.html" \
     >"$home/teaching-$1.json"
 }
 
 distil() { # NETWORK
   local arms=$home/arms-$1 octaves
-  once 3 "look-$1" look "$1"
+  once 3 "compare-$1" compare "$1"
   if ((stage <= 4 && stop_stage >= 4)); then
     octaves=$(python -m recipes.common.teaching "$home/teaching-$1.json" "$results/$1")
     [[ -n $octaves ]] || return 0

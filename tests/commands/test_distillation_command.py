@@ -79,6 +79,18 @@ def test_a_student_of_few_steps_begins_as_its_teacher_and_is_sampled_in_as_many(
     assert main(sampled) == 0
 
 
+def test_what_to_do_next_with_a_student_of_few_steps_names_its_sampler_and_a_teacher_without_a_task_is_noticed(
+    teacher, tmp_path, capfd
+):
+    few = ["distillation=steps", f"distillation.teacher={teacher}", f"init_from={teacher}", "distillation.steps=2"]
+    assert train(tmp_path / "few", teacher.parent / "data", *few) == 0
+    assert f"mmspec sample from={tmp_path / 'few'} sampler=euler steps=2\n" in capfd.readouterr().out
+    assert train(tmp_path / "alone", teacher.parent / "data", f"distillation.teacher={teacher}") == 0
+    said = capfd.readouterr()
+    assert f"distillation.teacher={teacher} is not used" in said.err
+    assert f"mmspec sample from={tmp_path / 'alone'}\n" in said.out
+
+
 @pytest.mark.parametrize("process", ["ddpm_p2", "ddpm_min_snr"])
 def test_weightings_of_the_baselines_are_processes(teacher, tmp_path, process):
     assert train(tmp_path / "run", teacher.parent / "data", "network.model_channels=8", f"process={process}") == 0

@@ -22,7 +22,24 @@ from tests.tiny_clip import save_tiny_clip
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"model_channels": 8, "channel_mult": (1, 1), "num_blocks": 1, "attention_levels": ()}
-WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from mmspec.cli import main; sys.exit(main(sys.argv[1:]))"
+ABSENT = [
+    "accelerate",
+    "auraloss",
+    "jinja2",
+    "librosa",
+    "pywt",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "torch",
+    "torchaudio",
+]
+WITHOUT_TORCH = f"""
+import sys
+sys.modules.update(dict.fromkeys({ABSENT}))
+from mmspec.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def save(denoiser, folder):
@@ -98,6 +115,17 @@ def test_samples_without_torch_are_those_of_torch(case, tmp_path):
     assert (record["num"], record["steps"], record["seed"]) == (3, 2, 7)
 
 
+@pytest.mark.parametrize("words", [["info"], ["train", "run_dir=x", "data.train=tests"]])
+def test_what_needs_a_package_that_is_not_there_says_so(words):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "which is not installed: pip install it, or mmspec" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_graph_says_where_the_code_lay_that_made_it(exported):
+    assert b"exported/graphs.py" not in (exported / "onnx" / "model.onnx").read_bytes()
+
+
 def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
     config = json.loads((exported / "onnx" / "config.json").read_text())
     assert config["signal"] == {"shape": [3, 8, 8], "sample_rate": None, "classes": ["a", "b", "c"]}
@@ -129,8 +157,9 @@ def test_what_was_fixed_at_export_is_not_ignored(exported, tmp_path, capfd, word
 def damaged(exported, folder, name, change):
     folder.mkdir()
     for path in (exported / "onnx").iterdir():
-        content = path.read_bytes()
-        (folder / path.name).write_bytes(change(content) if path.name == name else content)
+        content = change(path.read_bytes()) if path.name == name else path.read_bytes()
+        if content is not None:
+            (folder / path.name).write_bytes(content)
     return f"from={folder}"
 
 
@@ -139,10 +168,12 @@ def damaged(exported, folder, name, change):
     [
         ("model.onnx", lambda content: content[:1000], "model.onnx is missing, changed or cut short: export it again"),
         ("walk.json", lambda content: content[:-9], "walk.json is missing, changed or cut short"),
+        ("walk.json", lambda content: None, "walk.json is missing, changed or cut short"),
         ("config.json", lambda content: content[:-9], "config.json is not JSON"),
+        ("config.json", lambda content: content.replace(b'"steps": 2', b'"steps": 3'), "config.json was changed since"),
         (
             "config.json",
-            lambda content: content.replace(b"ported-1", b"ported-9"),
+            lambda content: content.replace(b"ported-2", b"ported-9"),
             "has format 'mmspec-exported-9', this",
         ),
     ],
@@ -165,7 +196,8 @@ def test_torchs_format_is_written_whole_and_is_not_sampled_from(tmp_path, capfd)
 def test_bad_options_of_export_are_one_sentence_and_write_nothing(tmp_path, capfd):
     source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
     words = ("export", f"from={source}", f"out={out}", "format=torch")
-    assert "opset=17 is too old" in refusal(capfd, *words, "opset=17")
+    for opset in (17, 99):
+        assert f"opset={opset} is too old or too new: torch" in refusal(capfd, *words, f"opset={opset}")
     assert "steps must be 1 or more" in refusal(capfd, *words, "steps=0")
     assert "this denoiser is told nothing" in refusal(capfd, *words, "guidance=2")
     others = np.zeros((2, 4, 4, 3), np.uint8)

@@ -90,6 +90,7 @@ def test_text_and_the_machine(capsys):
         (["network=sd_ffqh"], "sd_ffhq"),
         (["network=sd_ffhq", "network.reading=litteral"], '"paper" or "literal"'),
         (["network=diffwave", "shape=[2,512]"], "one channel of sound"),
+        (["network=small_unet", "from=tests"], "from=tests brings its own network: leave network out, or from."),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, words, message):

@@ -27,7 +27,7 @@ class DenoiserFigure(FigureOptions):
     out: Path | None
     text_encoder: str | None
     seed: int
-    device: Literal["auto", "cpu"]
+    device: Literal["auto", "cpu", "cuda"]
 
     def draw(self) -> Path:
         """Find the denoiser, and see that its figure can be written, before it is measured."""
