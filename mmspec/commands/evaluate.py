@@ -42,7 +42,11 @@ def run(cfg: DictConfig) -> None:
 def _print(evaluation: Evaluation) -> None:
     sources, of_train = evaluation.sources, {metric.name: f"{metric.value:.4g}" for metric in evaluation.of_train or []}
     headings = ["metric", "generated", *(["real (train)"] if of_train else [])]
-    found = [[each.name, f"{each.value:.4g}", of_train.get(each.name, "")] for each in evaluation.metrics]
+    found = [
+        [f"{each.name} ({each.unit})" if each.unit else each.name, f"{each.value:.4g}", of_train.get(each.name, "")]
+        for each in evaluation.metrics
+    ]
     table = columns(TextTable("", headings, [row[: len(headings)] for row in found]))
     warnings = [f"warning: {warning}" for warning in evaluation.warnings]
-    print("\n".join([f"{sources.samples} against {sources.reference}", "", table, *warnings, str(sources.out)]))
+    heading, ending = f"{sources.samples} against {sources.reference}", f"{sources.out} says what each is"
+    print("\n".join([heading, "", table, *warnings, ending]))

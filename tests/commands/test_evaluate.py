@@ -268,7 +268,7 @@ def test_measures_that_cannot_be_used_are_refused(tmp_path, run_folder):
 
 def test_values_of_a_wrong_kind_are_refused(tmp_path, run_folder):
     for keys, message in (
-        ({"device": "gpu"}, "device takes 'auto' or 'cpu', not 'gpu'"),
+        ({"device": "gpu"}, "device takes 'auto' or 'cpu' or 'cuda', not 'gpu'"),
         ({"crop": "short"}, "crop takes 'auto' or a whole number or null, not 'short'"),
         ({"batch_size": 4.5}, "batch_size takes a whole number, not 4.5"),
         ({"extractors": {"sample_rate": None}}, "extractors.sample_rate takes a whole number, not null"),
