@@ -35,7 +35,7 @@ def test_the_defaults_are_of_the_types_that_fields_state(name):
         (["filters", "num=many"], "num takes a whole number, not 'many'."),
         (["filters", "sigmas=1"], "sigmas takes a list of numbers, not 1."),
         (["filters", "from=7"], "from takes a text, not 7."),
-        (["gates", "device=tpu"], "device takes 'auto' or 'cpu', not 'tpu'."),
+        (["gates", "device=tpu"], "device takes 'auto' or 'cpu' or 'cuda', not 'tpu'."),
         (["differences", "runs=x"], "runs takes a list of paths, not 'x'."),
         (["differences", "num=0"], "num must be 1 or more, not 0."),
         (["punished", "error=1"], "error must be above 0 and below 1, and num 1 or more, not 1 and 16."),
