@@ -34,7 +34,8 @@ def taught(diagnosis: Path, results: Path) -> str:
         raise InputError(f"{diagnosis} is of no teacher: run stage 3 again.")
     kept = {"unit": found["unit"], **teaching}
     replace_text(results / "teaching.json", json.dumps(kept, indent=1) + "\n")
-    print("\n".join(lines(kept)), file=sys.stderr)
+    heading = f"{results.name}: error of the teacher over that of the student, by octave (below 0 where it errs less)"
+    print("\n".join([heading, *lines(kept)]), file=sys.stderr)
     if not teaching["distillation.octaves"]:
         print(f"{results.name}: the teacher knows more in no octave, so there is nothing to learn.", file=sys.stderr)
     return ",".join(map(str, teaching["distillation.octaves"]))

@@ -98,6 +98,7 @@ def test_octaves_are_said_and_kept(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == "1\n"
     assert printed.err.splitlines() == [
+        "unet: error of the teacher over that of the student, by octave (below 0 where it errs less)",
         "0 to 8 cycles/image: +0.10 [-0.20, +0.40] dB",
         "8 to 16 cycles/image: -2.00 [-2.50, -1.50] dB, taught",
     ]
