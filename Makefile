@@ -18,8 +18,9 @@ $(READY): pyproject.toml constraints.txt setup.sh
 demo: setup  ## train on pictures and sounds, and write a report page (minutes, no GPU needed)
 	PATH=$(abspath $(BIN)):$$PATH recipes/demo/run.sh
 
+# A file's tests go to one process: what they share is prepared once.
 test: setup  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-faults: setup  ## break runs in all ways, in one process and in many, and print what survived (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.table
