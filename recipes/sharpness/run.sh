@@ -35,7 +35,7 @@ arguments=()
 for argument; do
   if [[ $argument == --fast ]]; then
     RECIPE+=-fast
-    leaves=400 seeds=0,1 steps=100,300 long=400 branch=50 num=64 sampling=9
+    leaves=400 seeds=0,1 steps=100,200 long=300 branch=30 num=48 sampling=9
   else
     arguments+=("$argument")
   fi
