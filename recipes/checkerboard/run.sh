@@ -29,7 +29,7 @@ draw_figures() { # none; but a table of what pairs, seed by seed
   local treated=amplitude_phase-balanced
   python -m recipes.common.paired "$home/runs" "$home/paired.md" \
     --pairs "$treated:none" "$treated:placebo-balanced" placebo-balanced:none amplitude_phase-unweighted:none \
-    --metrics log_spectral_distance frequency_error_low frequency_error_high
+    --metrics log_spectral_distance frequency_error_low frequency_error_high octave_error frechet_random_projection
 }
 
 parse_options "$@"
