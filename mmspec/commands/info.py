@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from omegaconf import DictConfig
 
 from mmspec.config import plain
-from mmspec.drawing.tables import columns, markdown
+from mmspec.drawing.tables import columns, markdown, turned
 from mmspec.errors import InputError
 from mmspec.experiment.info import InfoOptions, facts
 from mmspec.experiment.side_by_side import each_facts, side_by_side
 from mmspec.typed import read
 
 OPTIONS = (InfoOptions,)
+WIDE = 8  # columns, more than which a terminal has no place for
 
 
 def run(cfg: DictConfig) -> None:
@@ -39,7 +40,10 @@ def run_all(cfgs: Sequence[DictConfig]) -> None:
     if options[0].format == "json":
         print(json.dumps(found, indent=2))
     else:
-        print({"text": columns, "markdown": markdown}[options[0].format](side_by_side(found)), end="")
+        table = side_by_side(found)
+        if len(table.headings) > max(WIDE, len(table.rows)):  # with metrics, a line a fact
+            table = turned(table)
+        print({"text": columns, "markdown": markdown}[options[0].format](table), end="")
 
 
 def _text(facts: Mapping[str, object], indent: str = "") -> str:

@@ -18,6 +18,12 @@ class TextTable:
     rows: Sequence[Sequence[str]]
 
 
+def turned(table: TextTable) -> TextTable:
+    """Its rows as columns."""
+    headings, *rows = zip(table.headings, *table.rows, strict=True)
+    return TextTable(table.title, headings, rows)
+
+
 def columns(table: TextTable) -> str:
     """A table for a terminal: the first column begins at the left, all others end at the right."""
     rows = [list(table.headings), *map(list, table.rows)]

@@ -42,7 +42,8 @@ def side_by_side(found: dict[str, dict[str, Any]]) -> TextTable:
 
 
 def _row(facts: dict[str, Any]) -> dict[str, str]:
-    row = {heading: short_count(facts[key]) for key, heading in COSTS.items() if key in facts}
+    row = {"of": "x".join(map(str, facts["shape"]))} if "shape" in facts else {}
+    row |= {heading: short_count(facts[key]) for key, heading in COSTS.items() if key in facts}
     if "kept in training" in row:
         row["kept in training"] = f"{facts['activation_bytes'] / 2**20:,.0f} MiB"
     for device in [key for key in ("cpu", "cuda") if key in facts]:

@@ -8,6 +8,7 @@ import torch
 from mmspec.cli import main
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM
+from mmspec.drawing.tables import TextTable, columns, turned
 from mmspec.experiment.info import InfoOptions
 from mmspec.experiment.machine import EXTRAS
 from mmspec.experiment.side_by_side import each_facts, side_by_side
@@ -56,9 +57,9 @@ def test_several_stand_side_by_side(capsys):
     assert shown["sd_ffhq"]["parameters"] == 21_094_683 and shown["lite_ldm_ffhq"]["shape"] == [3, 64, 64]
     assert main(["info", "network=sd_ffhq,lite_ldm_ffhq"]) == 0
     heading, ours, theirs = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert heading == ["parameters", "MACs", "with", "attention", "kept", "in", "training"]
-    assert ours == ["sd_ffhq", "21.1M", "6.7G", "8.2G", "101", "MiB"]  # as in the README
-    assert theirs == ["lite_ldm_ffhq", "22.4M", "7.9G", "9.3G", "102", "MiB"]
+    assert heading == ["of", "parameters", "MACs", "with", "attention", "kept", "in", "training"]
+    assert ours == ["sd_ffhq", "3x64x64", "21.1M", "6.7G", "8.2G", "101", "MiB"]  # as in the README
+    assert theirs == ["lite_ldm_ffhq", "3x64x64", "22.4M", "7.9G", "9.3G", "102", "MiB"]
     assert main(["info", "network=sd_ffhq", "format=markdown"]) == 2
     assert "format=markdown is a table of several" in capsys.readouterr().err
 
@@ -76,6 +77,15 @@ def test_runs_stand_side_by_side_with_the_metrics_of_their_samples(capsys, tmp_p
         (tmp_path / name / "evaluation.json").write_text(json.dumps(found))
     rows = side_by_side(each_facts([InfoOptions(str(tmp_path / name), name=name) for name in "ab"])).rows
     assert [row[-2:] for row in rows] == [["2.5", "-"], ["-", "3"]]
+
+
+def test_a_table_too_wide_for_a_terminal_has_a_line_a_fact():
+    table = turned(TextTable("Side by side", ["", "parameters", "fid"], [["a", "1M", "2.5"], ["b", "2M", "-"]]))
+    assert [line.split() for line in columns(table).splitlines()] == [
+        ["a", "b"],
+        ["parameters", "1M", "2M"],
+        ["fid", "2.5", "-"],
+    ]
 
 
 def test_text_and_the_machine(capsys):
