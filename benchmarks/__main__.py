@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import sys
 import time
+import traceback
 
 import torch
 
@@ -38,9 +39,16 @@ def main(names: list[str]) -> None:
         sys.exit(f"no benchmark {', '.join(unknown)}: choose from {', '.join(known())}")
     keep_freed_memory()  # as every command of mmspec does
     torch.set_num_threads(1)
+    failed = []
     for name in names or known():
-        run(name)
+        try:
+            run(name)
+        except Exception:  # one of many, whose figures take minutes
+            traceback.print_exc()
+            failed.append(name)
     print(f"\n### goals\n\n{goals.table(record.kept())}")
+    if failed:
+        sys.exit(f"\nfailed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def timed(self, number, batches):
     began = time.process_time()
     step(self, number, batches)
     if number:
-        print(f"{began} {time.process_time()}", flush=True)
+        print(f"stepped {began} {time.process_time()}", flush=True)
 Trainer._step = timed
 main(sys.argv[1:])
 """
@@ -89,7 +89,8 @@ def resumed(folder: Path) -> list[list[str]]:
         command = [sys.executable, "-c", RESUMED, *words, f"trainer.max_steps={steps}"]
         alone = {**os.environ, "OMP_NUM_THREADS": "1"}  # or threads that wait for each other would count
         said = subprocess.run(command, capture_output=True, text=True, check=True, env=alone).stdout
-    began, ended = map(float, said.split()[-2:])
+    (step,) = [line for line in said.splitlines() if line.startswith("stepped ")]
+    began, ended = map(float, step.split()[1:])
     return [["process start to the first step of a resumed run", f"{began:.2f} s", f"{ended - began:.2f} s of step"]]
 
 

@@ -35,13 +35,6 @@ VERBS = {
 }
 POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "convert": ("format", "source", "out"),
-    "sample": ("from", "out"),
-    "evaluate": ("samples", "reference"),
-    "diagnose": ("from", "data"),
-    "prescribe": ("from", "data"),
-    "verify": ("from",),
-    "export": ("from", "out"),
-    "info": ("from",),
     "compare": ("real", "generated"),
     "analyze": ("figure",),
 }

@@ -101,7 +101,7 @@ def is_exported(folder: str | Path) -> bool:
     return any((Path(folder) / name).is_file() for name in (WALK, f"{DENOISER}.onnx", f"{DENOISER}.pt2"))
 
 
-def checksum(config: Mapping[str, Any]) -> str:
+def checksum(config: Mapping[str, object]) -> str:
     """SHA-256 of what config.json says besides its checksum."""
     rest = {key: value for key, value in config.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -23,8 +23,6 @@ def test_no_verb_prints_the_verbs_without_loading_torch():
         (["train", "run_dir=x", "data.train=y", "trainer.max_stepz=1"], "trainer.max_stepz"),
         (["train", "run_dir=x", "data.train=/nowhere"], "/nowhere is not there: make one"),
         (["sample", "from=/nowhere"], "/nowhere"),
-        (["sample", "/nowhere"], "from=/nowhere"),
-        (["evaluate", "/nowhere"], "samples=/nowhere"),
         (["evaluate", "samples=/nowhere"], "/nowhere"),
         (["report", "runs=[/nowhere]"], "/nowhere"),
     ],

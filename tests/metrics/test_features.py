@@ -28,15 +28,17 @@ class Unchanged(torch.nn.Module):
 
 
 @pytest.mark.parametrize("rate", [8000, 22050])
-def test_log_mel_equals_librosa(rate):
-    librosa = pytest.importorskip("librosa")
+def test_log_mel_is_of_librosas_filters_and_scipys_spectrogram(rate):
+    from librosa.filters import mel
+    from scipy.signal import stft
+
     x = noise(2, 1, rate // 2)
     n_fft, hop = round(0.032 * rate), round(0.008 * rate)
-    filters = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=32, htk=True, norm=None)
+    filters = mel(sr=rate, n_fft=n_fft, n_mels=32, htk=True, norm=None)
     window = np.hanning(n_fft + 1)[:-1]
     for clip, features in zip(x[:, 0].numpy(), LogMelStatistics(rate)(x).numpy(), strict=True):
-        spectrogram = librosa.stft(clip, n_fft=n_fft, hop_length=hop, window=window, pad_mode="constant")
-        bands = np.log(np.maximum(filters @ np.abs(spectrogram / window.sum()) ** 2, 1e-8))
+        spectrogram = stft(clip, window=window, nperseg=n_fft, noverlap=n_fft - hop, padded=False)[2]
+        bands = np.log(np.maximum(filters @ np.abs(spectrogram) ** 2, 1e-8))
         assert features == pytest.approx(np.concatenate([bands.mean(1), bands.std(1)]), abs=2e-3)
 
 
