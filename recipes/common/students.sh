@@ -6,7 +6,7 @@
 # students are trained.
 results="" teacher="" students=small_unet${DIMS-},small_wavelet_unet${DIMS-}
 kinds=spatial,frequency,both seeds=0,1,2,3,4 steps=200 num=128 sampling=18
-fast=(teacher_budget=400 student_budget=300 "seeds=0,1" steps=30 num=64 sampling=6)
+fast=(teacher_budget=300 student_budget=200 "seeds=0,1" steps=20 num=48 sampling=6)
 teacher_budget="" student_budget=""
 OPTIONS=(stage stop_stage data results teacher students kinds seeds steps num sampling exp)
 WHOLE+=(steps sampling)
