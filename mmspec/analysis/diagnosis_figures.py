@@ -99,7 +99,7 @@ def _round_trip(found: SpectrumBias) -> Figure:
 
 def _name_axes(axes, axis: Axis, sigmas: Sequence[float]) -> None:  # type: ignore[no-untyped-def]
     axes.grid(visible=False)
-    axes.set_xticks(range(len(sigmas)), [f"{sigma:.2g}" for sigma in sigmas])
+    axes.set_xticks(range(len(sigmas)), [f"{sigma:.2g}" for sigma in sigmas], rotation=40)
     axes.set_yticks(range(len(axis.edges) - 1), _names(axis))
     axes.set(xlabel="noise level σ", ylabel=axis.unit)
 
