@@ -38,6 +38,12 @@ POSITIONAL = {  # keys that a verb's words without a key stand for, in turn
     "compare": ("real", "generated"),
     "analyze": ("figure",),
 }
+LOOKED_AT = {
+    "evaluate": "samples",
+    "train": "data.train",
+    "report": "runs",
+    "table": "runs",
+}  # key of a folder; or "from"
 ALL_POSITIONAL = {"gallery": "runs"}  # the key of a list that all of them stand for
 HELP = ("-h", "--help")
 SIDE_BY_SIDE = re.compile(r"(network|from)=([^\[{(]+,[^\[{(]+)")  # several of info, which needs no -m
@@ -170,6 +176,7 @@ def _run(verb: str, words: Sequence[str]) -> int:
     words = [word for word in words if word not in MULTIRUN and not PLUGINS.fullmatch(word)]
     refuse_dashes(verb, words)
     words = with_keys(verb, words)
+    _refuse_bare_paths(verb, words)
     refuse_malformed(words)
     refuse_unknown_keys(verb, words)
     plugins.load(files)
@@ -183,6 +190,11 @@ def _run(verb: str, words: Sequence[str]) -> int:
         for cfg in cfgs:
             command.run(cfg)
     return 0
+
+
+def _refuse_bare_paths(verb: str, words: Sequence[str]) -> None:
+    for word in [word for word in words if word and "=" not in word and Path(word).exists()]:
+        raise InputError(f"{word!r} is no key with a value: write {LOOKED_AT.get(verb, 'from')}={word}, for one.")
 
 
 def _are_several(word: str) -> bool:

@@ -36,6 +36,13 @@ def test_a_mistake_gets_one_sentence_and_status_2(arguments, message, capsys, mo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("verb", "key"), [("sample", "from"), ("evaluate", "samples"), ("info", "from")])
+def test_a_folder_without_its_key_gets_one(verb, key, capsys, tmp_path):
+    assert main([verb, str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"mmspec {verb}: '{tmp_path}' is no key with a value: write {key}={tmp_path}, for one.\n"
+
+
 def test_a_rank_that_fails_says_which_it_is(capsys, monkeypatch):
     monkeypatch.setenv("RANK", "3")
     assert main(["train", "run_dir=x", "data.train=/nowhere"]) == 2

@@ -1,4 +1,4 @@
-"""The speech recipe on recordings made here in LJSpeech's layout, with tiny networks; test_paper_recipes.py interrupts its like."""
+"""The speech recipe on recordings made here in LJSpeech's layout, with tiny networks; its like are interrupted elsewhere."""
 
 import json
 from pathlib import Path
