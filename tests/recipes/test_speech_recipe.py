@@ -1,4 +1,4 @@
-"""The speech recipe on recordings made here in LJSpeech's layout, with tiny networks; its like are interrupted elsewhere."""
+"""The speech recipe on recordings made here in LJSpeech's layout, with tiny networks."""
 
 import json
 from pathlib import Path
