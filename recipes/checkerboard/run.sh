@@ -25,7 +25,7 @@ prepare() { # FOLDER
 
 bases() { :; } # every run starts from scratch, in stage 3
 
-draw_figures() { # none; but a table of what pairs, seed by seed
+more_tables() { # differences of what pairs, seed by seed
   local treated=amplitude_phase-balanced
   python -m recipes.common.paired "$home/runs" "$home/paired.md" \
     --pairs "$treated:none" "$treated:placebo-balanced" placebo-balanced:none amplitude_phase-unweighted:none \

@@ -103,6 +103,7 @@ judge_cell() { # NAME SEED [BASE]: stages 4 and 5
 }
 
 draw_figures() { :; } # stage 6: adds SVG files to drawn, which the report shows
+more_tables() { :; } # stage 6: what a recipe has besides its table
 
 table_recipe() { # after parse_options
   [[ -z $weights || $weights == official || -e $weights ]] || die "--weights $weights: no such file or folder."
@@ -130,6 +131,7 @@ table_recipe() { # after parse_options
     local note
     note=$(remark)
     mmspec table "layout=$(dirname "$0")/table.yaml" "runs=$home/runs" "out=$home/table.md" ${note:+"note='$note'"}
+    more_tables
     local drawn=()
     draw_figures
     mmspec report "runs=[$(IFS=,; echo "${shown[*]}")]" "table=$home/table.json" "out=$home/report.html" "title=$RECIPE" \
