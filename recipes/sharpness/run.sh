@@ -35,7 +35,7 @@ arguments=()
 for argument; do
   if [[ $argument == --fast ]]; then
     RECIPE+=-fast
-    leaves=400 seeds=0,1 steps=100,200 long=300 branch=30 num=48 sampling=9
+    leaves=400 seeds=0,1 steps=50,150 long=200 branch=20 num=40 sampling=9
   else
     arguments+=("$argument")
   fi
