@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import goals, record
+from benchmarks.gpu import TABLES
 from benchmarks.timing import markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -32,6 +33,9 @@ def page(kept: Mapping[str, Mapping[str, Any]]) -> str:
     if missed:
         parts.append("\n".join(["Where a goal is missed:\n", *missed]))
     parts += [section(name, result) for name, result in kept.items()]
+    if "gpu" not in kept:
+        rows = f"the tests, {', '.join(TABLES)} and trainings"
+        parts.append(f"## gpu\n\nNot measured: no GPU was at hand yet. `make gpu` runs {rows} on one.")
     return "\n\n".join(parts) + "\n"
 
 
