@@ -7,12 +7,20 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from tests import plugged
 from tests.references import References
 
 SHARED = Path(os.environ.get("MMSPEC_SHARED", Path(__file__).parents[2] / "shared"))
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells have it in the background; tests send it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_plug_ins_of_other_files():
+    """Their names would stand in messages that other files of tests expect."""
+    yield
+    plugged.forget()
 
 
 @pytest.fixture(scope="session")

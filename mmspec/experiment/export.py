@@ -23,10 +23,11 @@ from mmspec.experiment.conditions import text_encoder
 from mmspec.experiment.int8 import Calibration, to_int8
 from mmspec.experiment.recordings import require_rate
 from mmspec.experiment.sources import open_denoiser
-from mmspec.exported.graphs import OPSETS, ExportedPart, examples, parts, reader, text_part, traced, write_graph
+from mmspec.exported.graphs import OPSETS, SUFFIX, ExportedPart, examples, parts, reader, text_part, traced, write_graph
 from mmspec.exported.model import (
     CONFIG,
     DECODER,
+    DENOISER,
     FORMAT,
     WALK,
     ExportedDenoiser,
@@ -34,7 +35,6 @@ from mmspec.exported.model import (
     SignalFacts,
     checksum,
     is_exported,
-    read_facts,
 )
 from mmspec.exported.noise import BLOCK
 from mmspec.exported.recording import recorded
@@ -193,8 +193,9 @@ def _lines(instructions: list[Any]) -> str:
 def _refuse_foreign(out: Path) -> None:
     if out.is_file() or (out.exists() and any(out.iterdir()) and not is_exported(out)):
         raise InputError(f"{out} holds something that `mmspec export` did not make: give another out=FOLDER.")
-    if out.exists() and any(out.iterdir()):
-        own = {CONFIG, PICTURE, *read_facts(out).files}
+    if out.exists():
+        graphs = {f"{name}{suffix}" for name in (DENOISER, DECODER, TEXT_ENCODER) for suffix in SUFFIX.values()}
+        own = {CONFIG, PICTURE, WALK, TOKENIZER, *graphs}
         if foreign := sorted({path.name for path in out.iterdir()} - own):
             raise InputError(f"{out} holds {foreign[0]}, which `mmspec export` did not put there: move it away.")
 

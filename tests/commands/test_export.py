@@ -16,6 +16,7 @@ from mmspec.data.mel import LogMel
 from mmspec.diffusion import Denoiser
 from mmspec.diffusion.processes import EDM, LDM
 from mmspec.errors import InputError
+from mmspec.exported.model import FORMAT
 from mmspec.exported.quantization import quantize
 from mmspec.networks import AutoencoderKL, DiffWave, EDMUNet, UNet
 from tests.tiny_clip import save_tiny_clip
@@ -186,11 +187,19 @@ def test_a_file_cut_short_or_of_another_version_is_refused(exported, tmp_path, c
 
 def test_torchs_format_is_written_whole_and_is_not_sampled_from(tmp_path, capfd):
     source, out = sounds(tmp_path / "saved"), tmp_path / "exported"
-    assert main(["export", f"from={source}", f"out={out}", "format=torch", "steps=2"]) == 0
+    again = ["export", f"from={source}", f"out={out}", "format=torch", "steps=2"]
+    assert main(again) == 0
     assert {path.name for path in out.iterdir()} == {"config.json", "walk.json", "model.pt2"}
     assert json.loads((out / "config.json").read_text())["parity"]["model.pt2"] < 1e-4
     said = refusal(capfd, "sample", f"from={out}", f"out={tmp_path / 'samples'}")
     assert "was exported for torch, which torch.export.load runs" in said
+    (out / "config.json").write_text('{"format": "mmspec-exported-1"}')
+    assert "export it again" in refusal(capfd, "sample", f"from={out}", f"out={tmp_path / 'samples'}")
+    (out / "notes.txt").write_text("mine")
+    assert "out holds notes.txt" in refusal(capfd, *again).replace(str(out), "out")
+    (out / "notes.txt").unlink()
+    assert main(again) == 0
+    assert json.loads((out / "config.json").read_text())["format"] == FORMAT
 
 
 def test_bad_options_of_export_are_one_sentence_and_write_nothing(tmp_path, capfd):

@@ -1,7 +1,6 @@
 """Words that nobody meant, places that are no files, readers that leave, and what does not go together."""
 
 import errno
-import gc
 import io
 import json
 import os
@@ -23,6 +22,7 @@ from mmspec.experiment.experiment import Experiment
 from mmspec.experiment.report import ReportOptions
 from mmspec.overrides import as_typed
 from mmspec.report.runs import read_runs
+from tests import plugged
 from tests.faults.test_command_faults import SMALL, packed, refused, train
 
 
@@ -195,7 +195,7 @@ def test_who_goes_on_without_the_plug_in_is_told_which_it_was(data, tmp_path, ca
     made = name + {"network": "Network", "sampler": "Sampler", "regularizer": "Loss"}[part]
     assert train(tmp_path / "run", data, f"{part}={made}", f"plugins=[{file}]") == 0
     digest = plugins.loaded()[file.name]
-    forget(digest, name)
+    plugged.forget()
     words = [f"run_dir={tmp_path / 'run'}", f"data.train={data}", *SMALL]
     for again in (words, [*words, f"{part}={made}"]):
         said = refused(capsys, "train", *again)
@@ -206,14 +206,6 @@ def test_who_goes_on_without_the_plug_in_is_told_which_it_was(data, tmp_path, ca
     if part == "sampler":
         said = refused(capsys, "sample", f"from={tmp_path / 'run'}", f"sampler={made}")
         assert f"with the plug-in {file.name} " in said
-
-
-def forget(digest, name):
-    """As a new process would."""
-    plugins._loaded.pop(digest)
-    for module in [each for each in sys.modules if each.startswith(name)]:
-        del sys.modules[module]
-    gc.collect()
 
 
 def test_plug_ins_may_be_added_and_are_not_swept(tmp_path, capsys):

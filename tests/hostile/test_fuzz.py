@@ -19,6 +19,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from mmspec.exported.model import FORMAT
 from tests.hostile import archives, media, pickles, seeds
 from tests.hostile.confinement import sentence_of
 from tests.hostile.mutations import PROGRAMS, altered, edited
@@ -26,7 +27,7 @@ from tests.hostile.readers import READERS
 
 SECONDS = float(os.environ.get("MMSPEC_FUZZ_SECONDS", "0"))  # for all fuzzers together
 EXAMPLES = 10 if not SECONDS else 50  # before another seed
-EXPORTED = {"format": "mmspec-exported-1", "mmspec": "0.1.0", "graph": "onnx", "opset": 20, "files": {},
+EXPORTED = {"format": FORMAT, "mmspec": "0.1.0", "graph": "onnx", "opset": 20, "files": {},
             "signal": {"shape": [3, 8, 8], "sample_rate": None, "classes": None}, "latent_shape": [3, 8, 8],
             "process": {"type": "EDM"}, "sigma_min": 0.002, "sigma_max": 80.0, "conditions": {}, "steps": 4,
             "sampler": {"type": "Heun"}, "guidance": None, "parity": {},
