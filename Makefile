@@ -40,7 +40,7 @@ docs: setup  ## build the site into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo site/index.html
 
-bench: setup  ## measure every figure of speed beside its goal, and write docs/performance.md (25 minutes)
+bench: setup  ## measure every figure of speed beside its goal, and write docs/performance.md (20 minutes)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,export]"
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.page

@@ -30,7 +30,7 @@ def row(title: str, network: Network, shape: tuple[int, ...], rounds: int, **con
 
 
 @torch.inference_mode()
-def main(rounds: int = 9) -> Findings:
+def main(rounds: int = 5) -> Findings:
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}
     rows = [
         row("4 pictures of 64x64, UNet", UNet(**wide), (4, 3, 64, 64), rounds),

@@ -1,4 +1,4 @@
-"""What it costs to diagnose a denoiser, to correct it while sampling, and to compare two sets of pictures."""
+"""What it costs to diagnose a denoiser, and to compare two sets of pictures."""
 
 import contextlib
 import io
@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.correction import row
 from benchmarks.record import Findings, Table
 from mmspec.cli import main as mmspec
 from mmspec.data import DatasetMeta, write_packed
@@ -54,13 +53,11 @@ def main(count: int = 300, many: int = 1000) -> Findings:
         home = Path(scratch)
         real = pictures(home / "real", count, 0)
         sets = [pictures(home / str(seed), many, seed) for seed in (1, 2)]
-        correction = row("", network, (4, *SHAPE), rounds=7)
         Denoiser(network, EDM(), SHAPE).save_pretrained(home / "denoiser")
         diagnosed = seconds("diagnose", f"from={home / 'denoiser'}", f"data={real}", f"out={home / 'page.html'}")
         compared = seconds("compare", *map(str, sets))
     rows = [
         [f"diagnose, {size}", diagnosed],
-        [f"correction of a sampling step, {size}", correction[-1]],
         [f"compare, 2 x {many:,} pictures of 64x64", compared],
     ]
     return Findings([Table(["what", "costs"], rows)])

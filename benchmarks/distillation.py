@@ -92,7 +92,7 @@ def row(title: str, cases: dict[str, Step], rounds: int) -> list[str]:
     ]
 
 
-def main(rounds: int = 7) -> Findings:
+def main(rounds: int = 5) -> Findings:
     parts = ["plain step", "teacher's forward", "distillation step", "(distillation - teacher) / plain"]
     rows = [row(title, steps(*setting), rounds) for title, setting in SETTINGS.items()]
     return Findings([Table(["training", *parts, *(f"memory: {part}" for part in parts)], rows)])

@@ -71,7 +71,7 @@ def row(name: str, work: Callable[..., None], batch: int, rounds: int, figures: 
         "here": partial(work, network, x, c_noise, False),
         "bf16": partial(work, network, x, c_noise, True),
     }
-    times = interleave(cases, rounds=rounds, warmup=1)
+    times = interleave(cases, rounds=rounds, warmup=0)
     figures[f"{name} {work.__name__}"] = times.ratios("plain", "here")
     figures[f"{name} {work.__name__} bf16"] = times.ratios("plain", "bf16")
     with torch.inference_mode():

@@ -143,7 +143,7 @@ def denoisers(rounds: int) -> Findings:
             if name == SMALL:
                 files = {f"{SMALL} exported": file, INT8: int8(file, own)}
                 cases[INT8] = graph_call(files[INT8], x, sigma)
-        times = interleave(cases, rounds=rounds, warmup=1)
+        times = interleave(cases, rounds=rounds)
         operators = by_operator(files, x, sigma)
     eager = {name: next(each for each in products if name.startswith(each)) for name in cases}
     rates = {name: products[eager[name]] / times.median(name) for name in cases}

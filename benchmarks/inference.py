@@ -30,7 +30,7 @@ def main(rounds: int = 3) -> Findings:
         made = way.of(slim)
         torch.testing.assert_close(made(x, sigma), wanted, atol=1e-4, rtol=1e-4)
         cases[str(way)] = partial(made, x, sigma)
-    times = interleave(cases, rounds=rounds, warmup=1)
+    times = interleave(cases, rounds=rounds)
     best = min(map(str, WAYS), key=times.median)
     figures: Figures = {
         f"{SLIM} auto: {LARGE}": times.ratios(LARGE, best),

@@ -79,7 +79,7 @@ def row(title: str, files: list[Path], dataset: PackedDataset, read: Callable, n
     ]
 
 
-def main(rounds: int = 9) -> Findings:
+def main(rounds: int = 5) -> Findings:
     header = ["samples", "packed", "one by one", "files", "packed is faster", "a step's appetite", "packed gives"]
     wide = {"model_channels": 96, "channel_mult": (1, 2, 2)}  # 14.5M parameters in 2D
     with tempfile.TemporaryDirectory() as images, tempfile.TemporaryDirectory() as sound:

@@ -21,7 +21,7 @@ def grown(title: str, cases: dict, amounts: list[float], rounds: int, figures: F
     the last two.
     """
     memory = {name: peak_memory(step) for name, step in cases.items()}
-    times = interleave(cases, rounds=rounds, warmup=1)
+    times = interleave(cases, rounds=rounds)
     names = list(cases)
     power = math.log(times.ratio(names[-1], names[-2])) / math.log(amounts[-1] / amounts[-2])
     figures[f"{title}: power of time"] = (power, None)

@@ -43,7 +43,7 @@ class Times:
 def interleave(
     cases: Mapping[str, Case],
     rounds: int = 15,
-    warmup: int = 3,
+    warmup: int = 1,
     at_least: float = 2e-3,
     clock: Callable[[], float] | None = None,
 ) -> Times:
@@ -52,7 +52,7 @@ def interleave(
     Args:
         cases: name -> a function of no arguments.
         rounds: how often each is timed.
-        warmup: calls of each before the first round.
+        warmup: calls of each, beside the one that says how often to repeat it, before the first round.
         at_least: seconds; within a round, a call that is shorter is repeated for about so long.
         clock: seconds; None for those of the processor, which a busy machine leaves alone, or where tensors are made
             on a GPU, those of the wall until it has done its work.
