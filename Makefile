@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What is imported is compiled once and kept: setup compiles nothing.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-faults fuzz lint lock docs bench gpu clean
 
