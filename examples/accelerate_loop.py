@@ -30,7 +30,7 @@ def train(steps: int = 1000, size: int = 32, width: int = 64) -> nn.Module:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     network, optimizer, loader = accelerator.prepare(network, optimizer, DataLoader(squares(8 * steps, size), 8))
     term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")  # mmspec
-    for clean in loader:
+    for step, clean in enumerate(loader):
         kept = torch.cos(torch.rand(len(clean), device=clean.device) * torch.pi / 2) ** 2
         signal, noise_share = (share.view(-1, 1, 1, 1) for share in (kept.sqrt(), (1 - kept).sqrt()))
         noise = torch.randn_like(clean)
@@ -42,6 +42,8 @@ def train(steps: int = 1000, size: int = 32, width: int = 64) -> nn.Module:
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
+        if step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return accelerator.unwrap_model(network)
 
 

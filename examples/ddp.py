@@ -32,7 +32,7 @@ def train(steps: int = 1000, size: int = 32, width: int = 64, batch: int = 8) ->
     network = DistributedDataParallel(layers)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")  # mmspec
-    for _ in range(steps):
+    for step in range(steps):
         clean, t = squares(batch, size)[rank::ranks], torch.rand(batch, 1, 1, 1)[rank::ranks]
         noise = torch.randn(batch, 1, size, size)[rank::ranks]
         noisy = (1 - t) * clean + t * noise
@@ -43,6 +43,8 @@ def train(steps: int = 1000, size: int = 32, width: int = 64, batch: int = 8) ->
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if rank == 0 and step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return layers
 
 

@@ -28,7 +28,7 @@ def train(steps: int = 1000, size: int = 32, width: int = 64) -> torch.nn.Module
     scheduler = FlowMatchEulerDiscreteScheduler()
     optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-4)
     term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")  # mmspec
-    for _ in range(steps):
+    for step in range(steps):
         clean = squares(8, size)
         noise, places = torch.randn_like(clean), torch.randint(len(scheduler.timesteps), (len(clean),))
         sigmas = scheduler.sigmas[places].view(-1, 1, 1, 1)  # which are t: 1 is noise alone
@@ -40,6 +40,8 @@ def train(steps: int = 1000, size: int = 32, width: int = 64) -> torch.nn.Module
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return unet
 
 

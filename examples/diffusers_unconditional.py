@@ -28,7 +28,7 @@ def train(steps: int = 1000, prediction_type: str = "epsilon", size: int = 32, w
     scheduler = DDPMScheduler(prediction_type=prediction_type)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-4)
     term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")  # mmspec
-    for _ in range(steps):
+    for step in range(steps):
         clean = squares(8, size)
         noise, timesteps = torch.randn_like(clean), torch.randint(len(scheduler), (len(clean),))
         noisy = scheduler.add_noise(clean, noise, timesteps)
@@ -41,6 +41,8 @@ def train(steps: int = 1000, prediction_type: str = "epsilon", size: int = 32, w
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return unet
 
 

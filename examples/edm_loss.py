@@ -40,7 +40,7 @@ def train(steps: int = 1000, size: int = 32, width: int = 64, sigma_data: float 
     denoiser = Denoiser(width, sigma_data)
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=1e-3)
     term = Regularizer(FourierAmplitudeLoss(reduction="none"), 0.1, InverseSigmaGate(), balance="gradient")  # mmspec
-    for _ in range(steps):
+    for step in range(steps):
         clean = squares(8, size)
         sigma = (1.2 * torch.randn(len(clean), 1, 1, 1) - 1.2).exp()
         weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
@@ -50,6 +50,8 @@ def train(steps: int = 1000, size: int = 32, width: int = 64, sigma_data: float 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return denoiser
 
 

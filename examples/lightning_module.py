@@ -50,11 +50,13 @@ def train(steps: int = 1000, size: int = 32, width: int = 64) -> nn.Module:
     """The trained module; these lines are Lightning's ``Trainer(max_steps=steps).fit(module, loader)``."""
     module = Diffusion(width)
     optimizer = module.configure_optimizers()
-    for index in range(steps):
-        loss = module.training_step(squares(8, size), index)
+    for step in range(steps):
+        loss = module.training_step(squares(8, size), step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return module
 
 

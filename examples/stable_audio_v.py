@@ -25,7 +25,7 @@ def train(steps: int = 1000, length: int = 8192, width: int = 64) -> nn.Module:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     stft = MultiResolutionSTFTLoss(reduction="none", loudness=0.7)  # mmspec
     term = Regularizer(stft, 0.1, InverseSigmaGate(), balance="gradient")  # mmspec
-    for _ in range(steps):
+    for step in range(steps):
         clean = tones(4, length)
         t, noise = torch.rand(len(clean)), torch.randn_like(clean)
         alphas, sigmas = torch.cos(t * torch.pi / 2)[:, None, None], torch.sin(t * torch.pi / 2)[:, None, None]
@@ -37,6 +37,8 @@ def train(steps: int = 1000, length: int = 8192, width: int = 64) -> nn.Module:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step % 100 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
     return network
 
 

