@@ -136,8 +136,8 @@ GOALS = (
         "*: [!s]*",
         0.001,
         "%",
-        why="pictures keep it. What does not is a small network of sound, whose step is a quarter of the others': 1.7 "
-        "to 1.9 ms go into FFTs of 8192 samples and as many square roots, forward and back.",
+        why="pictures keep it. What does not is a small network of sound, whose step is a quarter of the others': its "
+        "terms are FFTs of 8192 samples and as many square roots, forward and back.",
     ),
     Goal(
         "multi-resolution STFT, of the same",

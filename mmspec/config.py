@@ -22,7 +22,7 @@ from mmspec.training.run import refuse_missing_plugins
 from mmspec.typed import nearest
 
 CONF = Path(__file__).parent / "conf"
-BROUGHT = ("network", "process", "conditioner")  # by the weights of init_from
+PARTS = ("network", "process", "conditioner")  # of a denoiser, which weights of init_from bring
 STRENGTH = ("weight", "sigma_weight", "ramp_steps", "balance")  # of a regularizer, from the group of that name
 
 
@@ -36,12 +36,13 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra_compose(verb, by_class(overrides))
+            _choose_parts(cfg, verb, overrides)
         OmegaConf.resolve(cfg)
         if "treatments" not in cfg:  # whose regularizers take their values from it later
             with open_dict(cfg):
                 cfg.pop("strength", None)
         if cfg.get("init_from") is not None:
-            for group in BROUGHT:
+            for group in PARTS:
                 cfg[group] = _typed(cfg[group], group, overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
     except (HydraException, OmegaConfBaseException) as error:
@@ -50,6 +51,17 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     if missing:
         raise InputError(f"{missing[0]} must be given: add {missing[0]}=VALUE (mmspec {verb} --help says what it is).")
     return cfg
+
+
+def _choose_parts(cfg: DictConfig, verb: str, overrides: Sequence[str]) -> None:
+    """Of a part that the command line chooses, what an experiment says of its own choice does not count."""
+    keys = {word.partition("=")[0].lstrip("+") for word in overrides}
+    if "experiment" not in keys or not keys & set(PARTS):
+        return
+    others = [word for word in overrides if not re.match(r"\+*experiment=", word)]
+    chosen = hydra_compose(verb, by_class(others))
+    with open_dict(cfg):
+        cfg.update({group: chosen[group] for group in PARTS if group in keys and group in chosen})
 
 
 def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> DictConfig | None:
