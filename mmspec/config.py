@@ -191,5 +191,6 @@ def _one_sentence(error: Exception) -> str:
         return f"{first.split(None, 4)[-1]} names several values: give one, a list [A,B], or add -m to do each."
     if others and others[0].startswith("Available options"):
         options = takewhile(lambda line: not line.startswith("Config search path"), others[1:])
+        first = re.sub(r"You must specify '(\w+)'.*", r"\1= must be given", first)
         return f"{first.split(': ', 1)[-1]}: expected one of {', '.join(options)}."
     return " ".join([first, *others[:1]])

@@ -276,7 +276,7 @@ def make_augmentation(options: Component | None, denoiser: Denoiser) -> EDMAugme
     if denoiser.told.get("augment_labels") != augment.label_dim:
         raise InputError(
             f"data.augment is for a network that is told how pictures were augmented, which this "
-            f"{type(denoiser.network).__name__} is not: take an EDMUNet with augment_dim={augment.label_dim}, or leave "
+            f"{type(denoiser.network).__name__} is not: take an EDMUNet with augment_dim={augment.label_dim}, or give "
             "data.augment=null."
         )
     return augment
@@ -299,7 +299,7 @@ def _objective(
     teacher, fingerprint = open_denoiser(str(experiment.distillation.teacher))
     if experiment.data.augment is not None and "augment_labels" not in teacher.told:
         raise InputError(
-            "data.augment is for networks that are told how pictures were augmented, which the teacher is not: leave "
+            "data.augment is for networks that are told how pictures were augmented, which the teacher is not: give "
             "data.augment=null."
         )
     distillation = replace(experiment.distillation, teacher_sha256=fingerprint)

@@ -333,5 +333,6 @@ def run_at(source: str, otherwise: str) -> Run:
     """
     if (run := Run.at(source)) is None:
         refuse_missing(source)
-        raise InputError(f"from={source} is not a run: {otherwise}.")
+        found = "is not a run:" if Path(source).exists() else "is not here: correct it, or, if the hub has it,"
+        raise InputError(f"from={source} {found} {otherwise}.")
     return run

@@ -89,7 +89,7 @@ def test_figures_of_data_alone_need_no_denoiser(kind, request, tmp_path):
         (["punished", "data={data}", "num=21"], "holds 20 signals: give num=20 or less"),
         (["punished", "data={other}", "num=4"], "holds constant signals (4 of 4)"),
         (["knowable", "data={data}", "num=21"], "holds 20 signals: give num=20 or less"),
-        ([], "expected one of differences, filters"),
+        ([], "figure= must be given: expected one of differences, filters"),
         (["filter"], "did you mean filters? Expected one of differences, filters"),
         (["filters"], "from must be given"),
         (["filters", "from={denoiser}"], "is not a run: say with out=FILE"),

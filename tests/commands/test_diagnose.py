@@ -171,6 +171,8 @@ def test_options_that_cannot_be_are_refused(options, message, pictures, tmp_path
 def test_a_denoiser_without_a_run_needs_a_place_and_data(pictures, tmp_path, capsys):
     assert main(["diagnose", f"from={pictures[0]}", f"data={pictures[1]}"]) == 2
     assert "is not a run: say with out=FILE.html where the page goes" in capsys.readouterr().err
+    assert main(["diagnose", "from=exp/nothing", f"data={pictures[1]}"]) == 2
+    assert "is not here: correct it, or, if the hub has it, say with out=FILE.html" in capsys.readouterr().err
     assert main(["diagnose", f"from={pictures[0]}", f"out={tmp_path}/page.html"]) == 2
     assert "has no data.test: give data=FOLDER" in capsys.readouterr().err
     (tmp_path / "page.html").write_text("mine")
