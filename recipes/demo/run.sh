@@ -64,7 +64,7 @@ show() { # DATASET...: a page of what they drew, of the first seed where there a
       found+=("$arms")
     else
       runs+=("$exp/$RECIPE/$dataset")
-      names+=("${dataset//_/ } by the model")
+      names+=("generated ${dataset#*_}")
     fi
   done
   mmspec report "runs=[$(IFS=,; echo "${runs[*]}")]" "names=[$(IFS=,; echo "${names[*]}")]" \
@@ -72,10 +72,10 @@ show() { # DATASET...: a page of what they drew, of the first seed where there a
 }
 
 title="Digits, notes and photographs, generated after minutes of training"
-lead="Small models learnt from nothing on this machine to generate digits, notes of plucked strings, and patches of photographs. \
-On the photographs two regularizers were tried, Haar and amplitude: whether each helped is said first, in decibels of error of \
-the spectrum, less of which is better, beside the same training without one and beside a placebo. Below, the real signals stand \
-first, and what a model generated beside them, each digit in its column."
+lead="Small models that learnt from nothing on this machine made the digits, notes of plucked strings and patches of photographs \
+below; real ones stand beside them. Photographs were learnt with two regularizers, Haar and amplitude, without any (none), and \
+with a placebo for each, which pulls as hard and knows nothing of spectra. Decibels say by how much more the spectrum of what was \
+made is wrong than without: below 0 it is less wrong. In brackets is where that lies with a confidence of 95%."
 
 parse_options "$@"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}

@@ -12,7 +12,7 @@ def test_the_page_shows_all_three_and_a_second_time_all_is_done(tmp_path):
     code, out, error = run("demo", *TINY, cwd=tmp_path)
     assert code == 0, error[-3000:]
     html = (tmp_path / "exp/demo/report.html").read_text()
-    for words in ("drawn digits by", "plucked strings by", "with Haar", "with amplitude", "Did it help?"):
+    for words in ("generated digits", "generated strings", "with Haar", "with amplitude", "What helped?"):
         assert words in html
     assert len(html) < 3_000_000
     code, out, error = run("demo", *TINY, cwd=tmp_path)

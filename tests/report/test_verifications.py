@@ -31,7 +31,7 @@ def test_lead_names_and_findings_stand_before_the_samples(tmp_path, runs):
         text.index(each)
         for each in (
             "Look <here>.",
-            "Did it help?",
+            "What helped?",
             "pictures haar helps: -1 dB.",
             "sounds haar harms",
             "Missing: none-2.",
@@ -43,7 +43,7 @@ def test_lead_names_and_findings_stand_before_the_samples(tmp_path, runs):
 
 def test_without_them_the_page_is_as_before(runs):
     page = Page(reported(runs))
-    assert "Did it help?" not in page.text and " none/seed_0" in page.text
+    assert "What helped?" not in page.text and " none/seed_0" in page.text
 
 
 @pytest.mark.parametrize(
