@@ -56,12 +56,12 @@ def compose(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
 def _choose_parts(cfg: DictConfig, verb: str, overrides: Sequence[str]) -> None:
     """Of a part that the command line chooses, what an experiment says of its own choice does not count."""
     keys = {word.partition("=")[0].lstrip("+") for word in overrides}
-    if "experiment" not in keys or not keys & set(PARTS):
+    if "experiment" not in keys or not (parts := keys & set(PARTS)):
         return
-    others = [word for word in overrides if not re.match(r"\+*experiment=", word)]
-    chosen = hydra_compose(verb, by_class(others))
+    of_parts = [word for word in overrides if re.split(r"[.=]", word.lstrip("+~"))[0] in parts]
+    chosen = hydra_compose(verb, by_class(of_parts))
     with open_dict(cfg):
-        cfg.update({group: chosen[group] for group in PARTS if group in keys and group in chosen})
+        cfg.update({part: chosen[part] for part in parts if part in chosen})
 
 
 def _typed(part: DictConfig | None, group: str, overrides: Sequence[str]) -> DictConfig | None:

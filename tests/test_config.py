@@ -25,6 +25,6 @@ def test_a_part_of_the_command_line_is_not_mixed_with_an_experiments(experiment:
 
 
 def test_a_key_of_the_part_counts_beside_it() -> None:
-    words = ["experiment=edm_small", "network=small_unet", "network.dropout=0.5"]
+    words = ["experiment=edm_small", "network=small_unet", "network.dropout=0.5", "process.sigma_data=0.4"]
     network = plain(compose("train", [*TRAIN, *words]))["network"]
     assert network["dropout"] == 0.5 and network["model_channels"] == 4
