@@ -1,13 +1,17 @@
 """The goals of speed: a question, the figures that answer it, and why a goal is missed where it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from benchmarks.record import Table
 
-UNITS = {"x": "{:.3g}x", "%": "{:.2%}", "s": "{:.1f} s"}
+UNITS: Mapping[str, Callable[[float], str]] = {
+    "x": lambda value: f"{value:.3g}x",
+    "%": lambda value: f"{100 * value:.3g}%",
+    "s": lambda value: f"{value:.1f} s",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Goal:
 
     def row(self, kept: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Question, ours, goal, and whether it is met."""
-        shown = UNITS[self.unit].format
+        shown = UNITS[self.unit]
         values = self.values(kept)
         if not values:
             return [self.question, "not measured", shown(self.bound), ""]

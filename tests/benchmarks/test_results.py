@@ -36,8 +36,8 @@ def test_a_goal_is_kept_by_the_worst_of_its_figures():
     kept = {"one": {"figures": {"a: b": {"value": 3.0}, "a: c": {"value": 2.0}, "d": {"value": 0.02}}}}
     assert Goal("fast?", "one", "a: *", 2.5).row(kept) == ["fast?", "2x to 3x", "2.5x", "no"]
     assert Goal("fast?", "one", "a: b", 2.5).row(kept) == ["fast?", "3x", "2.5x", "yes"]
-    assert Goal("cheap?", "one", "d", 0.01, "%").row(kept) == ["cheap?", "2.00%", "1.00%", "no"]
-    assert Goal("cheap?", "two", "d", 0.01, "%").row(kept) == ["cheap?", "not measured", "1.00%", ""]
+    assert Goal("cheap?", "one", "d", 0.01, "%").row(kept) == ["cheap?", "2%", "1%", "no"]
+    assert Goal("cheap?", "two", "d", 0.01, "%").row(kept) == ["cheap?", "not measured", "1%", ""]
 
 
 def test_the_page_explains_each_goal_that_is_missed():
