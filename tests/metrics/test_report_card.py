@@ -80,13 +80,13 @@ def test_scrambled_phases_are_seen_where_mean_spectra_are_alike(real: Tensor, ot
     assert card.octaves[-1].kurtosis[1] == pytest.approx(3, abs=0.4)
 
 
-@pytest.mark.parametrize(("modality", "halvings"), [("pictures", 20), ("sound", 10)])
+@pytest.mark.parametrize("modality", ["pictures", "sound"])
 def test_halves_of_one_set_do_not_differ(
-    real: Tensor, others: Tensor, sound: tuple[Tensor, Tensor], modality: str, halvings: int
+    real: Tensor, others: Tensor, sound: tuple[Tensor, Tensor], modality: str
 ) -> None:
     whole = described(torch.cat([real, others])) if modality == "pictures" else described(torch.cat(sound), RATE)
     found = 0
-    for seed in range(halvings):
+    for seed in range(20):
         order = torch.randperm(2 * COUNT, generator=torch.Generator().manual_seed(seed))
         found += report_card(part(whole, order[:COUNT]), part(whole, order[COUNT:]), seed).differs
     assert found <= 1
