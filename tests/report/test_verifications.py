@@ -22,7 +22,7 @@ def verification(folder, **content):
 
 def test_lead_names_and_findings_stand_before_the_samples(tmp_path, runs):
     found = [
-        verification(tmp_path / "pictures", sentences=["haar helps: -1 dB; better: high."]),
+        verification(tmp_path / "pictures", sentences=["haar helps: -1 dB; better: error_high -1."]),
         verification(tmp_path / "sounds", sentences=["haar harms: +1 dB.", "Missing: none-2."]),
     ]
     page = Page(reported(runs, lead="Look <here>.", names=["as it was", "with Haar"], verifications=found))
@@ -32,7 +32,7 @@ def test_lead_names_and_findings_stand_before_the_samples(tmp_path, runs):
         for each in (
             "Look <here>.",
             "What helped?",
-            "pictures haar helps : -1 dB better: high.",
+            "pictures haar helps : -1 dB better: error high -1.",
             "sounds haar harms",
             "Missing : none-2.",
             "as it was",
