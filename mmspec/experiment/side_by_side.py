@@ -19,7 +19,7 @@ TIMES = {"latency_ms": "ms", "samples_per_second": "signals/s"}
 
 
 def each_facts(options: Sequence[InfoOptions]) -> dict[str, dict[str, Any]]:
-    """Name -> what `mmspec.experiment.info.facts` says of each, and of a run the ``metrics`` of its evaluation.
+    """Name -> what `mmspec.experiment.info.facts` says of each, and of a run's evaluation ``metrics`` and ``units``.
 
     Raises:
         InputError: if one of them is not there, or cannot be read.
@@ -30,7 +30,7 @@ def each_facts(options: Sequence[InfoOptions]) -> dict[str, dict[str, Any]]:
 def _evaluation(options: InfoOptions) -> dict[str, Any]:
     run = Run.at(options.from_)
     evaluation = read_runs([run.folder])[0].evaluation if run is not None else None
-    return {} if evaluation is None else {"metrics": evaluation["metrics"]}
+    return {} if evaluation is None else {"metrics": evaluation["metrics"], "units": evaluation.get("units", {})}
 
 
 def side_by_side(found: dict[str, dict[str, Any]]) -> TextTable:
@@ -48,4 +48,6 @@ def _row(facts: dict[str, Any]) -> dict[str, str]:
         row["kept in training"] = f"{facts['activation_bytes'] / 2**20:,.0f} MiB"
     for device in [key for key in ("cpu", "cuda") if key in facts]:
         row |= {f"{unit} on {device}": f"{facts[device][key]:,.4g}" for key, unit in TIMES.items()}
-    return row | {name: f"{value:.4g}" for name, value in facts.get("metrics", {}).items()}
+    units = facts.get("units", {})
+    called = {name: f"{name} ({units[name]})" if units.get(name) else name for name in facts.get("metrics", {})}
+    return row | {called[name]: f"{value:.4g}" for name, value in facts.get("metrics", {}).items()}

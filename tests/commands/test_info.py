@@ -74,9 +74,11 @@ def test_runs_stand_side_by_side_with_the_metrics_of_their_samples(capsys, tmp_p
         mark(checkpoint)
         (tmp_path / name / "config.yaml").write_text("network: null")
         found = {"metrics": metrics, "spectrum": spectrum, "samples": judged, "reference": judged}
+        found["units"] = {"fid": "", "kid": "dB"}
         (tmp_path / name / "evaluation.json").write_text(json.dumps(found))
-    rows = side_by_side(each_facts([InfoOptions(str(tmp_path / name), name=name) for name in "ab"])).rows
-    assert [row[-2:] for row in rows] == [["2.5", "-"], ["-", "3"]]
+    table = side_by_side(each_facts([InfoOptions(str(tmp_path / name), name=name) for name in "ab"]))
+    assert table.headings[-2:] == ["fid", "kid (dB)"]
+    assert [row[-2:] for row in table.rows] == [["2.5", "-"], ["-", "3"]]
 
 
 def test_a_table_too_wide_for_a_terminal_has_a_line_a_fact():
