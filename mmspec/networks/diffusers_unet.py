@@ -10,6 +10,7 @@ from mmspec.errors import InputError
 from mmspec.networks.folding import crop, pad_to_multiple
 from mmspec.networks.labels import one_hot
 from mmspec.networks.network import Network
+from mmspec.strangers import clipped, shown
 
 MODELS = {"UNet2DModel": 2, "UNet1DModel": 1}  # and the axes of their signals
 
@@ -86,14 +87,16 @@ def _build(name: str, options: dict[str, Any]) -> Any:
     unknown = options.keys() - inspect.signature(made).parameters.keys()
     if unknown:
         raise InputError(
-            f"{name} of this version of diffusers takes no {', '.join(sorted(unknown))}: remove what changes nothing, "
-            "or install the version that saved it."
+            f"{name} of this version of diffusers takes no {clipped(', '.join(sorted(unknown)))}: remove what changes "
+            "nothing, or install the version that saved it."
         )
     if (kind := options.get("class_embed_type")) is not None:
         raise InputError(
-            f"{name} has class_embed_type={kind}: mmspec tells classes to a table (num_class_embeds) alone."
+            f"{name} has class_embed_type={shown(kind)}: mmspec tells classes to a table (num_class_embeds) alone."
         )
     try:
         return made(**options)
     except Exception as error:
-        raise InputError(f"{name} of diffusers refuses its options ({' '.join(str(error).split())}).") from None
+        raise InputError(
+            f"{name} of diffusers refuses its options ({clipped(' '.join(str(error).split()))})."
+        ) from None

@@ -15,6 +15,7 @@ from mmspec.pretrained import taesd
 from mmspec.pretrained.compvis import count, first_stage_options, unet_options
 from mmspec.pretrained.diffusers_config import Config
 from mmspec.pretrained.diffusers_weights import read_folder
+from mmspec.strangers import shown
 from mmspec.typed import checked
 
 KL_SCALE = 0.18215  # diffusers' default
@@ -207,8 +208,8 @@ def _heads(config: Config, file: Path) -> dict[str, int]:
         return {"num_heads": 1}
     if type(heads) is not int or heads < 1:
         raise InputError(
-            f"{file} has attention_head_dim={heads}: mmspec builds one whole number of 1 or more for all levels; "
-            "take a model that has it."
+            f"{file} has attention_head_dim={shown(heads)}: mmspec builds one whole number of 1 or more for all "
+            "levels; take a model that has it."
         )
     return {"num_heads": heads} if text else {"num_head_channels": heads}  # which a text model calls by the wrong name
 

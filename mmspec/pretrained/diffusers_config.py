@@ -12,6 +12,7 @@ from typing import Any
 from mmspec.documents import parse_json
 from mmspec.errors import InputError
 from mmspec.strangers import clipped, read_document
+from mmspec.typed import checked
 
 Config = Mapping[str, Any]  # as JSON has it
 Values = Mapping[str, tuple[Any, ...]]  # key -> the values with which diffusers computes what mmspec does
@@ -110,7 +111,7 @@ def read_config(file: Path) -> dict[str, Any]:
     """A configuration.
 
     Raises:
-        InputError: if it cannot be read, or is none.
+        InputError: if it cannot be read, is none, or names its class by something else than a text.
     """
     try:
         config = parse_json(read_document(file))
@@ -120,6 +121,7 @@ def read_config(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read as JSON ({error}): fetch or copy it again.") from None
     if not isinstance(config, dict):
         raise InputError(f"{file} holds {type(config).__name__}, no keys and values: fetch or copy it again.")
+    checked(config.get("_class_name"), str | None, f"{file}: _class_name")
     return config
 
 

@@ -18,6 +18,7 @@ from mmspec.pretrained.diffusers_config import read_config
 from mmspec.pretrained.diffusers_export import as_unet2d
 from mmspec.pretrained.diffusers_scheduler import PREDICTIONS, SCHEDULES, levels
 from mmspec.pretrained.diffusers_weights import read_folder
+from mmspec.strangers import shown
 
 FIRST_STAGES = ("vae", "vqvae")
 EXPORTS: dict[type, Callable[[Any, list[int] | None], Any]] = {  # of a network and its signals' size, diffusers' model
@@ -55,7 +56,7 @@ def load_diffusers(source: str | Path, *, process: Process | None = None, sample
     config = read_config(file)
     name = config.get("_class_name")
     if name not in MODELS:
-        raise InputError(f"{file} has _class_name={name}: expected one of {', '.join(MODELS)}.")
+        raise InputError(f"{file} has _class_name={shown(name)}: expected one of {', '.join(MODELS)}.")
     options = {key: value for key, value in config.items() if not key.startswith("_")}
     weights = read_folder(file.parent)
     with no_larger_than(weights, str(file)):

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from mmspec.errors import InputError
 from mmspec.pretrained import diffusers_config as known
 from mmspec.pretrained.diffusers_config import Config
+from mmspec.strangers import shown
 from mmspec.typed import checked, read
 
 PREDICTIONS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "signal"}
@@ -103,8 +104,8 @@ def levels(folder: Path) -> tuple[dict[str, Any], str]:
     kind = SCHEDULERS.get(str(config["_class_name"])) if "_class_name" in config else COMPVIS
     if kind is None:
         raise InputError(
-            f"{file} has _class_name={config['_class_name']}: mmspec loads folders of diffusion on DDPM's table of "
-            f"noise levels, with a scheduler such as {', '.join(list(SCHEDULERS)[:3])}."
+            f"{file} has _class_name={shown(config['_class_name'])}: mmspec loads folders of diffusion on DDPM's table "
+            f"of noise levels, with a scheduler such as {', '.join(list(SCHEDULERS)[:3])}."
         )
     honoured = [field.name for field in fields(Scheduler)]
     known.refuse_others(config, file, known.SCHEDULER, (*honoured, "predict_epsilon", *known.SCHEDULER_STEPS))

@@ -7,6 +7,7 @@ from torch import Tensor
 from mmspec.errors import InputError
 from mmspec.pretrained.diffusers_config import read_config
 from mmspec.pretrained.weights import read_weights
+from mmspec.strangers import clipped
 
 NAME = "diffusion_pytorch_model"
 VARIANTS = ("", ".fp16", ".bf16")  # the first that is there
@@ -40,9 +41,13 @@ def _shards(index: Path) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for file in sorted(set(places.values())):
         if Path(file).name != file:
-            raise InputError(f"{index} names {file}: the parts of weights stand beside their index, so move it there.")
+            raise InputError(
+                f"{index} names {clipped(file)}: the parts of weights stand beside their index, so move it there."
+            )
         weights |= read_weights(index.with_name(file))
     for name, file in places.items():
         if name not in weights:
-            raise InputError(f"{index.with_name(file)} lacks {name}, which {index.name} promises: fetch it again.")
+            raise InputError(
+                f"{index.with_name(file)} lacks {clipped(name)}, which {index.name} promises: fetch it again."
+            )
     return weights

@@ -37,7 +37,7 @@ from mmspec.errors import InputError
 from mmspec.losses import WaveletLoss
 from mmspec.losses.regularizer import Regularizer
 from mmspec.networks import EDMUNet
-from mmspec.pretrained import diffusers_config, load_diffwave, load_edm, load_first_stage, load_ldm
+from mmspec.pretrained import diffusers_config, load_diffusers, load_diffwave, load_edm, load_first_stage, load_ldm
 from mmspec.pretrained.diffusers_scheduler import SCHEDULERS, Scheduler, levels
 from mmspec.pretrained.torch_archive import read_state_dict
 from mmspec.pretrained.weights import read_torch_file
@@ -190,9 +190,21 @@ def test_folders_of_other_kinds_are_refused(write, part):
         load_ldm(write(**{part: {"_class_name": "FlowMatchEulerDiscreteScheduler"}}))
 
 
+@pytest.mark.parametrize("name", [["DDIMScheduler"], {"of": "DDIMScheduler"}, 3, [["DDIM"] * 9] * 900])
+@pytest.mark.parametrize("part", ["unet", "vqvae", "scheduler"])
+def test_a_class_that_is_no_text_is_refused_in_a_short_sentence(write, part, name):
+    folder = write(**{part: {"_class_name": name}})
+    with pytest.raises(InputError, match="_class_name takes a text or null, not ") as caught:
+        load_ldm(folder)
+    assert len(str(caught.value)) < 600
+    if part != "scheduler":
+        with pytest.raises(InputError, match="_class_name takes a text or null, not "):
+            load_diffusers(folder / part)
+
+
 @pytest.mark.parametrize("name", ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler", "LCMScheduler", "None"])
 def test_folders_of_other_processes_are_refused(write, name):
-    with pytest.raises(InputError, match=f"scheduler_config.json has _class_name={name}: mmspec loads folders of"):
+    with pytest.raises(InputError, match=f"scheduler_config.json has _class_name='{name}': mmspec loads folders of"):
         load_ldm(write(scheduler={"_class_name": name}))
 
 

@@ -117,6 +117,8 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], Path], str, Callable[[], st.Searc
                   "scheduler/scheduler_config.json", lambda: altered(SCHEDULER).map(as_json)),
     "unet": ("unet", lambda path: (path.mkdir(exist_ok=True), path)[1], "config.json",
              lambda: altered(UNET).map(as_json)),
+    "model": ("diffusers", lambda path: (path.mkdir(exist_ok=True), path)[1], "config.json",
+              lambda: altered(UNET).map(as_json)),
 }  # fmt: skip
 FILES: dict[str, tuple[str, str, Callable[[], st.SearchStrategy[bytes]]]] = {
     "edm_pickle": ("edm_pickle", "a.pkl", lambda: edited(read(pickles.bare(NETWORK)))),

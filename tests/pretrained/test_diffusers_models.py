@@ -204,9 +204,9 @@ def changed(folder, **keys):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"_class_name": "Transformer2DModel"}, "_class_name=Transformer2DModel: expected one of UNet2DModel"),
+        ({"_class_name": "Transformer2DModel"}, "_class_name='Transformer2DModel': expected one of UNet2DModel"),
         ({"wavelets": 3}, "takes no wavelets"),
-        ({"class_embed_type": "timestep"}, "class_embed_type=timestep: mmspec tells"),
+        ({"class_embed_type": "timestep"}, "class_embed_type=.timestep.: mmspec tells"),
         ({"block_out_channels": [8]}, "refuses its options"),
         ({"in_channels": 1}, "does not fit a DiffusersUNet"),
     ],
