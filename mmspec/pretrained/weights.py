@@ -48,8 +48,8 @@ def plain_names(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
         short = re.sub(r"(^|\.)module\.", r"\1", name.replace("_orig_mod.", "")).replace("_orig_mod", "")
         if short in plain:
             raise InputError(
-                f"{where} holds {clipped(short)} twice, as its own and as a wrapper's ({clipped(name)}): leave one of them "
-                "away."
+                f"{where} holds {clipped(short)} twice, as its own and as a wrapper's ({clipped(name)}): leave one of "
+                "them away."
             )
         plain[short] = tensor
     if len(plain) > 1 and any(name.startswith("module.") for name in weights):
