@@ -11,8 +11,7 @@ from typing import Any
 
 from mmspec.documents import parse_json
 from mmspec.errors import InputError
-from mmspec.strangers import clipped, read_document
-from mmspec.typed import checked
+from mmspec.strangers import clipped, read_document, shown
 
 Config = Mapping[str, Any]  # as JSON has it
 Values = Mapping[str, tuple[Any, ...]]  # key -> the values with which diffusers computes what mmspec does
@@ -121,7 +120,8 @@ def read_config(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read as JSON ({error}): fetch or copy it again.") from None
     if not isinstance(config, dict):
         raise InputError(f"{file} holds {type(config).__name__}, no keys and values: fetch or copy it again.")
-    checked(config.get("_class_name"), str | None, f"{file}: _class_name")
+    if not isinstance(name := config.get("_class_name", ""), str):
+        raise InputError(f"{file} has _class_name={shown(name)}, which names no class: fetch or copy it again.")
     return config
 
 

@@ -190,15 +190,15 @@ def test_folders_of_other_kinds_are_refused(write, part):
         load_ldm(write(**{part: {"_class_name": "FlowMatchEulerDiscreteScheduler"}}))
 
 
-@pytest.mark.parametrize("name", [["DDIMScheduler"], {"of": "DDIMScheduler"}, 3, [["DDIM"] * 9] * 900])
+@pytest.mark.parametrize("name", [["DDIMScheduler"], {}, None, 3, [["DDIM"] * 9] * 900])
 @pytest.mark.parametrize("part", ["unet", "vqvae", "scheduler"])
 def test_a_class_that_is_no_text_is_refused_in_a_short_sentence(write, part, name):
     folder = write(**{part: {"_class_name": name}})
-    with pytest.raises(InputError, match="_class_name takes a text or null, not ") as caught:
+    with pytest.raises(InputError, match=", which names no class: ") as caught:
         load_ldm(folder)
     assert len(str(caught.value)) < 600
     if part != "scheduler":
-        with pytest.raises(InputError, match="_class_name takes a text or null, not "):
+        with pytest.raises(InputError, match=", which names no class: "):
             load_diffusers(folder / part)
 
 
