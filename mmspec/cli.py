@@ -194,7 +194,9 @@ def _run(verb: str, words: Sequence[str]) -> int:
 
 def _refuse_bare_paths(verb: str, words: Sequence[str]) -> None:
     for word in [word for word in words if word and "=" not in word and Path(word).exists()]:
-        raise InputError(f"{word!r} is no key with a value: write {LOOKED_AT.get(verb, 'from')}={word}, for one.")
+        key = LOOKED_AT.get(verb, "from")
+        given = any(each.startswith(f"{key}=") for each in words)
+        raise InputError(f"{word!r} is no key with a value: write {'out' if given else key}={word}, for one.")
 
 
 def _are_several(word: str) -> bool:

@@ -160,8 +160,8 @@ def refuse_unknown(names: Iterable[str], known: Sequence[str], where: str, made:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``did you mean X? Expected one of``, or the second half of it where nothing is like the name."""
-    close = difflib.get_close_matches(name.lower(), {each.lower(): each for each in known}, n=1, cutoff=0.6)
-    likely = {each.lower(): each for each in known}
+    likely = {each.lower(): each for each in reversed(list(known))}  # of two that differ in case, the first
+    close = difflib.get_close_matches(name.lower(), likely, n=1, cutoff=0.6)
     return f"did you mean {likely[close[0]]}? Expected one of " if close else "expected one of "
 
 

@@ -25,6 +25,7 @@ from mmspec.strangers import shown
 from mmspec.typed import read
 
 Made = TypeVar("Made", bound=nn.Module)
+EXPORTED = "mmspec-exported"  # how the formats of exports begin
 FORMAT, EARLIER = "mmspec-denoiser-2", "mmspec-denoiser-1"  # the earlier one called the process "preconditioning"
 WEIGHTS, FIRST_STAGE_WEIGHTS = "model.safetensors", "first_stage.safetensors"
 AGAIN = "fetch or export it again"
@@ -245,6 +246,8 @@ def _with_weights(component: Component, base: type[Made], file: Path, where: str
 def _read(file: Path) -> _SavedDenoiser:
     config = read_json(file, mend=AGAIN)
     found = config.get("format")
+    if str(found).startswith(EXPORTED):
+        raise InputError(f"{file.parent} was exported, for `mmspec sample` alone: give the run that it is of.")
     if found not in (FORMAT, EARLIER):
         raise InputError(
             f"{file} has format {shown(found)}, mmspec reads {FORMAT!r}: "

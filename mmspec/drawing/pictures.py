@@ -89,6 +89,8 @@ def _text(file: Path) -> str:
 
 
 def _refused(file: Path, reason: str = "") -> InputError:
+    if not file.exists():
+        return InputError(f"{file} is not there: make it with `mmspec analyze ... out=NAME.svg`.")
     return InputError(
         f"{file} is no picture of mmspec analyze: {reason}make it with `mmspec analyze ... out=NAME.svg`."
     )

@@ -19,6 +19,7 @@ from mmspec.diffusion import Denoiser, sample, seeded
 from mmspec.diffusion.conditions import NULL, Context, Labels, hideable
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
+from mmspec.experiment import few_steps
 from mmspec.experiment.conditions import text_encoder
 from mmspec.experiment.int8 import Calibration, to_int8
 from mmspec.experiment.recordings import require_rate
@@ -83,6 +84,7 @@ def export(options: ExportOptions) -> ExportedFacts:
             lacks an operator, or a graph puts out something else than torch.
     """
     _refuse_foreign(options.out)
+    few_steps.remark(options.from_, options.sampler, options.steps)
     denoiser, _ = open_denoiser(options.from_)
     denoiser = denoiser.float().eval()
     if denoiser.signal_shape is None or np.prod(denoiser.latent_shape or ()) < BLOCK:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmspec.components import Component
 from mmspec.data import DatasetMeta
 from mmspec.data.media import write_samples
 from mmspec.data.packed import DataFile, complete
@@ -171,6 +172,11 @@ def _draw(draws: _Draws, folder: Path) -> np.ndarray:
     return np.concatenate(shown)
 
 
+def _word(value: object) -> str:
+    """As a command line writes it; of a sampler its class."""
+    return value.name if isinstance(value, Component) else str(write(value))
+
+
 def _refuse_others(options: SampleOptions, defaults: SampleOptions, facts: ExportedFacts) -> None:
     for key, name in KEYS.items():
         if name not in facts.conditions and (given := getattr(options, key)) is not None:
@@ -179,7 +185,7 @@ def _refuse_others(options: SampleOptions, defaults: SampleOptions, facts: Expor
         given, fixed = getattr(options, name), getattr(facts, name)
         if given not in (fixed, getattr(defaults, name)):
             raise InputError(
-                f"{name}={write(given)} is not what {options.from_} was exported with, {write(fixed)}: leave it out, "
+                f"{name}={_word(given)} is not what {options.from_} was exported with, {_word(fixed)}: leave it out, "
                 "or export again."
             )
     for name in (*NEEDS_TORCH, "mixed_precision", "channels_last", "compile"):

@@ -28,6 +28,7 @@ from mmspec.diffusion.guidance import Guided
 from mmspec.diffusion.samplers import Sampler
 from mmspec.diffusion.samplers.sampler import OnStep
 from mmspec.errors import InputError
+from mmspec.experiment import few_steps
 from mmspec.experiment.conditions import choose_classes, sampling_context
 from mmspec.experiment.correction_file import CalibratedFor, read_correction
 from mmspec.experiment.inference import EAGER, Way, compiled, fastest
@@ -290,6 +291,8 @@ def write_draws(options: SampleOptions) -> str | None:
     source, out = find_denoiser(options.from_), options.folder
     refuse_foreign(out)
     launch = Launch.current()
+    if launch.first:
+        few_steps.remark(options.from_, options.sampler, options.steps)
     draws = prepare(options, source, launch.device(options.device))
     with ExitStack() as stack:
         stack.enter_context(launch.together())

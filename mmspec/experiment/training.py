@@ -23,6 +23,7 @@ from mmspec.diffusion import AnyObjective, Denoiser, sample, seeded
 from mmspec.diffusion.conditions import AugmentLabels, Batch, Condition, Labels, hideable, said, tell
 from mmspec.diffusion.samplers import Sampler
 from mmspec.errors import InputError
+from mmspec.experiment import few_steps
 from mmspec.experiment.classes import listed
 from mmspec.experiment.conditions import KnownClasses, choose_classes, class_numbers, dataset_context
 from mmspec.experiment.experiment import Experiment
@@ -100,9 +101,8 @@ def _train(experiment: Experiment) -> str | None:
 
 def _next_commands(experiment: Experiment) -> str:
     given, folder = experiment.data.test is not None, experiment.run_dir
-    few = experiment.distillation.steps
     commands = [
-        ["sample", f"from={folder}", *([] if few is None else ["sampler=euler", f"steps={few}"])],
+        ["sample", f"from={folder}", *few_steps.words(experiment.distillation.steps)],
         ["evaluate", f"samples={folder}", *([] if given else ["reference=FOLDER"])],
         ["report", f"runs={folder}", "out=report.html"],
         ["diagnose", f"from={folder}", *([] if given else ["data=FOLDER"])],

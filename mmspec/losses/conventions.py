@@ -148,10 +148,11 @@ def _mixture(
 
 def _kept(alphas_cumprod: Tensor, timesteps: Tensor | int | None, noisy: Tensor) -> Tensor:
     """abar of each sample, ``[B]``, in float64 where the device has it."""
-    table = alphas_cumprod.to(noisy.device, torch.promote_types(alphas_cumprod.dtype, torch.float32))
+    table = torch.as_tensor(alphas_cumprod, device=noisy.device)  # of NumPy, as EDM's and ADM's loops have it
+    table = table.to(torch.promote_types(table.dtype, torch.float32))
     _require((table >= 0) & (table <= 1), table, "alphas_cumprod lies between 0 and 1, it is")
     if timesteps is None:
-        return per_sample(table, noisy, "alphas_cumprod without timesteps=")
+        return per_sample(table, noisy, "alphas_cumprod without timesteps= (a table needs them)")
     if table.ndim != 1:
         raise ValueError(f"alphas_cumprod must be a table [T], not {list(table.shape)}.")
     if isinstance(timesteps, float) or (isinstance(timesteps, Tensor) and timesteps.is_floating_point()):

@@ -73,6 +73,10 @@ class Regularizer(nn.Module):
         balance: str | None = None,
     ) -> None:
         super().__init__()
+        if callable(weight):
+            raise ValueError(
+                f"Regularizer(loss, weight, sigma_weight): weight must be a number, not a {type(weight).__name__}."
+            )
         if getattr(loss, "reduction", "none") != "none":
             raise ValueError(
                 f'{type(loss).__name__} has reduction="{loss.reduction}", but a term weighed by sigma needs one '
@@ -124,6 +128,11 @@ class Regularizer(nn.Module):
         if self.balance and denoising is None:
             raise ValueError('balance="gradient" needs denoising=, the denoising loss of each sample.')
         at = input if through is None else through
+        if self.balance and denoising is not None and denoising.requires_grad and not at.requires_grad:
+            raise ValueError(
+                "gradients cannot be compared at a tensor that has none, as a detached one: give through=, the "
+                "network's own output."
+            )
         if denoising is None or not at.requires_grad:  # evaluation: there are no gradients to compare
             return RegularizerTerm(raw.detach(), weight * term, weight, None)
         if squares is None:

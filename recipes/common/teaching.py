@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.preparation import run
+from mmspec.diagnosis.findings import MATTERS_DB
 from mmspec.documents import read_json
 from mmspec.errors import InputError
 from mmspec.files import replace_text
@@ -37,7 +38,11 @@ def taught(diagnosis: Path, results: Path) -> str:
     heading = f"{results.name}: error of the teacher over that of the student, by octave (below 0 where it errs less)"
     print("\n".join([heading, *lines(kept)]), file=sys.stderr)
     if not teaching["distillation.octaves"]:
-        print(f"{results.name}: the teacher knows more in no octave, so there is nothing to learn.", file=sys.stderr)
+        print(
+            f"{results.name}: the teacher errs less by {MATTERS_DB} dB or more in no octave, so there is nothing to "
+            "learn: no arms are run.",
+            file=sys.stderr,
+        )
     return ",".join(map(str, teaching["distillation.octaves"]))
 
 

@@ -70,12 +70,16 @@ def test_a_teacher_that_trained_on_is_another_one(teacher, tmp_path, capsys):
     assert "distillation.teacher_sha256 was" in capsys.readouterr().err
 
 
-def test_a_student_of_few_steps_begins_as_its_teacher_and_is_sampled_in_as_many(teacher, tmp_path):
+def test_a_student_of_few_steps_begins_as_its_teacher_and_is_sampled_in_as_many(teacher, tmp_path, capfd):
     few = ["distillation=steps", f"distillation.teacher={teacher}", f"init_from={teacher}", "distillation.steps=2"]
     assert train(tmp_path / "run", teacher.parent / "data", *few, "distillation.substeps=4") == 0
     line = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
     assert line["train/loss/denoising"] > 0
     sampled = ["sample", f"from={tmp_path / 'run'}", "sampler=euler", "steps=2", "num=2", "device=cpu"]
+    capfd.readouterr()
+    assert main([*sampled, f"out={tmp_path / 'as_taught'}"]) == 0 and "was taught" not in capfd.readouterr().err
+    assert main([*sampled, f"out={tmp_path / 'others'}", "steps=3"]) == 0
+    assert "run was taught to do with few steps: sample it with sampler=euler steps=2" in capfd.readouterr().err
     assert main(sampled) == 0
 
 

@@ -141,7 +141,7 @@ def test_the_folder_says_what_it_is_and_how_near_to_torch(exported):
     ("words", "said"),
     [
         (["steps=3"], "steps=3 is not what"),
-        (["sampler=euler"], "sampler="),
+        (["sampler=euler"], "sampler=euler is not what"),
         (["guidance=1"], "guidance=1 is not what"),
         (["text=a"], "is told nothing of the kind; leave text out"),
         (["mixed_precision=bf16"], "mixed_precision is not of an exported denoiser"),

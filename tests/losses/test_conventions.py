@@ -127,6 +127,8 @@ def test_shapes_of_one_level_and_of_many_agree():
             torch.testing.assert_close(ours, same)
     number = clean_and_sigma(noisy, raw, alphas_cumprod=TABLE, timesteps=7)
     torch.testing.assert_close(number, clean_and_sigma(noisy, raw, alphas_cumprod=TABLE, timesteps=torch.full((3,), 7)))
+    of_numpy = clean_and_sigma(noisy, raw, alphas_cumprod=TABLE.numpy(), timesteps=7)
+    torch.testing.assert_close(of_numpy, number, rtol=0, atol=0)
 
 
 def test_halves_are_computed_in_float32_and_gradients_flow():
@@ -160,7 +162,7 @@ def test_pure_noise_has_a_finite_level_that_a_gate_shuts_out():
         ("epsilon", {"t": 1.0}, "nothing is left"),
         ("epsilon", {"sigma": -1.0}, "finite and 0 or more"),
         ("epsilon", {"sigma": torch.ones(3, 1)}, r"not \[3, 1\]"),
-        ("epsilon", {"alphas_cumprod": TABLE}, r"alphas_cumprod without timesteps= must be .* not \[1000\]"),
+        ("epsilon", {"alphas_cumprod": TABLE}, r"without timesteps= .a table needs them. must be .* not \[1000\]"),
         ("epsilon", {"alphas_cumprod": TABLE, "timesteps": 1000}, r"from 0 to 999, found \[1000"),
         ("epsilon", {"alphas_cumprod": TABLE, "timesteps": torch.rand(3)}, "whole numbers"),
         ("epsilon", {"alphas_cumprod": 2 * TABLE, "timesteps": PLACES}, "between 0 and 1"),

@@ -86,6 +86,21 @@ def test_a_loss_that_does_not_depend_on_the_prediction_asks_for_through(balance)
         regularizer(x0_hat, clean, SIGMA, denoising=denoising, through=torch.ones(4, requires_grad=True))
 
 
+def test_balancing_at_a_detached_tensor_is_refused_and_in_evaluation_is_not():
+    predicted, clean = inputs()
+    denoising = (predicted - clean).square().flatten(1).mean(1)
+    regularizer = Regularizer(Absolute(), 0.3, balance="gradient")
+    with pytest.raises(ValueError, match=r"^gradients cannot be compared at a tensor that has none"):
+        regularizer(predicted, clean, SIGMA, denoising=denoising, through=predicted.detach())
+    term = regularizer(predicted.detach(), clean, SIGMA, denoising=denoising.detach())
+    assert term.squares is None and not term.weighted.requires_grad
+
+
+def test_a_gate_in_the_place_of_the_loss_is_refused():
+    with pytest.raises(ValueError, match=r"weight must be a number, not a Absolute"):
+        Regularizer(InverseSigmaGate(), Absolute())
+
+
 def test_a_ramp_grows_linearly_from_nothing_to_the_full_weight():
     prediction, clean = inputs()
     regularizer = Regularizer(Absolute(), 0.4, ramp_steps=10)
