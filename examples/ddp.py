@@ -53,4 +53,5 @@ if __name__ == "__main__":
     trained = train(*map(int, sys.argv[1:2]))
     if dist.get_rank() == 0:
         torch.save(trained.state_dict(), os.environ.get("OUT", "ddp.pt"))
+    dist.barrier()  # until it is saved
     dist.destroy_process_group()
